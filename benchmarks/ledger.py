@@ -1,0 +1,260 @@
+"""The ledger of every number that the README prints: results.toml, and the table made from it.
+
+    python -m benchmarks.ledger                     write the table into README.md
+    python -m benchmarks.ledger --check             exit 1 if README.md has another one
+    python -m benchmarks.ledger add NAME WORKDIR    enter, or enter anew, what a run has left
+
+Each command of the ledger takes --workdir and leaves a summary.json there, experiments and
+benchmarks alike. `metric` is a path into it: "metrics.accuracy" is {"mean", "std", "per_seed"} over
+seeds (or repetitions); a plain number counts as one seed without spread.
+"""
+
+import argparse
+import dataclasses
+import datetime
+import importlib
+import json
+import math
+import pathlib
+import re
+import sys
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from experiments import base
+
+ROOT = pathlib.Path(__file__).parent.parent
+RESULTS = ROOT / "benchmarks" / "results.toml"
+README = ROOT / "README.md"
+BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """One entry. Raises ValueError where a field is missing its sense."""
+
+    name: str
+    command: str  # without --workdir, to be run in the project's root
+    metric: str  # path into summary.json
+    mean: float
+    spread: float  # standard deviation over seeds
+    seeds: int
+    machine: str
+    seconds: float  # compilation, training and evaluation, of all seeds
+    date: datetime.date
+    unit: str = ""  # "%" prints a share as per cent
+    better: str = "higher"  # or "lower"
+    baseline: str = ""
+    published: str = ""
+    note: str = ""
+
+    def __post_init__(self):
+        for entry in dataclasses.fields(self):
+            value = getattr(self, entry.name)
+            kind = (int, float) if entry.type is float else entry.type
+            if not isinstance(value, kind):
+                raise ValueError(f"result {self.name!r}: {entry.name} = {value!r} has a wrong type")
+        if not re.fullmatch(r"[\w.-]+", self.name):
+            raise ValueError(f"result {self.name!r}: a name is letters, digits, '_', '-' and '.'")
+        if not self.command.startswith("python -m "):
+            raise ValueError(f"result {self.name!r}: the command must begin with 'python -m '")
+        if "--workdir" in self.command:
+            raise ValueError(f"result {self.name!r}: the command must not fix --workdir")
+        if not (math.isfinite(self.mean) and math.isfinite(self.spread) and self.spread >= 0):
+            raise ValueError(f"result {self.name!r}: mean and spread must be finite, spread >= 0")
+        if self.seeds < 1 or self.better not in ("higher", "lower"):
+            raise ValueError(f"result {self.name!r}: seeds >= 1, better is 'higher' or 'lower'")
+
+
+def load(path: pathlib.Path | None = None) -> list[Result]:
+    """The entries of a ledger (results.toml by default); ValueError, in one line, if it is none."""
+    path = path or RESULTS
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        unknown = set(content) - {"result"}
+        if unknown:
+            raise ValueError(f"unknown table {', '.join(sorted(unknown))}")
+        results = [Result(**entry) for entry in content.get("result", [])]
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{path}: {error}") from None
+    names = [result.name for result in results]
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(f"{path}: two results are called {name!r}")
+    return results
+
+
+def save(results: Iterable[Result], path: pathlib.Path | None = None) -> None:
+    """Write the entries below the comment with which the file begins; empty fields are left out."""
+    path = path or RESULTS
+    old = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    head = [line for line in old if line.startswith("#")]
+    blocks = ["\n".join(head)] if head else []
+    for result in results:
+        fields = {k: v for k, v in dataclasses.asdict(result).items() if v != ""}
+        lines = [f"{name} = {_toml(value)}" for name, value in fields.items()]
+        blocks.append("\n".join(["[[result]]", *lines]))
+    path.write_text("\n\n".join(blocks) + "\n", encoding="utf-8")
+
+
+def _toml(value: str | int | float | datetime.date) -> str:
+    """A value as TOML: JSON's strings are TOML's basic strings."""
+    if isinstance(value, datetime.date):
+        return value.isoformat()
+    return json.dumps(value, ensure_ascii=False)
+
+
+def read_metric(summary: Mapping[str, Any], path: str) -> tuple[float, float, int]:
+    """Mean, standard deviation and number of seeds of one metric of a summary.json."""
+    value: Any = summary
+    for part in path.split("."):
+        if not isinstance(value, Mapping) or part not in value:
+            known = ", ".join(value) if isinstance(value, Mapping) else "nothing"
+            raise ValueError(f"summary.json has no {path!r}: at {part!r} there is {known}")
+        value = value[part]
+    if isinstance(value, Mapping):
+        numbers = [x for x in value["per_seed"] if x is not None and math.isfinite(x)]
+        return float(value["mean"]), float(value["std"]), len(numbers)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError(f"{path!r} of summary.json is no number")
+    return float(value), 0.0, 1
+
+
+def read_summary(workdir: pathlib.Path) -> dict[str, Any]:
+    """The summary.json that a finished run has left."""
+    try:
+        return json.loads((workdir / "summary.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise FileNotFoundError(f"{workdir} has no summary.json: is the run finished?") from None
+
+
+def command_of(summary: Mapping[str, Any]) -> str:
+    """The command of the run that wrote `summary`, without what only says where and how loud."""
+    name = summary["experiment"]
+    config_type = importlib.import_module(f"experiments.{name}").Config
+    defaults = {k: getattr(config_type, k) for k in ("workdir", "quiet", "plots", "predict")}
+    config = base.from_json(config_type, {**summary["config"], **defaults})
+    return base.command(config, f"-m experiments.{name}")
+
+
+def entry_of(name: str, workdir: pathlib.Path, old: Result | None, **given: str | None) -> Result:
+    """The entry for a finished run; what is neither measured nor given comes from the `old` one."""
+    summary = read_summary(workdir)
+    fields: dict[str, Any] = {} if old is None else dataclasses.asdict(old)
+    fields |= {k: v for k, v in given.items() if v is not None}
+    fields.setdefault("metric", "metrics.accuracy")
+    mean, spread, seeds = read_metric(summary, fields["metric"])
+    seconds = summary["seconds"]
+    fields |= {
+        "name": name,
+        "command": given.get("command") or command_of(summary),
+        "mean": float(f"{mean:.6g}"),
+        "spread": float(f"{spread:.3g}"),
+        "seeds": seeds,
+        "machine": given.get("machine") or summary["device"],
+        "seconds": round(sum(seconds.values()) if isinstance(seconds, Mapping) else seconds, 1),
+        "date": datetime.date.fromtimestamp((workdir / "summary.json").stat().st_mtime),
+    }
+    return Result(**fields)
+
+
+def table(results: Sequence[Result]) -> str:
+    """The entries as markdown: a table, then the command of each."""
+    if not results:
+        return "No results yet."
+    columns = ("result", "measured", "baseline", "published", "seconds", "machine")
+    lines = [_row(columns), _row(["---"] * len(columns))]
+    for result in results:
+        measured = f"{result.metric.rsplit('.', 1)[-1]} {shown(result)}"
+        seconds = f"{result.seconds:.0f}" if result.seconds >= 10 else f"{result.seconds:.2g}"
+        texts = (measured, result.baseline, result.published, seconds, result.machine)
+        lines.append(_row((result.name, *texts)))
+    lines += ["", "± is the standard deviation over seeds. The commands:", ""]
+    for result in results:
+        note = f"; {result.note}" if result.note else ""
+        lines.append(f"- {result.name}: `{result.command}` ({result.date}{note})")
+    return "\n".join(lines)
+
+
+def shown(result: Result) -> str:
+    """Mean and spread as a reader wants them: two digits of the spread, seeds in brackets."""
+    scale = 100.0 if result.unit == "%" else 1.0
+    mean, spread = scale * result.mean, scale * result.spread
+    unit = f" {result.unit}" if result.unit else ""
+    if result.seeds == 1 or spread == 0:
+        return f"{mean:.4g}{unit} ({result.seeds} seed{'s' if result.seeds > 1 else ''})"
+    digits = max(0, 1 - math.floor(math.log10(spread)))
+    return f"{mean:.{digits}f} ± {spread:.{digits}f}{unit} ({result.seeds} seeds)"
+
+
+def _row(cells: Iterable[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def updated(text: str, results: Sequence[Result]) -> str:
+    """`text` with the table between its two markers; ValueError if it lacks them."""
+    if text.count(BEGIN) != 1 or text.count(END) != 1 or text.index(BEGIN) > text.index(END):
+        raise ValueError(f"the README must hold {BEGIN} and then {END}, once each")
+    before, rest = text.split(BEGIN)
+    after = rest.split(END)[1]
+    return f"{before}{BEGIN}\n{table(results)}\n{END}{after}"
+
+
+def update_readme(path: pathlib.Path | None = None) -> None:
+    """Write the table of the ledger into a README (the project's by default)."""
+    path = path or README
+    path.write_text(updated(path.read_text(encoding="utf-8"), load()), encoding="utf-8")
+
+
+def up_to_date(path: pathlib.Path | None = None) -> bool:
+    """Whether a README has the table of the ledger."""
+    text = (path or README).read_text(encoding="utf-8")
+    return text == updated(text, load())
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command line; returns the exit code."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--check", action="store_true", help="only say whether README.md is right")
+    commands = parser.add_subparsers(dest="action")
+    add = commands.add_parser("add", help="enter what a run has left")
+    add.add_argument("name")
+    add.add_argument("workdir", type=pathlib.Path)
+    for field, help in {
+        "metric": "path into summary.json; metrics.accuracy by default",
+        "command": "of the run; made from its config by default",
+        "machine": "as the table names it; the summary's device by default",
+        "unit": "'%%' prints a share as per cent",
+        "baseline": "what a simple method reaches",
+        "published": "what others report, with the source",
+        "note": "printed behind the command",
+    }.items():
+        add.add_argument(f"--{field}", help=help)
+    add.add_argument("--better", choices=("higher", "lower"))
+    options = parser.parse_args(argv)
+    try:
+        if options.action == "add":
+            given = {k: v for k, v in vars(options).items() if k not in _OWN}
+            results = load()
+            old = next((result for result in results if result.name == options.name), None)
+            new = entry_of(options.name, options.workdir, old, **given)
+            save([new if result is old else result for result in results] + [new] * (old is None))
+            print(f"{new.name}: {new.metric} {shown(new)}")
+        elif not options.check:
+            update_readme()
+        elif not up_to_date():
+            raise ValueError("README.md is out of date: run python -m benchmarks.ledger")
+    except (ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+_OWN = ("check", "action", "name", "workdir")
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,159 @@
+"""Image classification: a network of your own, a loss, and a Task for the shared loop.
+
+State: parameters, BatchNorm statistics, optimiser state. A batch holds "image" uint8 [B, H, W, C]
+and "label" int [B]; evaluation batches hold "mask" [B] too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from flax import struct
+
+from dljax.data import augment
+from dljax.train import metrics, optim
+from dljax.train.loop import Array, Key, Sums, Task
+
+
+class State(struct.PyTreeNode):
+    """What training changes. model_state: collections that are not trained (batch_stats)."""
+
+    params: Any
+    model_state: Any
+    opt_state: Any
+
+
+class Normalize(struct.PyTreeNode):
+    """uint8 images [..., C] to float32 of mean 0 and standard deviation 1 a channel.
+
+    mean, std: [C], of the training images scaled to 0..1.
+    """
+
+    mean: tuple[float, ...] = struct.field(pytree_node=False)
+    std: tuple[float, ...] = struct.field(pytree_node=False)
+
+    def __call__(self, images: Array) -> Array:
+        return (images - jnp.asarray(self.mean)) / jnp.asarray(self.std)
+
+
+def normalization(images: np.ndarray) -> Normalize:
+    """The Normalize of uint8 training images [N, H, W, C]; a constant channel keeps its scale."""
+    mean, square = np.zeros(images.shape[-1]), np.zeros(images.shape[-1])
+    for block in np.array_split(images, max(len(images) // 4096, 1)):  # not the whole set in float
+        block = block / 255.0
+        mean += block.sum((0, 1, 2))
+        square += (block**2).sum((0, 1, 2))
+    count = np.prod(images.shape[:-1])
+    mean, square = mean / count, square / count
+    std = np.sqrt(np.maximum(square - mean**2, 0))
+    return Normalize(tuple(map(float, mean)), tuple(float(s) if s > 1e-4 else 1.0 for s in std))
+
+
+def task(
+    model: nn.Module,
+    tx: optax.GradientTransformation,
+    *,
+    image_shape: tuple[int, int, int],
+    classes: int,
+    normalize: Callable[[Array], Array] = lambda images: images,
+    augmentation: Callable[[Key, Array], Array] | None = None,
+    mix: Callable[[Key, Array, Array], tuple[Array, Array]] | None = None,
+    label_smoothing: float = 0.0,
+    flip_at_evaluation: bool = False,
+) -> Task:
+    """Softmax classification of images.
+
+    model: called as model.apply(variables, images [B, H, W, C], train=bool) -> logits [B, classes];
+        may use "batch_stats" and the rng "dropout".
+    augmentation: (key, image [H, W, C] in 0..1) -> image, for each training image.
+    mix: (key, images, targets [B, classes]) -> the same, mixup or cutmix; training accuracy is then
+        counted against the heavier label.
+    flip_at_evaluation: average the logits of the image and its mirror image.
+    """
+
+    def init(key: Key) -> State:
+        variables = model.init(key, jnp.zeros((1, *image_shape)), train=False)
+        model_state, params = _split(variables)
+        return State(params, model_state, tx.init(params))
+
+    def step(state: State, batch: dict[str, Array], key: Key) -> tuple[State, Sums]:
+        augment_key, mix_key, dropout_key = (jax.random.fold_in(key, i) for i in range(3))
+        images = batch["image"].astype(jnp.float32) / 255
+        if augmentation:
+            images = augment.batch(augmentation)(augment_key, images)
+        images = normalize(images)
+        targets = jax.nn.one_hot(batch["label"], classes)
+        if mix:
+            images, targets = mix(mix_key, images, targets)
+
+        def loss(params):
+            variables = {"params": params, **state.model_state}
+            logits, model_state = model.apply(
+                variables,
+                images,
+                train=True,
+                rngs={"dropout": dropout_key},
+                mutable=list(state.model_state),
+            )
+            values = metrics.softmax_loss(logits, targets, label_smoothing)
+            return values.mean(), (logits, model_state, values)
+
+        gradient, (logits, model_state, values) = jax.grad(loss, has_aux=True)(state.params)
+        updates, opt_state = tx.update(gradient, state.opt_state, state.params)
+        params = optax.apply_updates(state.params, updates)
+        sums = {
+            "loss": metrics.mean(values),
+            "accuracy": metrics.accuracy(logits, targets.argmax(-1)),
+            "gradient_norm": (optax.global_norm(gradient), jnp.float32(1)),
+        }
+        return State(params, model_state, opt_state), sums
+
+    def evaluate(state: State, batch: dict[str, Array], key: Key) -> Sums:
+        del key
+        logits = predict_logits(model, state, batch["image"], normalize, flip_at_evaluation)
+        labels, mask = batch["label"], batch["mask"]
+        return {
+            "loss": metrics.cross_entropy(logits, labels, mask),
+            "accuracy": metrics.accuracy(logits, labels, mask),
+            "top_5": metrics.top_k(logits, labels, min(5, classes), mask),
+            "per_class_accuracy": metrics.per_class_accuracy(logits, labels, mask),
+            "confusion": metrics.confusion(logits, labels, mask),
+            "calibration": metrics.calibration(logits, labels, mask),
+        }
+
+    return Task(init, step, evaluate)
+
+
+def _split(variables: Any) -> tuple[dict[str, Any], Any]:
+    rest = dict(variables)
+    params = rest.pop("params")
+    return rest, params
+
+
+def predict_logits(
+    model: nn.Module,
+    state: State,
+    images: Array,
+    normalize: Callable[[Array], Array] = lambda images: images,
+    flip: bool = False,
+) -> Array:
+    """Logits float32 [B, classes] of uint8 images [B, H, W, C], by the averaged parameters if there are any."""
+    params = optim.ema_params(state.opt_state, state.params)
+    images = normalize(images.astype(jnp.float32) / 255)
+    views = (images, images[:, :, ::-1]) if flip else (images,)
+    logits = [model.apply({"params": params, **state.model_state}, x, train=False) for x in views]
+    return sum(x.astype(jnp.float32) for x in logits) / len(views)
+
+
+def summarise(sums: Sums) -> dict[str, np.ndarray]:
+    """Metrics [seeds] of Sums on the host: the ratios that are one number, and the calibration error."""
+    values = metrics.scalars(sums)
+    if "calibration" in sums:
+        values["calibration_error"] = metrics.expected_calibration_error(sums["calibration"])
+    return values

@@ -1,0 +1,133 @@
+"""Looking at a trained classifier: its probabilities, its worst mistakes, its filters and feature maps.
+
+All on one seed's State, on the host side; nothing here trains.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import flax.linen as nn
+import jax
+import numpy as np
+
+from dljax import plots
+from dljax.cnn.classification import State, predict_logits
+from dljax.train import optim
+from dljax.train.loop import Array, Run, Sums
+from dljax.train.report import read_metrics
+
+
+def one_seed(run: Run, seed: int = 0) -> State:
+    """The State of the run's seed at that position, without the seed axis."""
+    return jax.tree.map(lambda x: x[seed], run.states)
+
+
+def probabilities(
+    model: nn.Module,
+    states: State,
+    images: np.ndarray,
+    normalize: Callable[[Array], Array],
+    *,
+    flip: bool = False,
+    batch_size: int = 256,
+) -> np.ndarray:
+    """Class probabilities float32 [N, classes] of uint8 images [N, H, W, C], the mean over all seeds.
+
+    states: with the leading seed axis, as in a Run.
+    """
+    size = min(batch_size, len(images))
+
+    @jax.jit
+    def one(states, images):
+        def mapped(state):
+            return jax.nn.softmax(predict_logits(model, state, images, normalize, flip))
+
+        return jax.lax.map(mapped, states).mean(0)
+
+    pieces = []
+    for i in range(0, len(images), size):
+        piece = images[i : i + size]
+        padded = np.pad(piece, ((0, size - len(piece)), (0, 0), (0, 0), (0, 0)))
+        pieces.append(np.asarray(one(states, padded))[: len(piece)])
+    return np.concatenate(pieces)
+
+
+def first_kernel(state: State, channels: int) -> np.ndarray | None:
+    """The first convolution kernel [kh, kw, channels, o] that sees the image; None if there is none."""
+    leaves = jax.tree.leaves((state.model_state, optim.ema_params(state.opt_state, state.params)))
+    fitting = [x for x in leaves if x.ndim == 4 and x.shape[2] == channels and x.shape[0] > 1]
+    return np.asarray(fitting[0]) if fitting else None
+
+
+def feature_maps(
+    model: nn.Module, state: State, image: np.ndarray, normalize: Callable[[Array], Array]
+) -> list[tuple[str, np.ndarray]]:
+    """(layer, output [H, W, C]) of every layer that makes maps, in the order in which they run.
+
+    image: uint8 [H, W, C].
+    """
+    params = optim.ema_params(state.opt_state, state.params)
+    x = normalize(jax.numpy.asarray(image[None], jax.numpy.float32) / 255)
+    maps: list[tuple[str, np.ndarray]] = []
+
+    def keep(function: Callable, args: Any, kwargs: Any, context: Any) -> Any:
+        out = function(*args, **kwargs)
+        is_map = getattr(out, "ndim", 0) == 4 and out.shape[1] * out.shape[2] > 1
+        if context.method_name == "__call__" and is_map and context.module.path:
+            maps.append(("/".join(context.module.path), np.asarray(out[0], np.float32)))
+        return out
+
+    with nn.intercept_methods(keep):
+        model.apply({"params": params, **state.model_state}, x, train=False)
+    return maps
+
+
+def draw(
+    folder: Path,
+    run: Run,
+    sums: Sums,
+    model: nn.Module,
+    normalize: Callable[[Array], Array],
+    test: dict[str, np.ndarray],
+    classes: tuple[str, ...],
+    *,
+    flip: bool = False,
+) -> None:
+    """The pictures of a classification run in `folder` (workdir/plots).
+
+    Learning curves over all seeds; the confusion matrix and the reliability diagram summed over
+    seeds; the most wrong test images by the mean probability of the seeds; filters and feature maps
+    of the first seed.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    plots.learning_curves(read_metrics(folder.parent), folder / "learning_curves.png")
+    plots.confusion_matrix(
+        np.asarray(sums["confusion"][0]).sum(0), classes, folder / "confusion.png"
+    )
+    plots.reliability(*sums["calibration"], folder / "reliability.png")
+
+    p = probabilities(model, run.states, test["image"], normalize, flip=flip)
+    labels, predicted = test["label"], p.argmax(-1)
+    wrong = np.flatnonzero(predicted != labels)
+    wrong = wrong[np.argsort(-p[wrong, predicted[wrong]], kind="stable")][:24]
+    if len(wrong):
+        titles = [
+            f"{classes[labels[i]]} → {classes[predicted[i]]} {p[i, predicted[i]]:.2f}"
+            for i in wrong
+        ]
+        plots.image_grid(
+            test["image"][wrong], titles, folder / "most_wrong.png", title="Most wrong test images"
+        )
+
+    state = one_seed(run)
+    kernel = first_kernel(state, test["image"].shape[-1])
+    if kernel is not None:
+        plots.filters(kernel, folder / "filters.png")
+    image = test["image"][0]
+    maps = feature_maps(model, state, image, normalize)
+    if maps:
+        chosen = [maps[i] for i in np.unique(np.linspace(0, len(maps) - 1, 6).astype(int))]
+        plots.feature_maps(chosen, image, folder / "feature_maps.png")

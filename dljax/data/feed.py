@@ -1,0 +1,123 @@
+"""What the loop takes its batches from: the data contract.
+
+The batch of a step is a pure function of (seed, step), so resuming needs no iterator state and a seed
+trained beside others sees what it would see alone. A feed has three parts: arrays that lie on the
+device for the whole run, a host function that makes the small items of a chunk of steps, and a pure
+function, run inside the compiled program, that makes the batch of one item.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from dljax.data.streaming import Stream
+
+Batch = Any
+Item = Any
+
+
+def _identity(arrays: Any, item: Item) -> Batch:
+    del arrays
+    return item
+
+
+class Feed(NamedTuple):
+    """Training batches.
+
+    arrays: pytree, put on the device once and passed to the program as an argument.
+    chunk: (seed, step, k) -> items [k, batch, ...] of steps step .. step+k-1, as numpy arrays.
+    batch: (arrays, item) -> the task's batch; pure, traced.
+    """
+
+    chunk: Callable[[int, int, int], Item]
+    batch: Callable[[Any, Item], Batch] = _identity
+    arrays: Any = ()
+
+    def item_bytes(self) -> int:
+        """Size of one step's item on the host."""
+        return sum(x.nbytes for x in jax.tree.leaves(self.chunk(0, 0, 1)))
+
+
+class Examples(NamedTuple):
+    """Evaluation batches, each example exactly once, the last batch padded and masked.
+
+    chunks: () -> iterator of items [n, batch, ...]; batches carry "mask" float32 [batch].
+    """
+
+    chunks: Callable[[], Iterator[Item]]
+    batch: Callable[[Any, Item], Batch] = _identity
+    arrays: Any = ()
+
+
+def nothing() -> Feed:
+    """The feed of a task that makes its own data (reinforcement learning): its batch is ()."""
+    return Feed(chunk=lambda seed, step, k: (), batch=lambda arrays, item: ())
+
+
+def in_memory(arrays: dict[str, np.ndarray], batch_size: int) -> Feed:
+    """Batches gathered on the device from arrays [examples, ...].
+
+    Each epoch is a fresh permutation, a pure function of (seed, epoch); a batch may run over the
+    end of an epoch, so no example is ever dropped.
+    """
+    n = _length(arrays)
+    if not 0 < batch_size <= n:
+        raise ValueError(f"batch_size={batch_size} must be between 1 and the {n} training examples")
+
+    @functools.lru_cache(maxsize=64)
+    def order(seed: int, epoch: int) -> np.ndarray:
+        return np.random.default_rng([seed, epoch]).permutation(n).astype(np.int32)
+
+    def chunk(seed: int, step: int, k: int) -> np.ndarray:
+        first, end = step * batch_size, (step + k) * batch_size
+        epochs = [
+            order(seed, e)[max(first - e * n, 0) : end - e * n]
+            for e in range(first // n, -(-end // n))
+        ]
+        return np.concatenate(epochs).reshape(k, batch_size)
+
+    return Feed(chunk, lambda arrays, index: jax.tree.map(lambda x: x[index], arrays), arrays)
+
+
+def examples(arrays: dict[str, np.ndarray], batch_size: int, multiple: int = 1) -> Examples:
+    """All of arrays [examples, ...] once, in order, in masked batches.
+
+    The batch is at most `batch_size`, no larger than the data needs, and a multiple of `multiple`.
+    """
+    n = _length(arrays)
+    size = -(-min(batch_size, n) // multiple) * multiple
+    count = -(-n // size)
+    index = np.arange(count * size, dtype=np.int32).reshape(count, size)
+    items = {"index": np.minimum(index, n - 1), "mask": (index < n).astype(np.float32)}
+
+    def batch(arrays: Any, item: Item) -> Batch:
+        return {**jax.tree.map(lambda x: x[item["index"]], arrays), "mask": item["mask"]}
+
+    return Examples(lambda: iter([items]), batch, arrays)
+
+
+def _length(arrays: dict[str, np.ndarray]) -> int:
+    lengths = {name: len(x) for name, x in arrays.items()}
+    if len(set(lengths.values())) != 1 or not min(lengths.values()):
+        raise ValueError(f"arrays of a data set must have the same, non-zero length, not {lengths}")
+    return next(iter(lengths.values()))
+
+
+def streamed(stream: Stream) -> Feed:
+    """Batches read from a stream, the next chunk while the device works on this one."""
+    return Feed(stream.chunk)
+
+
+def streamed_examples(stream: Stream) -> Examples:
+    """All examples of a stream once, one masked batch at a time."""
+
+    def chunks() -> Iterator[Item]:
+        for batch in stream.evaluation_batches():
+            yield {name: array[None] for name, array in batch.items()}
+
+    return Examples(chunks)

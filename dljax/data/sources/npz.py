@@ -1,0 +1,102 @@
+"""A `.npz` file in the layout of MedMNIST (Yang et al. 2023, medmnist.com)."""
+
+import zipfile
+import zlib
+
+import numpy as np
+
+from dljax.data.sources.dataset import Dataset, labelled
+from dljax.data.sources.image import convert_all
+
+PARTS = ("train", "val", "test")
+
+
+def medmnist_npz(
+    path: str, size: tuple[int, int] | None = None, channels: int | None = None
+) -> Dataset:
+    """Reads train, val and test images and labels; the val arrays may be absent.
+
+    PART_images is uint8 [N, H, W] or [N, H, W, 1 or 3], PART_labels integer [N] or [N, 1]. The
+    classes are named by their numbers. Nothing is unpickled.
+
+    Raises:
+      FileNotFoundError, ValueError: one line that says which array is missing or wrong.
+    """
+    arrays = _read(path)
+    parts = {}
+    for part in PARTS:
+        keys = (f"{part}_images", f"{part}_labels")
+        if part == "val" and not any(key in arrays for key in keys):
+            continue
+        for key in keys:
+            if key not in arrays:
+                raise ValueError(
+                    f"{path} has no array {key!r}, only {', '.join(sorted(arrays)) or 'none'}: "
+                    "MedMNIST's layout is PART_images and PART_labels for train, val and test."
+                )
+        images = _images(path, keys[0], arrays[keys[0]])
+        labels = _labels(path, keys[1], arrays[keys[1]], len(images))
+        parts[part] = labelled(convert_all(images, size, channels), labels)
+
+    shapes = {part: arrays["image"].shape[1:] for part, arrays in parts.items()}
+    if len(set(shapes.values())) > 1:
+        raise ValueError(f"{path}: the images of the parts differ in shape: {shapes}.")
+    count = int(parts["train"]["label"].max()) + 1
+    for part in parts:
+        largest = int(parts[part]["label"].max())
+        if largest >= count:
+            raise ValueError(f"{path}: {part}_labels holds class {largest}, which train lacks.")
+    if count < 2:
+        raise ValueError(f"{path} has one class only: a classifier needs at least two.")
+    return Dataset(
+        name=path,
+        train=parts["train"],
+        test=parts["test"],
+        classes=tuple(str(label) for label in range(count)),
+        validation=parts.get("val"),
+    )
+
+
+def _read(path: str) -> dict[str, np.ndarray]:
+    keys = [f"{part}_{field}" for part in PARTS for field in ("images", "labels")]
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {key: file[key] for key in keys if key in file.files}
+            return arrays or dict.fromkeys(file.files)
+    except FileNotFoundError:
+        raise FileNotFoundError(f"There is no file {path}.") from None
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, AttributeError) as error:
+        raise ValueError(f"{path} is no readable .npz file of plain arrays: {error}.") from error
+
+
+def _images(path: str, key: str, images: np.ndarray) -> np.ndarray:
+    """Checks and returns uint8 [N, H, W, C]."""
+    if images.dtype != np.uint8:
+        raise ValueError(f"{path}: {key} is {images.dtype}; uint8 levels 0..255 are needed.")
+    if images.ndim == 3:
+        images = images[..., None]
+    if images.ndim != 4 or images.shape[-1] not in (1, 3) or 0 in images.shape:
+        raise ValueError(
+            f"{path}: {key} has the shape {list(images.shape)}; "
+            "[N, H, W] or [N, H, W, 3] is needed, with at least one image."
+        )
+    return images
+
+
+def _labels(path: str, key: str, labels: np.ndarray, count: int) -> np.ndarray:
+    """Checks and returns integers [N]."""
+    if not np.issubdtype(labels.dtype, np.integer):
+        raise ValueError(f"{path}: {key} is {labels.dtype}; whole numbers are needed.")
+    if labels.ndim == 2 and labels.shape[1] > 1:
+        raise ValueError(
+            f"{path}: {key} has {labels.shape[1]} labels per image; multi-label sets are not "
+            "read here, only sets with one class per image."
+        )
+    if labels.size != count or labels.ndim > 2:
+        raise ValueError(
+            f"{path}: {key} has the shape {list(labels.shape)} for {count} images; "
+            "one label per image is needed."
+        )
+    if labels.min() < 0:
+        raise ValueError(f"{path}: {key} holds the negative label {labels.min()}.")
+    return labels.reshape(-1)

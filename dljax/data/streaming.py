@@ -1,0 +1,145 @@
+"""Batches of a data set larger than memory, each a pure function of (seed, step).
+
+A source is anything with `len(source)` and `source[index] -> dict of arrays`. Every epoch visits
+each example once in its own order; the order comes from grain's index shuffle, a permutation that
+is computed index by index, so that neither an order nor a position is ever stored.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, NamedTuple
+
+import numpy as np
+
+Batch = dict[str, np.ndarray]
+
+ROUNDS = 4
+"""Rounds of grain's block cipher; its own default for shuffling."""
+
+
+class Stream(NamedTuple):
+    """Batches of a source; made by `stream`, closed by `close` or a with block."""
+
+    source: Sequence
+    batch_size: int
+    transform: Callable[[dict], dict] | None
+    threads: int
+    pool: ThreadPoolExecutor
+
+    def batch_at(self, seed: int, step: int) -> Batch:
+        """The batch of a step: arrays [batch_size, ...]; the same for the same seed and step.
+
+        Example j of step s is at position p = s batch_size + j of a stream of epochs without end:
+        epoch p // N, each in its own order. Batches run over the ends of epochs.
+        """
+        first = step * self.batch_size
+        return self._read(order(seed, range(first, first + self.batch_size), len(self.source)))
+
+    def chunk(self, seed: int, step: int, count: int) -> Batch:
+        """The batches of `count` steps from `step` on: arrays [count, batch_size, ...]."""
+        first = step * self.batch_size
+        positions = range(first, first + count * self.batch_size)
+        batch = self._read(order(seed, positions, len(self.source)))
+        return {
+            name: array.reshape(count, self.batch_size, *array.shape[1:])
+            for name, array in batch.items()
+        }
+
+    def evaluation_batches(self) -> Iterator[Batch]:
+        """Every example once, in the source's order, in batches of `batch_size`.
+
+        The last batch is filled up with copies of its last example; 'mask' float32 [batch_size] is
+        1 for examples and 0 for such copies.
+        """
+        total = len(self.source)
+        for first in range(0, total, self.batch_size):
+            count = min(self.batch_size, total - first)
+            batch = self._read(range(first, first + count))
+            missing = self.batch_size - count
+            batch = {
+                name: np.concatenate([array, np.repeat(array[-1:], missing, axis=0)])
+                for name, array in batch.items()
+            }
+            mask = (np.arange(self.batch_size) < count).astype(np.float32)
+            yield {**batch, "mask": mask}
+
+    def close(self) -> None:
+        """Ends the reading threads."""
+        self.pool.shutdown(cancel_futures=True)
+
+    def __enter__(self) -> "Stream":
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self.close()
+
+    def _read(self, indices: Sequence[int]) -> Batch:
+        share = -(-len(indices) // self.threads)
+        shares = [indices[first : first + share] for first in range(0, len(indices), share)]
+        examples = [example for part in self.pool.map(self._examples, shares) for example in part]
+        return {name: np.stack([e[name] for e in examples]) for name in examples[0]}
+
+    def _examples(self, indices: Sequence[int]) -> list[dict]:
+        examples = [self.source[index] for index in indices]
+        return [self.transform(e) for e in examples] if self.transform else examples
+
+
+def stream(
+    source: Sequence,
+    batch_size: int,
+    transform: Callable[[dict], dict] | None = None,
+    threads: int = 8,
+) -> Stream:
+    """Reads a random-access source in batches, with bounded memory.
+
+    Args:
+      source: `len(source)` examples, `source[index]` a dict of arrays or numbers of fixed
+        shapes. It is called from several threads.
+      batch_size: examples in a batch; it may exceed the length of the source.
+      transform: applied to each example, for instance to resize it or to choose fields.
+      threads: examples read at the same time.
+
+    Raises:
+      ValueError: the source is empty, or the batch size is not positive.
+    """
+    if not len(source):
+        raise ValueError("The source to stream from has no examples.")
+    if batch_size < 1:
+        raise ValueError(f"The batch size must be positive, not {batch_size}.")
+    return Stream(source, batch_size, transform, threads, ThreadPoolExecutor(threads))
+
+
+def order(seed: int, positions: Sequence[int], length: int) -> list[int]:
+    """Indices of the examples at positions of the endless stream of shuffled epochs."""
+    from grain.experimental import index_shuffle
+
+    seeds: dict[int, int] = {}
+    indices = []
+    for position in positions:
+        epoch, place = divmod(position, length)
+        if epoch not in seeds:
+            seeds[epoch] = int(np.random.SeedSequence((seed, epoch)).generate_state(1)[0])
+        shuffled = index_shuffle(place, max_index=length - 1, seed=seeds[epoch], rounds=ROUNDS)
+        indices.append(shuffled)
+    return indices
+
+
+def prefetch(fetch: Callable[[int], Any], items: Sequence, ahead: int = 1) -> Iterator[Any]:
+    """Yields fetch(item) in order, fetching up to `ahead` results beyond the one in use.
+
+    A thread fetches while the caller works; no more than `ahead` results wait. An error in
+    `fetch` is raised where its result would be yielded. Closing the iterator waits for the fetch
+    under way and starts no other.
+    """
+    waiting: list[Future] = []
+    with ThreadPoolExecutor(1) as thread:
+        try:
+            for item in items:
+                waiting.append(thread.submit(fetch, item))
+                if len(waiting) > ahead:
+                    yield waiting.pop(0).result()
+            while waiting:
+                yield waiting.pop(0).result()
+        finally:
+            for future in waiting:
+                future.cancel()

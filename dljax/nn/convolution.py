@@ -1,0 +1,285 @@
+"""Two-dimensional convolution that stays fast inside `lax.scan` on a CPU, with its definition.
+
+What it computes is `conv_reference`: a sum over the window, in plain `jax.numpy`. `conv` computes the same:
+
+- On a GPU or TPU it is `lax.conv_general_dilated` and its autodiff gradient.
+- On a CPU, XLA has a fast routine for a convolution only when its dimensions are in the canonical order NHWC, HWIO, NHWC.
+  Autodiff makes transposed ones; a compiler pass repairs them outside loops but not inside scans,
+  where they run 10 to 80 times slower. So both gradients are written as canonical convolutions
+  (`_window_conv`), a strided convolution becomes a stride-1 one over blocks of pixels (space to
+  depth), a 1x1 convolution a matrix product, and a depthwise one a sum of shifted products.
+
+`lax.platform_dependent` chooses between the two when the program is lowered, in the forward and in
+the backward pass alike. Gradients of any order work in reverse mode.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jax import Array, lax
+
+from dljax.nn.reduce import add_bias
+from dljax.nn.window import Pads, Padding, Pair, output_size, pad_pairs, pair
+
+DIMENSIONS = ("NHWC", "HWIO", "NHWC")
+
+
+class Spec(NamedTuple):
+    """What is static in a convolution: strides, explicit pads, dilation of the window, groups."""
+
+    strides: tuple[int, int]
+    pads: Pads
+    dilation: tuple[int, int]
+    groups: int
+
+
+def conv(
+    x: Array,
+    w: Array,
+    *,
+    strides: Pair = 1,
+    padding: Padding = "SAME",
+    dilation: Pair = 1,
+    groups: int = 1,
+) -> Array:
+    """Convolve images [N, H, W, I] with a kernel [KH, KW, I // groups, O] to [N, H', W', O].
+
+    `padding` is 'SAME', 'VALID', one number for all sides, or ((top, bottom), (left, right)).
+    Output channels O are split into `groups` runs, each of which sees its own run of I // groups
+    input channels. Mixed dtypes are promoted; a CPU computes bfloat16 in float32.
+    Raises ValueError when shapes and groups do not fit.
+    """
+    spec = _spec(x.shape, w.shape, strides, padding, dilation, groups)
+    dtype = jnp.promote_types(x.dtype, w.dtype)
+    return _conv(spec, x.astype(dtype), w.astype(dtype))
+
+
+def conv_reference(
+    x: Array,
+    w: Array,
+    *,
+    strides: Pair = 1,
+    padding: Padding = "SAME",
+    dilation: Pair = 1,
+    groups: int = 1,
+) -> Array:
+    """The definition: y[n, p, q, o] = sum over a, b, i of x[n, p s + a d, q s + b d, i] w[a, b, i, o]."""
+    (sh, sw), pads, (dh, dw), groups = _spec(x.shape, w.shape, strides, padding, dilation, groups)
+    kh, kw, i, o = w.shape
+    x = jnp.pad(x, ((0, 0), *pads, (0, 0)))
+    n, height, width, _ = x.shape
+    oh = (height - dh * (kh - 1) - 1) // sh + 1
+    ow = (width - dw * (kw - 1) - 1) // sw + 1
+    y = jnp.zeros((n, oh, ow, groups, o // groups), jnp.promote_types(x.dtype, w.dtype))
+    for a in range(kh):
+        for b in range(kw):
+            rows = slice(a * dh, a * dh + (oh - 1) * sh + 1, sh)
+            columns = slice(b * dw, b * dw + (ow - 1) * sw + 1, sw)
+            seen = x[:, rows, columns].reshape(n, oh, ow, groups, i)
+            y += jnp.einsum("nhwgi,igo->nhwgo", seen, w[a, b].reshape(i, groups, o // groups))
+    return y.reshape(n, oh, ow, o)
+
+
+class Conv(nn.Module):
+    """A convolutional layer with the fields and parameters of `flax.linen.Conv`, on `conv`.
+
+    Takes [..., H, W, I] to [..., H', W', features]; parameters `kernel` and, unless
+    `use_bias=False` (as before a BatchNorm), `bias`.
+    """
+
+    features: int
+    kernel_size: Sequence[int]
+    strides: Pair = 1
+    padding: Padding = "SAME"
+    kernel_dilation: Pair = 1
+    feature_group_count: int = 1
+    use_bias: bool = True
+    dtype: Any = None
+    param_dtype: Any = jnp.float32
+    kernel_init: Callable = nn.initializers.lecun_normal()
+    bias_init: Callable = nn.initializers.zeros_init()
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        shape = (*self.kernel_size, x.shape[-1] // self.feature_group_count, self.features)
+        kernel = self.param("kernel", self.kernel_init, shape, self.param_dtype)
+        bias = None
+        if self.use_bias:
+            bias = self.param("bias", self.bias_init, (self.features,), self.param_dtype)
+        x, kernel, bias = nn.dtypes.promote_dtype(x, kernel, bias, dtype=self.dtype)
+        y = conv(
+            x.reshape(-1, *x.shape[-3:]),
+            kernel,
+            strides=self.strides,
+            padding=self.padding,
+            dilation=self.kernel_dilation,
+            groups=self.feature_group_count,
+        )
+        y = y if bias is None else add_bias(y, bias)
+        return y.reshape(*x.shape[:-3], *y.shape[1:])
+
+
+def _spec(x_shape, w_shape, strides, padding, dilation, groups) -> Spec:
+    if len(x_shape) != 4 or len(w_shape) != 4:
+        raise ValueError(f"conv wants x [N,H,W,I] and w [KH,KW,I,O], got {x_shape} and {w_shape}")
+    if x_shape[3] != w_shape[2] * groups or w_shape[3] % groups:
+        raise ValueError(
+            f"conv of {x_shape[3]} channels in {groups} groups does not fit a kernel {w_shape}"
+        )
+    strides, dilation = pair(strides, "strides"), pair(dilation, "dilation")
+    pads = pad_pairs(padding, x_shape[1:3], w_shape[:2], strides, dilation)
+    for axis in (0, 1):
+        output_size(x_shape[1 + axis], w_shape[axis], strides[axis], pads[axis], dilation[axis])
+    return Spec(strides, pads, dilation, groups)
+
+
+# The choice between platforms
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _conv(spec: Spec, x: Array, w: Array) -> Array:
+    return _forward(spec, x, w)
+
+
+@partial(jax.jit, static_argnums=0)
+def _forward(spec: Spec, x: Array, w: Array) -> Array:
+    return lax.platform_dependent(x, w, cpu=partial(_cpu, spec), default=partial(_lax, spec))
+
+
+@partial(jax.jit, static_argnums=0)
+def _backward(spec: Spec, residuals: tuple[Array, Array], g: Array) -> tuple[Array, Array]:
+    def gradient(f, x, w, g):
+        return jax.vjp(partial(f, spec), x, w)[1](g)
+
+    return lax.platform_dependent(
+        *residuals, g, cpu=partial(gradient, _cpu), default=partial(gradient, _lax)
+    )
+
+
+_conv.defvjp(lambda spec, x, w: (_forward(spec, x, w), (x, w)), _backward)
+
+
+def _lax(spec: Spec, x: Array, w: Array) -> Array:
+    return lax.conv_general_dilated(
+        x,
+        w,
+        spec.strides,
+        spec.pads,
+        rhs_dilation=spec.dilation,
+        feature_group_count=spec.groups,
+        dimension_numbers=DIMENSIONS,
+    )
+
+
+# The CPU's forms
+
+
+def _cpu(spec: Spec, x: Array, w: Array) -> Array:
+    dtype = x.dtype
+    if dtype in (jnp.bfloat16, jnp.float16):
+        return _cpu(spec, x.astype(jnp.float32), w.astype(jnp.float32)).astype(dtype)
+    if spec.groups > 1 and w.shape[2] == 1:
+        return _depthwise(spec, x, w)
+    if spec.groups > 1:
+        return _grouped(spec, x, w)
+    if w.shape[:2] == (1, 1):
+        return _pointwise(spec, x, w)
+    if spec.strides != (1, 1) and spec.dilation == (1, 1):
+        return _strided(spec, x, w)
+    if any(p < 0 or p >= k for pads, k in zip(spec.pads, w.shape[:2], strict=True) for p in pads):
+        x, spec = _padded(x, spec.pads), spec._replace(pads=((0, 0), (0, 0)))
+    return _window_conv(spec.strides, spec.pads, (1, 1), spec.dilation, x, w)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(0, 1, 2, 3))
+def _window_conv(strides, pads, holes, dilation, x: Array, w: Array) -> Array:
+    """A convolution in canonical dimensions whose gradients are such convolutions again.
+
+    `holes` spreads the pixels of x apart with zeros between them (lhs_dilation).
+    """
+    return lax.conv_general_dilated(
+        x, w, strides, pads, holes, dilation, dimension_numbers=DIMENSIONS
+    )
+
+
+def _window_conv_backward(strides, pads, holes, dilation, residuals, g):
+    x, w = residuals
+    dx_pads, dw_pads = [], []
+    for axis in (0, 1):
+        low, high = pads[axis]
+        size, k, out = x.shape[1 + axis], w.shape[axis], g.shape[1 + axis]
+        stride, hole, step = strides[axis], holes[axis], dilation[axis]
+        reach = step * (k - 1)
+        spread = hole * (size - 1) + 1  # the size of x with its holes
+        unseen = spread + low + high - reach - 1 - stride * (out - 1)
+        dx_pads.append((reach - low, reach - high + unseen))
+        dw_pads.append((low, high - unseen))
+    flipped = jnp.transpose(w[::-1, ::-1], (0, 1, 3, 2))
+    dx = _window_conv(holes, tuple(dx_pads), strides, dilation, g, flipped)
+    dw = _window_conv(
+        dilation,
+        tuple(dw_pads),
+        holes,
+        strides,
+        jnp.transpose(x, (3, 1, 2, 0)),
+        jnp.transpose(g, (1, 2, 0, 3)),
+    )
+    return dx, jnp.transpose(dw, (1, 2, 0, 3))
+
+
+_window_conv.defvjp(lambda *args: (_window_conv(*args), args[4:]), _window_conv_backward)
+
+
+def _pointwise(spec: Spec, x: Array, w: Array) -> Array:
+    x = _padded(x, spec.pads)[:, :: spec.strides[0], :: spec.strides[1]]
+    return (x.reshape(-1, x.shape[3]) @ w[0, 0]).reshape(*x.shape[:3], w.shape[3])
+
+
+def _strided(spec: Spec, x: Array, w: Array) -> Array:
+    """Space to depth: a block of sh x sw pixels becomes one pixel of sh sw I channels."""
+    (kh, kw, i, o), (sh, sw), n = w.shape, spec.strides, x.shape[0]
+    (top, bottom), (left, right) = spec.pads
+    oh = (x.shape[1] + top + bottom - kh) // sh + 1
+    ow = (x.shape[2] + left + right - kw) // sw + 1
+    qh, qw = -(-kh // sh), -(-kw // sw)  # the window in blocks
+    h, v = oh + qh - 1, ow + qw - 1  # the image in blocks
+    x = _padded(x, ((top, h * sh - x.shape[1] - top), (left, v * sw - x.shape[2] - left)))
+    x = x.reshape(n, h, sh, v, sw, i).transpose(0, 1, 3, 2, 4, 5).reshape(n, h, v, sh * sw * i)
+    w = jnp.pad(w, ((0, qh * sh - kh), (0, qw * sw - kw), (0, 0), (0, 0)))
+    w = w.reshape(qh, sh, qw, sw, i, o).transpose(0, 2, 1, 3, 4, 5).reshape(qh, qw, -1, o)
+    return _window_conv((1, 1), ((0, 0), (0, 0)), (1, 1), (1, 1), x, w)
+
+
+def _depthwise(spec: Spec, x: Array, w: Array) -> Array:
+    (kh, kw, _, o), (sh, sw), (dh, dw) = w.shape, spec.strides, spec.dilation
+    x = _padded(jnp.repeat(x, o // spec.groups, axis=3), spec.pads)
+    oh = (x.shape[1] - dh * (kh - 1) - 1) // sh + 1
+    ow = (x.shape[2] - dw * (kw - 1) - 1) // sw + 1
+    y = 0.0
+    for a in range(kh):
+        for b in range(kw):
+            rows = slice(a * dh, a * dh + (oh - 1) * sh + 1, sh)
+            columns = slice(b * dw, b * dw + (ow - 1) * sw + 1, sw)
+            y += x[:, rows, columns] * w[a, b, 0]
+    return y
+
+
+def _grouped(spec: Spec, x: Array, w: Array) -> Array:
+    """One group after another."""
+    one = partial(_cpu, spec._replace(groups=1))
+    x = jnp.moveaxis(x.reshape(*x.shape[:3], spec.groups, -1), 3, 0)
+    w = jnp.moveaxis(w.reshape(*w.shape[:3], spec.groups, -1), 3, 0)
+    y = jnp.moveaxis(lax.map(lambda pair: one(*pair), (x, w)), 0, 3)
+    return y.reshape(*y.shape[:3], -1)
+
+
+def _padded(x: Array, pads: Pads) -> Array:
+    """Zeros around the pixels; a negative number cuts pixels off."""
+    if pads == ((0, 0), (0, 0)):
+        return x
+    widths = ((0, 0, 0), (*pads[0], 0), (*pads[1], 0), (0, 0, 0))
+    return lax.pad(x, jnp.zeros((), x.dtype), widths)

@@ -1,0 +1,54 @@
+"""Arithmetic of windows that slide over images, shared by convolution, pooling and shapes."""
+
+from collections.abc import Sequence
+
+Pair = int | Sequence[int]
+Pads = tuple[tuple[int, int], tuple[int, int]]
+Padding = str | int | Sequence[Sequence[int]]
+
+
+def pair(value: Pair, name: str) -> tuple[int, int]:
+    """One positive number for both axes, or one for each."""
+    pair = (value, value) if isinstance(value, int) else tuple(value)
+    if len(pair) != 2 or not all(isinstance(v, int) and v > 0 for v in pair):
+        raise ValueError(f"{name} must be a positive integer or two of them, got {value!r}")
+    return pair
+
+
+def pad_pairs(
+    padding: Padding,
+    size: tuple[int, int],
+    kernel: tuple[int, int],
+    strides: tuple[int, int],
+    dilation: tuple[int, int] = (1, 1),
+) -> Pads:
+    """Explicit ((top, bottom), (left, right)) of a padding, for an image of `size` (H, W).
+
+    'SAME' gives ceil(size / stride) outputs, with the odd pixel of padding below and right.
+    """
+    if padding == "VALID":
+        return ((0, 0), (0, 0))
+    if padding == "SAME":
+        pads = []
+        for n, k, s, d in zip(size, kernel, strides, dilation, strict=True):
+            total = max((-(-n // s) - 1) * s + d * (k - 1) + 1 - n, 0)
+            pads.append((total // 2, total - total // 2))
+        return tuple(pads)
+    if isinstance(padding, int):
+        return ((padding, padding), (padding, padding))
+    if isinstance(padding, str):
+        raise ValueError(f"padding must be 'SAME', 'VALID', a number or pairs, got {padding!r}")
+    pads = tuple(tuple(p) if isinstance(p, Sequence) else (p, p) for p in padding)
+    if len(pads) != 2 or any(len(p) != 2 for p in pads):
+        raise ValueError(f"padding must be ((top, bottom), (left, right)), got {padding!r}")
+    return pads
+
+
+def output_size(n: int, kernel: int, stride: int, pads: tuple[int, int], dilation: int = 1) -> int:
+    """How many places a window takes along an axis of n pixels; ValueError when it has none."""
+    room = n + sum(pads) - dilation * (kernel - 1) - 1
+    if room < 0:
+        raise ValueError(
+            f"a window of {dilation * (kernel - 1) + 1} does not fit into {n} pixels padded by {pads}"
+        )
+    return room // stride + 1

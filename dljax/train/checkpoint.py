@@ -1,0 +1,214 @@
+"""Checkpoints: the newest ones and the best one, written beside the training, read back whole.
+
+orbax writes each into a temporary folder and renames it when it is complete. On top of that: one
+writer at a time in a workdir, a digest that tells a damaged checkpoint from a good one, and the one
+before it in its place.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import orbax.checkpoint as ocp
+from orbax.checkpoint import checkpoint_managers as policies
+
+from dljax.train.loop import Run
+
+
+UNSCORED = float("-inf")
+
+
+def _score(saved: dict[str, float]) -> float:
+    return saved["score"]
+
+
+class CheckpointError(OSError):
+    """A checkpoint could not be written or read."""
+
+
+class Store:
+    """The checkpoints of one workdir, in its folder checkpoints/, one folder a step.
+
+    keep: how many of the newest are kept, beside the best one. warn: told of a damaged checkpoint.
+    read_only: changes nothing, so that a run in training may be looked at. Writers hold `lock`.
+    """
+
+    def __init__(
+        self,
+        workdir: str | Path,
+        *,
+        keep: int = 2,
+        warn: Callable[[str], None] = lambda text: None,
+        read_only: bool = False,
+    ):
+        self.folder = Path(workdir).absolute() / "checkpoints"
+        self._warn, self._read_only = warn, read_only
+        if read_only and not self.folder.is_dir():
+            raise FileNotFoundError(
+                f"{workdir} holds no checkpoint: train first, or name another --workdir"
+            )
+        newest = policies.LatestN(keep)
+        best = policies.BestN(get_metric_fn=_score, n=1)
+        options = ocp.CheckpointManagerOptions(
+            best_fn=_score,
+            preservation_policy=policies.AnyPreservationPolicy([newest, best]),
+            cleanup_tmp_directories=not read_only,
+            read_only=read_only,
+        )
+        self._manager = ocp.CheckpointManager(self.folder, options=options)
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self.close()
+
+    def latest_step(self) -> int | None:
+        """Step of the newest complete checkpoint."""
+        return self._manager.latest_step()
+
+    def best_step(self) -> int | None:
+        """Step of the checkpoint with the largest score; None if none was scored."""
+        step = self._manager.best_step()
+        return step if step is not None and _score(self._manager.metrics(step)) > UNSCORED else None
+
+    def save(self, step: int, run: Run, meta: dict[str, Any], score: float | None = None) -> None:
+        """Starts writing; returns as soon as the run's buffers may be donated again."""
+        copy, digest = _snapshot(run)
+        meta = {**meta, "digest": int(digest)}
+        args = ocp.args.Composite(run=ocp.args.StandardSave(copy), meta=ocp.args.JsonSave(meta))
+        with _explained(self.latest_step):
+            self._manager.save(
+                step, args=args, metrics={"score": UNSCORED if score is None else float(score)}
+            )
+
+    def wait(self) -> None:
+        """Returns when all that was saved is on the disk."""
+        with _explained(self.latest_step):
+            self._manager.wait_until_finished()
+
+    def restore(self, like: Run, step: int | None = None) -> tuple[Run, dict[str, Any]] | None:
+        """The newest readable checkpoint (or that of `step`), laid out as `like`; None if there is none.
+
+        A damaged one is told, set aside under the name damaged-STEP, and the one before it is taken.
+        """
+        steps = [step] if step is not None else sorted(self._manager.all_steps(), reverse=True)
+        for step in steps:
+            try:
+                return self._read(step, like)
+            except Exception as error:  # whatever a broken file makes orbax or tensorstore raise
+                reason = (
+                    str(error).strip().splitlines()[0]
+                    if str(error).strip()
+                    else type(error).__name__
+                )
+                self._warn(f"checkpoint of step {step} is damaged and set aside: {reason[:200]}")
+                self._set_aside(step)
+        if steps:
+            raise CheckpointError(
+                f"none of the {len(steps)} checkpoints in {self.folder} can be read; start anew with --overwrite"
+            )
+        return None
+
+    def _read(self, step: int, like: Run) -> tuple[Run, dict[str, Any]]:
+        args = ocp.args.Composite(run=ocp.args.StandardRestore(like), meta=ocp.args.JsonRestore())
+        found = self._manager.restore(step, args=args)
+        meta = dict(found["meta"])
+        if int(_digest(found["run"])) != meta["digest"]:
+            raise ValueError("its content is not what was written")
+        return found["run"], meta
+
+    def _set_aside(self, step: int) -> None:
+        if self._read_only:
+            return
+        source = self.folder / str(step)
+        target = self.folder / f"damaged-{step}"
+        with contextlib.suppress(OSError):
+            os.replace(source, target)
+        self._manager.reload()
+
+    def close(self) -> None:
+        """Waits for what is being written, and lets the workdir go."""
+        try:
+            self.wait()
+        finally:
+            self._manager.close()
+
+
+@contextlib.contextmanager
+def lock(workdir: str | Path) -> Iterator[None]:
+    """Holds a workdir, made if absent, against other processes (of several, the first one does).
+
+    The kernel lets it go when the process ends, however it ends. Raises CheckpointError if it is held.
+    """
+    if jax.process_index() > 0:
+        yield
+        return
+    workdir = Path(workdir)
+    workdir.mkdir(parents=True, exist_ok=True)
+    handle = os.open(workdir / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        owner = os.read(handle, 20).decode(errors="replace").strip()
+        os.close(handle)
+        raise CheckpointError(
+            f"{workdir} is in use by another process ({owner}): wait for it, or choose another --workdir"
+        ) from None
+    os.truncate(handle, 0)
+    os.write(handle, f"pid {os.getpid()}\n".encode())
+    try:
+        yield
+    finally:
+        os.close(handle)
+
+
+@contextlib.contextmanager
+def _explained(latest: Callable[[], int | None]) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        text = " ".join(str(error).split())
+        full = "No space left on device" in text or "ENOSPC" in text or "Disk quota" in text
+        reason = "the disk is full" if full else text[:300]
+        with contextlib.suppress(Exception):
+            reason += (
+                f"; the checkpoint of step {latest()} is intact" if latest() is not None else ""
+            )
+        raise CheckpointError(f"could not write a checkpoint: {reason}") from error
+
+
+def _words(x: jax.Array) -> jax.Array:
+    """The bits of an array as uint32 [n]."""
+    if jnp.issubdtype(x.dtype, jax.dtypes.prng_key):
+        x = jax.random.key_data(x)
+    if x.dtype == jnp.bool_:
+        x = x.astype(jnp.uint8)
+    unsigned = {1: jnp.uint8, 2: jnp.uint16, 4: jnp.uint32, 8: jnp.uint32}[x.dtype.itemsize]
+    return jax.lax.bitcast_convert_type(x, unsigned).astype(jnp.uint32).ravel()
+
+
+@jax.jit
+def _digest(run: Run) -> jax.Array:
+    """A position-dependent sum of all bits, exact for any sharding (integer addition wraps)."""
+    total = jnp.uint32(0)
+    for number, leaf in enumerate(jax.tree.leaves(run)):
+        words = _words(leaf)
+        weights = 2 * jnp.arange(words.size, dtype=jnp.uint32) + 1
+        total = (
+            total * jnp.uint32(31) + jnp.sum(words * weights, dtype=jnp.uint32) + jnp.uint32(number)
+        )
+    return total
+
+
+@jax.jit
+def _snapshot(run: Run) -> tuple[Run, jax.Array]:
+    """A copy that no later step can donate, and its digest."""
+    return jax.tree.map(jnp.copy, run), _digest(run)

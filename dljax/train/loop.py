@@ -1,0 +1,226 @@
+"""The one training loop: whole chunks of steps, of all seeds, in one XLA program.
+
+A topic hands pure functions (Task); the loop owns steps, keys, seeds, devices and files. `start`,
+`advance` and `evaluate` are the three programs; `train` (driver.py) runs them with reports,
+checkpoints and signals around.
+"""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import struct
+from jax.sharding import PartitionSpec as P
+
+from dljax.data.feed import Examples, Feed
+from dljax.train import metrics
+from dljax.train.parallel import Placement, compiler_options
+
+Array = jax.Array
+Key = jax.Array
+State = Any
+Batch = Any
+Sums = dict[str, tuple[Array, Array]]
+
+# Constants folded into a root key; a step's number (below 2**31) can be neither of them.
+INIT, EVALUATE = 0xFFFFFFFF, 0xFFFFFFFE
+
+
+class Task(NamedTuple):
+    """What a topic hands to the loop. Nothing in it has a seed axis.
+
+    init: key -> State, all that changes, as one pytree; floating-point leaves stay finite.
+    step: (State, batch, key) -> (State, Sums); State keeps its structure, shapes and dtypes, and the
+        Sums hold whatever tells that the step went well (the loss, the norm of the gradient).
+    evaluate: (State, batch, key) -> Sums, sufficient statistics over a masked batch.
+    spec: a prefix of State, what is sharded over devices (axis "data"); default: nothing.
+    """
+
+    init: Callable[[Key], State]
+    step: Callable[[State, Batch, Key], tuple[State, Sums]]
+    evaluate: Callable[[State, Batch, Key], Sums]
+    spec: Any = P()
+
+
+class Run(struct.PyTreeNode):
+    """The one thing that is checkpointed.
+
+    step: int32 scalar, steps done. keys: [seeds] root keys, never advanced. states: [seeds, ...].
+    """
+
+    step: Array
+    keys: Key
+    states: State
+
+
+class Interrupted(Exception):
+    """A signal ended the run after a whole dispatch; what was done is in the checkpoint."""
+
+    def __init__(self, signum: int, step: int, saved: bool):
+        self.signum, self.step, self.saved = signum, step, saved
+        where = (
+            f"saved at step {step}" if saved else f"not saved: the run has no workdir (step {step})"
+        )
+        super().__init__(f"{signal.Signals(signum).name}: {where}")
+
+
+class NotFinite(RuntimeError):
+    """A loss, a gradient or a state is NaN or infinite."""
+
+
+class Program:
+    """A function compiled at its first call; `seconds` is what that took."""
+
+    def __init__(self, f: Callable, placement: Placement):
+        self._f, self._placement, self._compiled, self.seconds = f, placement, None, 0.0
+
+    def __call__(self, *args: Any) -> Any:
+        if self._compiled is None:
+            begin = time.perf_counter()
+            options = compiler_options(self._placement.platform)
+            self._compiled = self._f.lower(*args).compile(compiler_options=options)
+            self.seconds = time.perf_counter() - begin
+        return self._compiled(*args)
+
+
+def _shardings(task: Task, placement: Placement) -> Run:
+    return Run(placement.everywhere(), placement.seeds(), placement.states(task.spec))
+
+
+def start(task: Task, seeds: Sequence[int], placement: Placement) -> Run:
+    """The run at step 0: one state for each seed, each from its own root key."""
+    init = placement.over_seeds(lambda key: task.init(jax.random.fold_in(key, INIT)), (0,))
+
+    def begin(keys):
+        return Run(jnp.int32(0), keys, init(keys))
+
+    keys = jax.vmap(jax.random.key)(jnp.asarray(seeds, jnp.uint32))
+    program = Program(jax.jit(begin, out_shardings=_shardings(task, placement)), placement)
+    return program(placement.put(keys, placement.seeds()))
+
+
+def abstract(task: Task, seeds: Sequence[int], placement: Placement) -> Run:
+    """Shapes, dtypes and shardings of a run, without computing it: what a checkpoint is read into."""
+    keys = jax.eval_shape(lambda: jax.vmap(jax.random.key)(jnp.asarray(seeds, jnp.uint32)))
+    init = lambda keys: Run(jnp.int32(0), keys, jax.vmap(task.init)(keys))
+    shapes, shardings = jax.eval_shape(init, keys), _shardings(task, placement)
+    states = jax.tree.map(  # the spec is a prefix of State
+        lambda sharding, part: jax.tree.map(lambda x: x.update(sharding=sharding), part),
+        shardings.states,
+        shapes.states,
+    )
+    return Run(
+        shapes.step.update(sharding=shardings.step),
+        shapes.keys.update(sharding=shardings.keys),
+        states,
+    )
+
+
+def _is_finite(tree: Any) -> Array:
+    leaves = [x for x in jax.tree.leaves(tree) if jnp.issubdtype(x.dtype, jnp.inexact)]
+    return jnp.all(jnp.array([jnp.all(jnp.isfinite(x)) for x in leaves]))
+
+
+def advance(
+    task: Task, feed: Feed, placement: Placement, length: int
+) -> Callable[[Run, int], tuple[Run, Sums, Array]]:
+    """The compiled function (run, k) -> (run after k steps, Sums over them, first bad step).
+
+    One program serves every k from 1 to `length`: the number of steps is an argument of its loop, so
+    neither the last, shorter chunk nor another k compiles anew or changes a bit. `run` is donated.
+    The first bad step [seeds] int32 is the one whose Sums (or, after the last one, whose state) were
+    not finite; -1 if there was none. Call `.prepare(seeds, step, k)` to have the items of the next
+    chunk made and moved while the device still works.
+    """
+
+    def chunk(state, key, arrays, items, first, k):  # of one seed
+        step = jax.jit(task.step, inline=True)
+
+        def one(i, carry):
+            state, total, bad = carry
+            batch = feed.batch(arrays, jax.tree.map(lambda x: x[i], items))
+            state, sums = step(state, batch, jax.random.fold_in(key, first + i))
+            bad = jnp.where((bad < 0) & ~_is_finite(sums), first + i, bad)
+            return state, jax.tree.map(jnp.add, total, sums), bad
+
+        item = jax.tree.map(lambda x: x[0], items)
+        shapes = jax.eval_shape(step, state, jax.eval_shape(feed.batch, arrays, item), key)
+        zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes[1])
+        state, total, bad = jax.lax.fori_loop(0, k, one, (state, zeros, jnp.int32(-1)))
+        return state, total, jnp.where((bad < 0) & ~_is_finite(state), first + k - 1, bad)
+
+    mapped = placement.over_seeds(chunk, (0, 0, None, 0, None, None))
+
+    def many(run, arrays, items, k):
+        states, sums, bad = mapped(run.states, run.keys, arrays, items, run.step, k)
+        return Run(run.step + k, run.keys, states), sums, bad
+
+    out = (_shardings(task, placement), placement.everywhere(), placement.everywhere())
+    program = Program(jax.jit(many, donate_argnums=0, out_shardings=out), placement)
+    arrays = placement.put(feed.arrays, placement.everywhere())
+
+    def prepare(seeds: Sequence[int], step: int, k: int) -> Any:
+        chunks = [feed.chunk(seed, step, k) for seed in seeds]
+
+        def pad(*xs):
+            out = np.zeros((len(xs), length, *xs[0].shape[1:]), xs[0].dtype)
+            for row, x in zip(out, xs, strict=True):
+                row[:k] = x
+            return out
+
+        return placement.put(jax.tree.map(pad, *chunks), placement.items())
+
+    def call(run: Run, items: Any, k: int) -> tuple[Run, Sums, Array]:
+        return program(run, arrays, items, np.int32(k))
+
+    call.prepare, call.program = prepare, program
+    return call
+
+
+def evaluator(task: Task, examples: Examples, placement: Placement) -> Callable[[Run], Sums]:
+    """The compiled function run -> Sums [seeds, ...] over all examples, float64 on the host."""
+
+    def chunk(state, key, arrays, items, first):  # of one seed
+        key = jax.random.fold_in(key, EVALUATE)
+
+        def one(total, numbered):
+            i, item = numbered
+            batch = examples.batch(arrays, item)
+            sums = task.evaluate(state, batch, jax.random.fold_in(key, i))
+            return jax.tree.map(jnp.add, total, sums), None
+
+        n = jax.tree.leaves(items)[0].shape[0]
+        batch = examples.batch(arrays, jax.tree.map(lambda x: x[0], items))
+        zeros = jax.tree.map(
+            lambda x: jnp.zeros(x.shape, x.dtype), jax.eval_shape(task.evaluate, state, batch, key)
+        )
+        return jax.lax.scan(one, zeros, (first + jnp.arange(n), items))[0]
+
+    mapped = placement.over_seeds(chunk, (0, 0, None, None, None))
+    program = Program(jax.jit(mapped, out_shardings=placement.everywhere()), placement)
+    arrays = placement.put(examples.arrays, placement.everywhere())
+
+    def call(run: Run) -> Sums:
+        total, first, waiting = {}, 0, None
+        for items in examples.chunks():
+            n = jax.tree.leaves(items)[0].shape[0]
+            items = placement.put(items, placement.examples())
+            sums = program(run.states, run.keys, arrays, items, np.int32(first))
+            if waiting:  # fetched when the next one is under way, and the one after is being read
+                total = metrics.add(total, jax.device_get(waiting))
+            waiting, first = sums, first + n
+        return metrics.add(total, jax.device_get(waiting))
+
+    call.program = program
+    return call
+
+
+def evaluate(task: Task, run: Run, examples: Examples, placement: Placement) -> Sums:
+    """Sums [seeds, ...] of a run over all examples. To evaluate often, keep an `evaluator`."""
+    return evaluator(task, examples, placement)(run)

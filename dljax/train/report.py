@@ -1,0 +1,347 @@
+"""What a run tells: progress bar, plain lines, metrics.jsonl, TensorBoard, summary.json.
+
+Everything here runs on the host, between dispatches. Metrics arrive as one number a seed, [S].
+"""
+
+import dataclasses
+import importlib.metadata
+import json
+import os
+import platform
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TextIO
+
+import jax
+import numpy as np
+from tqdm import tqdm
+
+from dljax.train.metrics import describe
+
+Metrics = Mapping[str, np.ndarray]
+
+LIBRARIES = ("dljax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
+
+
+class Report:
+    """Progress and logs of one run; a context manager.
+
+    workdir: where metrics.jsonl and tensorboard/ go; None writes no file.
+    quiet: prints nothing but warnings. stream: standard error by default.
+    The bar is drawn only on a terminal, at most every 0.1 s; elsewhere each `line` is a plain line.
+    """
+
+    def __init__(
+        self,
+        workdir: Path | str | None,
+        total_steps: int,
+        *,
+        quiet: bool = False,
+        stream: TextIO | None = None,
+    ):
+        self._stream = stream or sys.stderr
+        self._quiet = quiet
+        self._total = total_steps
+        self._bar: tqdm | None = None
+        self._live = not quiet and self._stream.isatty()
+        self._drawn = -1.0
+        self._path = Path(workdir) / "metrics.jsonl" if workdir else None
+        self._board = _TensorBoard(Path(workdir) / "tensorboard") if workdir else None
+
+    def __enter__(self) -> "Report":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Removes the bar and closes the files; `line` may be called again afterwards."""
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+        if self._board:
+            self._board.close()
+
+    def progress(self, step: int, metrics: Metrics, steps_per_second: float) -> None:
+        """Redraws the bar with step, rate, time left and the metrics (mean and deviation)."""
+        now = time.monotonic()
+        if not self._live or now - self._drawn < 0.1:
+            return
+        self._drawn = now
+        if self._bar is None:
+            self._bar = tqdm(
+                total=self._total,
+                file=self._stream,
+                dynamic_ncols=True,
+                leave=False,
+                bar_format="{percentage:3.0f}% |{bar:20}| {n_fmt}/{total_fmt}{desc}",
+            )
+        left = "?"
+        if steps_per_second > 0:
+            left = tqdm.format_interval((self._total - step) / steps_per_second)
+        self._bar.n = step
+        self._bar.desc = f"  {steps_per_second:.3g} steps/s, {left} left  {_to_text(metrics)}"
+        self._bar.refresh()
+
+    def line(self, step: int, metrics: Metrics, seconds: float) -> None:
+        """One report: a line of metrics.jsonl, TensorBoard scalars, a line for the reader.
+
+        Names are 'part/metric' ('train/loss'); what is not one number a seed is left out.
+        Raises OSError with the file's name where it cannot be written.
+        """
+        metrics = {name: np.asarray(value) for name, value in metrics.items()}
+        metrics = {name: value for name, value in metrics.items() if value.ndim == 1}
+        if self._path:
+            described = {name: describe(value) for name, value in metrics.items()}
+            record = {"step": int(step), "seconds": float(seconds)} | described
+            _append(self._path, json.dumps(jsonable(record), allow_nan=False) + "\n")
+            self._board.write(step, metrics)
+        self.say(f"step {step}/{self._total}  {seconds:.1f} s  {_to_text(metrics)}")
+
+    def say(self, text: str) -> None:
+        """Prints a line above the bar, unless quiet."""
+        if not self._quiet:
+            tqdm.write(text, file=self._stream)
+
+    def warn(self, text: str) -> None:
+        """Prints a warning above the bar, also when quiet."""
+        tqdm.write(f"warning: {text}", file=self._stream)
+        self._stream.flush()
+
+    def rewind(self, step: int) -> None:
+        """Forgets the reports after `step`, and a half-written one; call it before continuing.
+
+        metrics.jsonl is replaced atomically. TensorBoard is told to hide what lies beyond.
+        """
+        if not self._path:
+            return
+        self._board.restart(step + 1)
+        if self._path.exists():
+            kept = [line for line in _read_lines(self._path) if line["step"] <= step]
+            _replace(self._path, "".join(json.dumps(line) + "\n" for line in kept))
+
+
+def read_metrics(workdir: Path | str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """All of metrics.jsonl: name -> (steps [T] int, values [T, S] float, NaN where null).
+
+    A half-written last line is ignored. Raises FileNotFoundError where there is no such file.
+    """
+    path = Path(workdir) / "metrics.jsonl"
+    if not path.exists():
+        raise FileNotFoundError(f"{path} does not exist: {workdir} holds no finished report")
+    series: dict[str, tuple[list[int], list[list[float]]]] = {}
+    for line in _read_lines(path):
+        for name, value in line.items():
+            if isinstance(value, dict):
+                steps, values = series.setdefault(name, ([], []))
+                steps.append(line["step"])
+                values.append([np.nan if x is None else x for x in value["per_seed"]])
+    return {name: (np.array(steps), np.array(v, float)) for name, (steps, v) in series.items()}
+
+
+def summary(
+    workdir: Path | str | None,
+    *,
+    experiment: str,
+    config: Any,
+    dataset: str,
+    steps: int,
+    seconds: Mapping[str, float],
+    steps_per_second: float,
+    metrics: Metrics,
+    baselines: Mapping[str, Any] | None = None,
+    **more: Any,
+) -> dict[str, Any]:
+    """The result of a run as one dict, written to summary.json where a workdir is given.
+
+    config: a dataclass or dict. seconds: {'compile', 'train', 'evaluate', ...}. metrics: [S] each;
+    what is not one number a seed is left out. more: further entries ('dropped_seeds', 'notes').
+    """
+    result = {
+        "experiment": experiment,
+        "config": config,
+        "dataset": dataset,
+        "device": device_name(),
+        "versions": versions(),
+        "steps": steps,
+        "seconds": seconds,
+        "steps_per_second": steps_per_second,
+        "metrics": {n: describe(x) for n, x in metrics.items() if np.ndim(x) == 1},
+        "baselines": baselines or {},
+        **more,
+    }
+    result = jsonable(result)
+    if workdir:
+        write_json(Path(workdir) / "summary.json", result)
+    return result
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the libraries that decide a run's numbers."""
+    found = {"python": platform.python_version()}
+    for name in LIBRARIES:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue  # dljax itself, when it runs from a checkout
+    return found
+
+
+def device_name() -> str:
+    """What the run computes on, for a reader: '2 x NVIDIA H100', 'AMD EPYC 7763, 2 cores'."""
+    devices = jax.devices()
+    count = len(devices)
+    if devices[0].platform != "cpu":
+        return f"{count} x {devices[0].device_kind}" if count > 1 else devices[0].device_kind
+    affinity = getattr(os, "sched_getaffinity", None)  # absent on macOS and Windows
+    cores = len(affinity(0)) if affinity else os.cpu_count()
+    name = f"{_cpu_model()}, {cores} cores"
+    return f"{name} as {count} devices" if count > 1 else name
+
+
+def write_json(path: Path | str, value: Any) -> None:
+    """Writes `jsonable(value)`, indented, so that a reader sees the old file or the new one."""
+    _replace(Path(path), json.dumps(jsonable(value), indent=2, allow_nan=False) + "\n")
+
+
+def jsonable(value: Any) -> Any:
+    """The same value in JSON's types: arrays as lists, paths as text, NaN and infinity as None.
+
+    Raises TypeError for what has no such form.
+    """
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, float):
+        return value if np.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(key): jsonable(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [jsonable(entry) for entry in value]
+    if isinstance(value, np.ndarray | np.generic | jax.Array):
+        return jsonable(np.asarray(value).tolist())
+    if isinstance(value, Path):
+        return str(value)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return jsonable({f.name: getattr(value, f.name) for f in dataclasses.fields(value)})
+    raise TypeError(f"{type(value).__name__} has no form in JSON: {value!r}")
+
+
+class _TensorBoard:
+    """Scalars in event files: the mean, and with 2 to 8 seeds each of them as a run of its own.
+
+    Written here and now through tensorboardX's event writer: the queue and thread of its
+    SummaryWriter would wait for ever once the disk is full. Synced to disk every 2 seconds at most.
+    """
+
+    def __init__(self, directory: Path):
+        self._directory = directory
+        self._writers: dict[str, Any] = {}
+        self._purge: int | None = None
+        self._synced = -1.0
+
+    def write(self, step: int, metrics: Metrics) -> None:
+        means = {name: describe(value)["mean"] for name, value in metrics.items()}
+        self._write("", step, means)
+        seeds = max((len(value) for value in metrics.values()), default=1)
+        if 2 <= seeds <= 8:
+            for seed in range(seeds):
+                self._write(f"seed_{seed}", step, {n: v[seed] for n, v in metrics.items()})
+        if time.monotonic() - self._synced > 2:
+            for writer in self._writers.values():
+                writer.flush()
+            self._synced = time.monotonic()
+
+    def restart(self, step: int) -> None:
+        self.close()
+        self._purge = step
+
+    def close(self) -> None:
+        for writer in self._writers.values():
+            writer.close()
+        self._writers = {}
+
+    def _write(self, run: str, step: int, scalars: Mapping[str, float]) -> None:
+        from tensorboardX.proto.event_pb2 import Event
+        from tensorboardX.proto.summary_pb2 import Summary
+
+        if run not in self._writers:
+            self._writers[run] = self._open(self._directory / run)
+        finite = {name: float(value) for name, value in scalars.items() if np.isfinite(value)}
+        values = [Summary.Value(tag=name, simple_value=value) for name, value in finite.items()]
+        event = Event(wall_time=time.time(), step=step, summary=Summary(value=values))
+        self._writers[run].write_event(event)
+
+    def _open(self, directory: Path) -> Any:
+        from tensorboardX.event_file_writer import EventsWriter
+        from tensorboardX.proto.event_pb2 import Event, SessionLog
+
+        directory.mkdir(parents=True, exist_ok=True)
+        writer = EventsWriter(str(directory / "events"), f".{time.time_ns()}")
+        if self._purge is not None:
+            started = SessionLog(status=SessionLog.START)
+            writer.write_event(Event(wall_time=time.time(), step=self._purge, session_log=started))
+        return writer
+
+
+def _to_text(metrics: Metrics) -> str:
+    """'train: loss 0.123 ± 0.004, accuracy 0.98 | validation: ...', grouped by the part."""
+    parts: dict[str, list[str]] = {}
+    for name, values in metrics.items():
+        if np.ndim(values) != 1:
+            continue
+        part, _, metric = name.rpartition("/")
+        described = describe(values)
+        spread = f" ± {described['std']:.2g}" if len(values) > 1 else ""
+        parts.setdefault(part, []).append(f"{metric} {described['mean']:.4g}{spread}")
+    return " | ".join(
+        (f"{part}: " if part else "") + ", ".join(texts) for part, texts in parts.items()
+    )
+
+
+def _append(path: Path, text: str) -> None:
+    """Unbuffered, so that nothing is left to fail at closing."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(path, "ab", buffering=0) as file:
+            data = text.encode()
+            while data:  # on a nearly full disk a write stops half-way, and the next one says why
+                data = data[file.write(data) :]
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+def _replace(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with open(temporary, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+def _read_lines(path: Path) -> list[dict[str, Any]]:
+    lines = []
+    for line in path.read_bytes().splitlines():
+        try:
+            lines.append(json.loads(line))
+        except ValueError:
+            continue  # half-written when the process was killed
+    return lines
+
+
+def _cpu_model() -> str:
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as file:
+            names = [
+                line.split(":", 1)[1].strip() for line in file if line.startswith("model name")
+            ]
+    except OSError:
+        names = []
+    return names[0] if names else platform.processor() or platform.machine()

@@ -1,0 +1,207 @@
+"""What every experiment does with its workdir: claim it, train or continue, score, draw, sum up.
+
+A script builds an `Experiment`; `train` here runs it through dljax.train with all that DESIGN calls
+"what a run leaves behind". A notebook calls the same functions.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from dljax.data.feed import Examples, Feed
+from dljax.train import checkpoint, driver, loop, metrics, report
+from dljax.train.parallel import Placement
+from experiments import base
+
+LEFT_BEHIND = (
+    "checkpoints",
+    "tensorboard",
+    "plots",
+    "config.json",
+    "facts.json",
+    "metrics.jsonl",
+    "summary.json",
+)
+
+
+class Experiment(NamedTuple):
+    """All that `train` needs besides the Config.
+
+    name: the script's. dataset: one line about the data. task, feed, placement: for the loop.
+    validation: evaluated at intervals and used to choose the best checkpoint; None: no choosing.
+    test: evaluated once, at the end. summarise: Sums -> metrics [seeds]. score: larger is better.
+    facts: what the trained model needs to be used again without its data (facts.json).
+    notes: lines for the user. baselines: () -> name -> metrics of simple methods on the same split.
+    draw: (Run, test Sums, plots folder) -> None.
+    """
+
+    name: str
+    dataset: str
+    task: loop.Task
+    feed: Feed
+    placement: Placement
+    validation: Examples | None = None
+    test: Examples | None = None
+    summarise: Callable[[loop.Sums], dict[str, np.ndarray]] = metrics.scalars
+    score: Callable[[dict[str, np.ndarray]], float] | None = None
+    facts: Mapping[str, Any] = {}
+    notes: tuple[str, ...] = ()
+    baselines: Callable[[], dict[str, Any]] | None = None
+    draw: Callable[[loop.Run, loop.Sums, Path], None] | None = None
+
+
+class Outcome(NamedTuple):
+    """The trained run, its Sums on the test examples, and the content of summary.json."""
+
+    run: loop.Run
+    sums: loop.Sums
+    summary: dict[str, Any]
+
+
+def seeds(config: base.Config) -> tuple[int, ...]:
+    """The seeds of a run: seed, seed + 1, ..."""
+    return tuple(range(config.seed, config.seed + config.num_seeds))
+
+
+def train(config: base.Config, experiment: Experiment) -> Outcome:
+    """Trains in config.workdir, or continues there, and leaves everything behind.
+
+    Raises ValueError if the workdir holds a run of another configuration, CheckpointError if
+    another process holds it, and what `driver.train` raises.
+    """
+    workdir = Path(config.workdir)
+    with (
+        report.Report(workdir, config.steps, quiet=config.quiet) as told,
+        checkpoint.lock(workdir),
+    ):
+        _claim(workdir, config, experiment.facts)
+        told.say(f"{experiment.name} on {experiment.dataset}; {report.device_name()}; {workdir}")
+        for note in experiment.notes:
+            told.say(note)
+        with checkpoint.Store(workdir, warn=told.warn) as store:
+            result = driver.train(
+                experiment.task,
+                experiment.feed,
+                steps=config.steps,
+                seeds=seeds(config),
+                placement=experiment.placement,
+                evaluation=experiment.validation,
+                eval_every=config.eval_every,
+                checkpoint_every=config.checkpoint_every,
+                steps_per_call=config.steps_per_call,
+                store=store,
+                report=told,
+                summarise=experiment.summarise,
+                score=experiment.score if experiment.validation else None,
+                on_nan=config.on_nan,
+            )
+            best = store.best_step()
+        sums, scores = {}, result.metrics
+        seconds = dict(result.seconds)
+        if experiment.test:
+            begin = time.perf_counter()
+            sums = loop.evaluate(experiment.task, result.run, experiment.test, experiment.placement)
+            scores = driver.without(experiment.summarise(sums), result.dropped)
+            seconds["test"] = time.perf_counter() - begin
+        baselines = {}
+        if experiment.baselines:
+            begin = time.perf_counter()
+            baselines = experiment.baselines()
+            seconds["baselines"] = time.perf_counter() - begin
+        summary = report.summary(
+            workdir,
+            experiment=experiment.name,
+            config=base.to_json(config),
+            dataset=experiment.dataset,
+            steps=config.steps,
+            seconds=seconds,
+            steps_per_second=result.steps_per_second,
+            metrics=scores,
+            baselines=baselines,
+            parameters=_parameters(result.run),
+            steps_per_call=result.steps_per_call,
+            best_step=best,
+            dropped_seeds=[seeds(config)[i] for i in result.dropped],
+            notes=list(experiment.notes),
+        )
+        if config.plots and experiment.draw:
+            experiment.draw(result.run, sums, workdir / "plots")
+        told.say(_closing(summary, workdir))
+    return Outcome(result.run, sums, summary)
+
+
+def restore(
+    config: base.Config, task: loop.Task, placement: Placement, best: bool = True
+) -> tuple[loop.Run, int]:
+    """The run in config.workdir and its step: the best checkpoint if one was scored, else the newest."""
+    with checkpoint.Store(config.workdir, read_only=True) as store:
+        step = (store.best_step() if best else None) or store.latest_step()
+        if step is None:
+            raise FileNotFoundError(
+                f"{config.workdir} holds no checkpoint: train first, or name another --workdir"
+            )
+        run, _ = store.restore(loop.abstract(task, seeds(config), placement), step)
+    return run, step
+
+
+def saved(config: base.Config) -> tuple[base.Config, dict[str, Any]]:
+    """The Config and the facts of the run in config.workdir, whatever the other flags say."""
+    workdir = Path(config.workdir)
+    try:
+        values = json.loads((workdir / "config.json").read_text())
+        facts = json.loads((workdir / "facts.json").read_text())
+    except FileNotFoundError:
+        raise FileNotFoundError(
+            f"{workdir} holds no run: train first, or name another --workdir"
+        ) from None
+    except ValueError as error:
+        raise ValueError(f"{workdir} has a damaged config.json or facts.json ({error})") from None
+    return base.from_json(type(config), {**values, "workdir": str(workdir)}), facts
+
+
+def _claim(workdir: Path, config: base.Config, facts: Mapping[str, Any]) -> None:
+    if config.overwrite:
+        for name in LEFT_BEHIND:
+            target = workdir / name
+            shutil.rmtree(target) if target.is_dir() else target.unlink(missing_ok=True)
+    path = workdir / "config.json"
+    if path.exists() and any((workdir / "checkpoints").glob("[0-9]*")):
+        lines = base.differences(json.loads(path.read_text()), config)
+        if lines:
+            raise ValueError(
+                f"{workdir} holds a run of another configuration ({'; '.join(lines)}): "
+                "use its flags, another --workdir, or --overwrite to start anew"
+            )
+    report.write_json(path, base.to_json(config))
+    report.write_json(workdir / "facts.json", facts)
+
+
+def _parameters(run: loop.Run) -> int | None:
+    params = getattr(run.states, "params", None)
+    return params and sum(int(np.prod(x.shape[1:])) for x in jax.tree.leaves(params))
+
+
+def _closing(summary: dict[str, Any], workdir: Path) -> str:
+    """What a reader wants to know at the end, a few lines."""
+    scores = ", ".join(
+        f"{name} {value['mean']:.4f}"
+        + (f" ± {value['std']:.4f}" if len(value["per_seed"]) > 1 else "")
+        for name, value in summary["metrics"].items()
+        if value["mean"] is not None
+    )
+    lines = [f"test: {scores}"]
+    for name, values in summary["baselines"].items():
+        lines.append(f"baseline {name}: " + ", ".join(f"{n} {v:.4f}" for n, v in values.items()))
+    if summary["dropped_seeds"]:
+        lines.append(f"not counted, dropped as not finite: seeds {summary['dropped_seeds']}")
+    seconds = ", ".join(f"{name} {value:.1f} s" for name, value in summary["seconds"].items())
+    lines.append(f"{summary['steps_per_second']:.4g} steps/s; {seconds}; see {workdir}/")
+    return "\n".join(lines)

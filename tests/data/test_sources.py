@@ -1,0 +1,149 @@
+"""What all sources share: dispatch, the embedded digits, the stratified split, MedMNIST files."""
+
+import pickle
+
+import numpy as np
+import pytest
+
+from dljax.data.sources import load_images, split
+
+
+def test_digits_have_the_documented_split():
+    from sklearn.datasets import load_digits
+
+    dataset = load_images("digits")
+    assert dataset.train["image"].shape == (1437, 8, 8, 1)
+    assert dataset.test["image"].shape == (360, 8, 8, 1)
+    assert dataset.train["image"].dtype == np.uint8 and dataset.train["label"].dtype == np.int32
+    images, labels = load_digits(return_X_y=True)
+    order = np.random.RandomState(0).permutation(1797)
+    np.testing.assert_array_equal(dataset.test["label"], labels[order[-360:]])
+    levels = dataset.train["image"].reshape(1437, 64).astype(float) * 16 / 255
+    np.testing.assert_array_equal(np.round(levels), images[order[:1437]])
+    assert dataset.train["image"].max() == 255 and dataset.classes[7] == "7"
+
+
+def test_digits_of_another_size_and_in_colour():
+    dataset = load_images("digits", size=(16, 12), channels=3)
+    assert dataset.test["image"].shape == (360, 16, 12, 3)
+    np.testing.assert_array_equal(dataset.test["image"][..., 0], dataset.test["image"][..., 2])
+
+
+def test_split_takes_the_same_share_of_every_class():
+    labels = np.array([0] * 40 + [1] * 20 + [2] * 2 + [3])
+    arrays = {"image": np.arange(63), "label": labels}
+    rest, held = split(arrays, 0.1, seed=4)
+    assert np.bincount(held["label"]).tolist() == [4, 2, 1]
+    assert sorted(np.concatenate([rest["image"], held["image"]])) == list(range(63))
+    assert np.all(np.diff(held["image"]) > 0)
+    np.testing.assert_array_equal(labels[held["image"]], held["label"])
+    again, other = split(arrays, 0.1, seed=4)[1], split(arrays, 0.1, seed=5)[1]
+    np.testing.assert_array_equal(again["image"], held["image"])
+    assert not np.array_equal(other["image"], held["image"])
+
+
+def test_split_refuses_what_leaves_a_part_empty():
+    arrays = {"label": np.array([0, 1])}
+    with pytest.raises(ValueError, match="No class has two examples"):
+        split(arrays, 0.5)
+    for fraction in (0, 1, -0.1):
+        with pytest.raises(ValueError, match="between 0 and 1"):
+            split(arrays, fraction)
+
+
+@pytest.mark.parametrize(
+    ("dataset", "error", "message"),
+    [
+        ("nonsense", ValueError, "Unknown data set 'nonsense': --dataset takes 'digits', 'tfds:"),
+        ("./nonsense", FileNotFoundError, "There is no folder or file ./nonsense"),
+        ("~/nonsense.npz", FileNotFoundError, "There is no file"),
+    ],
+)
+def test_unknown_values_list_what_is_accepted(dataset, error, message):
+    with pytest.raises(error, match=message) as caught:
+        load_images(dataset)
+    assert "\n" not in str(caught.value)
+
+
+def test_other_files_and_formats_are_refused(tmp_path):
+    (tmp_path / "data.csv").write_text("a,b\n")
+    with pytest.raises(ValueError, match="is a file that is not read here"):
+        load_images(str(tmp_path / "data.csv"))
+    with pytest.raises(ValueError, match="1 .grey. or 3"):
+        load_images("digits", channels=2)
+    with pytest.raises(ValueError, match="two positive numbers"):
+        load_images("digits", size=(0, 4))
+
+
+def medmnist(count=6, shape=(5, 4), classes=3, parts=("train", "val", "test")):
+    random = np.random.RandomState(0)
+    arrays = {}
+    for part in parts:
+        arrays[f"{part}_images"] = random.randint(0, 256, (count, *shape)).astype(np.uint8)
+        arrays[f"{part}_labels"] = (np.arange(count) % classes)[:, None].astype(np.uint8)
+    return arrays
+
+
+def save(tmp_path, arrays):
+    np.savez_compressed(tmp_path / "set.npz", **arrays)
+    return str(tmp_path / "set.npz")
+
+
+@pytest.mark.parametrize("shape", [(5, 4), (5, 4, 3), (5, 4, 1)])
+def test_medmnist_files(tmp_path, shape):
+    arrays = medmnist(shape=shape)
+    dataset = load_images(save(tmp_path, arrays))
+    channels = shape[2] if len(shape) == 3 else 1
+    expected = arrays["val_images"].reshape(6, 5, 4, channels)
+    np.testing.assert_array_equal(dataset.validation["image"], expected)
+    assert dataset.test["label"].tolist() == [0, 1, 2, 0, 1, 2]
+    assert dataset.test["label"].dtype == np.int32 and dataset.classes == ("0", "1", "2")
+
+
+def test_medmnist_without_validation_and_resized(tmp_path):
+    path = save(tmp_path, medmnist(parts=("train", "test")))
+    dataset = load_images(path, size=(8, 8), channels=3)
+    assert dataset.validation is None and dataset.train["image"].shape == (6, 8, 8, 3)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("test_labels", None, "no array 'test_labels', only test_images, train_images"),
+        ("val_images", None, "no array 'val_images'"),
+        ("train_images", np.full((6, 5, 4), np.nan), "train_images is float64; uint8"),
+        ("train_images", np.zeros((6, 5), np.uint8), r"shape \[6, 5\]"),
+        ("test_images", np.zeros((6, 5, 4, 2), np.uint8), r"shape \[6, 5, 4, 2\]"),
+        ("test_images", np.zeros((0, 5, 4), np.uint8), "at least one image"),
+        ("test_images", np.zeros((6, 9, 9), np.uint8), "differ in shape"),
+        ("train_labels", np.zeros((6, 14), np.uint8), "14 labels per image; multi-label"),
+        ("train_labels", np.zeros((5, 1), np.uint8), r"shape \[5, 1\] for 6 images"),
+        ("train_labels", np.full((6, 1), 0.5), "whole numbers"),
+        ("train_labels", np.full((6, 1), -1), "negative label -1"),
+        ("test_labels", np.full((6, 1), 7), "test_labels holds class 7, which train lacks"),
+    ],
+)
+def test_wrong_arrays_are_named(tmp_path, key, value, message):
+    arrays = {**medmnist(), key: value}
+    path = save(tmp_path, {name: array for name, array in arrays.items() if array is not None})
+    with pytest.raises(ValueError, match=message) as error:
+        load_images(path)
+    assert "\n" not in str(error.value)
+
+
+def test_a_medmnist_file_of_one_class_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="one class only"):
+        load_images(save(tmp_path, medmnist(classes=1)))
+
+
+def test_files_that_are_no_npz_and_pickles_are_refused(tmp_path):
+    path = tmp_path / "broken.npz"
+    whole = open(save(tmp_path, medmnist()), "rb").read()
+    objects = {**medmnist(), "train_images": np.array([{}], dtype=object)}
+    np.savez(tmp_path / "pickled.npz", **objects)
+    for content in (b"", b"text", whole[:200], pickle.dumps([1]),
+                    (tmp_path / "pickled.npz").read_bytes()):  # fmt: skip
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match=r"broken\.npz is no readable") as error:
+            load_images(str(path))
+        assert "\n" not in str(error.value)

@@ -1,0 +1,159 @@
+import gc
+import weakref
+
+import numpy as np
+import pytest
+from matplotlib import _pylab_helpers
+from PIL import Image
+
+from dljax import plots
+
+RNG = np.random.default_rng(0)
+STEPS = np.arange(1, 41) * 50
+LOSS = np.exp(-STEPS / 400)[:, None] * np.array([1.0, 1.2, 1.4])
+CURVES = {
+    "train/loss": (STEPS, LOSS),
+    "validation/loss": (STEPS, 1.5 * LOSS),
+    "validation/accuracy": (STEPS, 1 - 0.5 * LOSS),
+}
+COUNTS = np.array([[8.0, 2.0, 0.0], [0.0, 10.0, 0.0], [0.0, 5.0, 5.0]])
+CLASSES = ("bird", "cat", "dog")
+GREY, COLOUR = RNG.random((8, 8)), RNG.integers(256, size=(32, 32, 3)).astype(np.uint8)
+LAYERS = [("conv", RNG.random((8, 8, 12))), ("pool", RNG.random((4, 4, 3)))]
+CALIBRATION = (np.array([[0.5, 0.0], [1.55, 2.0]]), np.array([1.0, 2.0]))
+DRAW = {
+    "learning_curves": lambda path: plots.learning_curves(CURVES, path),
+    "confusion_matrix": lambda path: plots.confusion_matrix(COUNTS, CLASSES, path),
+    "large_confusion": lambda path: plots.confusion_matrix(np.eye(40), list("x" * 40), path),
+    "reliability": lambda path: plots.reliability(*CALIBRATION, path),
+    "image_grid": lambda path: plots.image_grid([GREY, COLOUR] * 4, ["a"] * 8, path, "All"),
+    "prediction": lambda path: plots.prediction(GREY, CLASSES, np.array([0.1, 0.7, 0.2]), path),
+    "filters": lambda path: plots.filters(RNG.normal(size=(5, 5, 1, 6)), path),
+    "colour_filters": lambda path: plots.filters(RNG.normal(size=(3, 3, 3, 40)), path),
+    "deep_filters": lambda path: plots.filters(RNG.normal(size=(3, 3, 8, 100)), path),
+    "feature_maps": lambda path: plots.feature_maps(LAYERS, GREY[..., None], path),
+}
+
+
+@pytest.fixture
+def axes(monkeypatch, tmp_path):
+    """Draws without a file and returns the axes that would have been saved."""
+
+    def draw(function, *args):
+        saved = []
+        monkeypatch.setattr(plots, "_save", lambda figure, path: saved.append(figure))
+        function(*args, tmp_path / "x.png")
+        return saved[0].axes
+
+    return draw
+
+
+@pytest.mark.parametrize("name", DRAW)
+def test_writes_a_small_readable_png_and_keeps_no_figure(name, tmp_path, monkeypatch):
+    figures, figure_of = [], plots._figure
+
+    def watched(*size):
+        figure = figure_of(*size)
+        figures.append(weakref.ref(figure))
+        return figure
+
+    monkeypatch.setattr(plots, "_figure", watched)
+    path = tmp_path / "plots" / f"{name}.png"
+    DRAW[name](path)
+    with Image.open(path) as picture:
+        assert picture.format == "PNG"
+        assert 300 <= picture.width <= 1500 and 100 <= picture.height <= 1500
+        assert len(np.unique(np.asarray(picture.convert("L")))) > 10
+    assert path.stat().st_size < 150_000
+    gc.collect()
+    assert [figure() for figure in figures] == [None]
+    assert not _pylab_helpers.Gcf.figs
+
+
+def test_a_picture_of_noise_is_still_small(tmp_path):
+    photographs = RNG.integers(256, size=(6, 224, 224, 3)).astype(np.uint8)
+    plots.image_grid(photographs, ["noise"] * 6, tmp_path / "x.png")
+    full = 6 * 147**2 * 3
+    assert (tmp_path / "x.png").stat().st_size < full / 2
+
+
+def test_learning_curves_show_mean_band_and_last_value(axes):
+    loss, accuracy = axes(plots.learning_curves, CURVES)
+    assert (loss.get_title(), accuracy.get_title()) == ("loss", "accuracy")
+    train, validation = loss.get_lines()
+    np.testing.assert_allclose(train.get_ydata(), LOSS.mean(axis=1))
+    assert train.get_color() != validation.get_color() == accuracy.get_lines()[0].get_color()
+    band = loss.collections[0].get_datalim(loss.transData)
+    np.testing.assert_allclose([band.y0, band.y1], [LOSS.min(), LOSS.max()])
+    assert (loss.get_yscale(), accuracy.get_yscale()) == ("log", "linear")
+    assert validation.get_label() == f"validation {1.5 * LOSS[-1].mean():.4g} ± 0.002"
+
+
+def test_learning_curves_leave_dropped_seeds_out(axes):
+    values = np.array([[1.0, 3.0], [2.0, np.nan], [np.nan, np.nan]])
+    (panel,) = axes(plots.learning_curves, {"train/loss": (np.array([1, 2, 3]), values)})
+    (line,) = panel.get_lines()
+    np.testing.assert_array_equal(line.get_xdata(), [1, 2])
+    np.testing.assert_array_equal(line.get_ydata(), [2, 2])
+
+
+def test_confusion_matrix_shows_counts_and_shares(axes):
+    panel, bar = axes(plots.confusion_matrix, COUNTS, CLASSES)
+    texts = {tuple(text.get_position()): text.get_text() for text in panel.texts}
+    # (column, row): the count of row, column; zeros stay empty
+    assert texts == {(0, 0): "8", (1, 0): "2", (1, 1): "10", (1, 2): "5", (2, 2): "5"}
+    shares = np.square(panel.images[0].get_array())
+    np.testing.assert_allclose(shares, [[0.8, 0.2, 0], [0, 1, 0], [0, 0.5, 0.5]])
+    assert "76.67% of 30" in panel.get_title()
+    assert [label.get_text() for label in panel.get_yticklabels()] == list(CLASSES)
+
+
+def test_reliability_pools_seeds(axes):
+    sums, count = CALIBRATION
+    for factor in (1, 2):
+        args = (np.stack([sums] * factor), np.stack([count] * factor))
+        upper, lower = axes(plots.reliability, *args)
+        heights = [bar.get_height() for bar in upper.containers[0]]
+        np.testing.assert_allclose(heights, [0.0, 1.0])
+        np.testing.assert_allclose([bar.get_height() for bar in lower.patches], [1 / 3, 2 / 3])
+        assert f"{0.95 / 3:.2%}" in upper.get_title()
+
+
+def test_image_grid_keeps_order_and_titles(axes):
+    panels = axes(plots.image_grid, [GREY, COLOUR], ["1 → 7 (90%)", "2 → 3 (80%)"])
+    assert [panel.get_title() for panel in panels] == ["1 → 7 (90%)", "2 → 3 (80%)"]
+    np.testing.assert_allclose(panels[0].images[0].get_array(), GREY, rtol=1e-6)
+    np.testing.assert_array_equal(panels[1].images[0].get_array(), COLOUR)
+
+
+def test_image_grid_needs_a_title_for_each_image(tmp_path):
+    with pytest.raises(ValueError):
+        plots.image_grid([GREY], [], tmp_path / "x.png")
+
+
+def test_prediction_sorts_the_five_best(axes):
+    chance = np.array([0.05, 0.4, 0.1, 0.02, 0.3, 0.13])
+    left, right = axes(plots.prediction, GREY, list("abcdef"), chance)
+    assert [label.get_text() for label in right.get_yticklabels()] == list("befca")
+    assert [bar.get_width() for bar in right.patches] == [0.4, 0.3, 0.13, 0.1, 0.05]
+    assert left.get_title() == "b (40.0%)"
+
+
+def test_filters_show_each_output_channel(axes):
+    kernel = RNG.normal(size=(3, 3, 1, 5))
+    *panels, _ = axes(plots.filters, kernel)
+    for index, panel in enumerate(panels):
+        np.testing.assert_array_equal(panel.images[0].get_array(), kernel[:, :, 0, index])
+    colours = RNG.normal(size=(3, 3, 3, 2))
+    panels = axes(plots.filters, colours)
+    expected = 0.5 + 0.5 * colours[..., 1] / np.abs(colours).max()
+    np.testing.assert_allclose(panels[1].images[0].get_array(), expected)
+
+
+def test_feature_maps_show_the_strongest_channels(axes):
+    maps = RNG.random((4, 4, 12))
+    maps[..., [2, 7]] += 5
+    panels = axes(lambda path: plots.feature_maps([("conv", maps)], GREY, path, channels=2))
+    np.testing.assert_array_equal(panels[2].images[0].get_array(), maps[..., 2])
+    np.testing.assert_array_equal(panels[3].images[0].get_array(), maps[..., 7])
+    assert panels[2].texts[0].get_text() == "conv\n4x4x12"
