@@ -22,7 +22,7 @@ help:
 	@echo 'make test    every test'
 	@echo 'make lint    ruff: rules and formatting'
 	@echo 'make format  let ruff rewrite what it can'
-	@echo 'make bench   what is fast, measured side by side; prints and writes no file'
+	@echo 'make bench   what is fast, measured side by side with the peers in one run'
 	@echo 'make clean   remove .venv and caches; runs/ stays'
 
 demo: $(VENV)/.runtime

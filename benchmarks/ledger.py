@@ -42,7 +42,7 @@ class Result:
     spread: float  # standard deviation over seeds
     seeds: int
     machine: str
-    seconds: float  # compilation, training and evaluation, of all seeds
+    seconds: float  # all that summary.json counts, for all seeds together
     date: datetime.date
     unit: str = ""  # "%" prints a share as per cent
     better: str = "higher"  # or "lower"
@@ -115,6 +115,8 @@ def read_metric(summary: Mapping[str, Any], path: str) -> tuple[float, float, in
             raise ValueError(f"summary.json has no {path!r}: at {part!r} there is {known}")
         value = value[part]
     if isinstance(value, Mapping):
+        if value["mean"] is None:
+            raise ValueError(f"{path!r} of summary.json is finite for no seed")
         numbers = [x for x in value["per_seed"] if x is not None and math.isfinite(x)]
         return float(value["mean"]), float(value["std"]), len(numbers)
     if isinstance(value, bool) or not isinstance(value, int | float):
@@ -139,6 +141,16 @@ def command_of(summary: Mapping[str, Any]) -> str:
     return base.command(config, f"-m experiments.{name}")
 
 
+def baselines_of(summary: Mapping[str, Any], metric: str, unit: str) -> str:
+    """What the simple methods of a summary.json reach in this metric, as the table prints it."""
+    leaf, scale = metric.rsplit(".", 1)[-1], 100.0 if unit == "%" else 1.0
+    return "; ".join(
+        f"{name} {scale * values[leaf]:.4g}{f' {unit}' if unit else ''}"
+        for name, values in summary.get("baselines", {}).items()
+        if leaf in values
+    )
+
+
 def entry_of(name: str, workdir: pathlib.Path, old: Result | None, **given: str | None) -> Result:
     """The entry for a finished run; what is neither measured nor given comes from the `old` one."""
     summary = read_summary(workdir)
@@ -147,12 +159,14 @@ def entry_of(name: str, workdir: pathlib.Path, old: Result | None, **given: str 
     fields.setdefault("metric", "metrics.accuracy")
     mean, spread, seeds = read_metric(summary, fields["metric"])
     seconds = summary["seconds"]
+    measured = baselines_of(summary, fields["metric"], fields.get("unit", ""))
     fields |= {
         "name": name,
         "command": given.get("command") or command_of(summary),
         "mean": float(f"{mean:.6g}"),
         "spread": float(f"{spread:.3g}"),
         "seeds": seeds,
+        "baseline": given.get("baseline") or measured or fields.get("baseline", ""),
         "machine": given.get("machine") or summary["device"],
         "seconds": round(sum(seconds.values()) if isinstance(seconds, Mapping) else seconds, 1),
         "date": datetime.date.fromtimestamp((workdir / "summary.json").stat().st_mtime),

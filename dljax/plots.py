@@ -90,12 +90,14 @@ def _y_scale(axes: Axes, series: Sequence[np.ndarray]) -> None:
 
 
 def confusion_matrix(counts: np.ndarray, classes: Sequence[str], path: Path | str) -> None:
-    """Counts [C, C], true class by predicted class; colours are shares of each true class.
+    """Counts [(S,) C, C], true class by predicted class; colours are shares of each true class.
 
-    Up to 20 classes the counts stand in the cells and the classes on the axes; several seeds'
-    matrices may be summed before.
+    Seeds are added up, and the title says so. Up to 20 classes the counts stand in the cells and
+    the classes on the axes.
     """
     counts = np.asarray(counts, float)
+    seeds = len(counts) if counts.ndim == 3 else 1
+    counts = counts.reshape(-1, *counts.shape[-2:]).sum(axis=0)
     total = counts.sum()
     share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     size = len(classes)
@@ -106,7 +108,8 @@ def confusion_matrix(counts: np.ndarray, classes: Sequence[str], path: Path | st
     picture = axes.imshow(np.sqrt(share), cmap="Blues", vmin=0, vmax=1)
     accuracy = np.trace(counts) / max(total, 1)
     axes.set(xlabel="predicted class", ylabel="true class")
-    axes.set_title(f"Confusion matrix: {accuracy:.2%} of {total:.0f} correct", fontsize=11)
+    title = f"Confusion matrix: {accuracy:.2%} of {total:.0f} correct"
+    axes.set_title(title + (f"\n{seeds} seeds added up" if seeds > 1 else ""), fontsize=11)
     if size <= 20:
         axes.set_xticks(range(size), classes, rotation=0 if _short(classes) else 90)
         axes.set_yticks(range(size), classes)

@@ -28,13 +28,14 @@ RESULT = ledger.Result(
 )
 
 
-def summary(mean: float = 0.98, per_seed=(0.97, 0.99)) -> dict:
+def summary(mean: float | None = 0.98, per_seed=(0.97, 0.99)) -> dict:
     return {
         "experiment": "probe",
         "device": "cpu",
         "config": base.to_json(base.Config(steps=3, workdir="x", quiet=True)),
         "seconds": {"compile": 1.0, "train": 2.0, "evaluate": 0.5},
         "steps_per_second": 12.5,
+        "baselines": {"neighbours": {"accuracy": 0.9601, "loss": 0.2}, "chance": {"loss": 2.3}},
         "metrics": {"accuracy": {"mean": mean, "std": 0.01, "per_seed": list(per_seed)}},
     }
 
@@ -147,6 +148,8 @@ def test_metrics_of_a_summary():
     assert ledger.read_metric(summary(per_seed=(0.9, None, math.nan)), "metrics.accuracy")[2] == 1
     with pytest.raises(ValueError, match=r"'auc' there is accuracy"):
         ledger.read_metric(summary(), "metrics.auc")
+    with pytest.raises(ValueError, match="finite for no seed"):
+        ledger.read_metric(summary(mean=None), "metrics.accuracy")
     with pytest.raises(ValueError, match="no number"):
         ledger.read_metric(summary(), "device")
 
@@ -157,7 +160,8 @@ def test_a_run_is_entered_and_the_readme_follows(files, capsys):
     assert entry.command == "python -m experiments.probe --steps=3"
     assert (entry.mean, entry.spread, entry.seeds) == (0.98, 0.01, 2)
     assert (entry.machine, entry.seconds, entry.unit) == ("cpu", 3.5, "%")
-    assert entry.date == datetime.date.today()
+    assert entry.baseline == "neighbours 96.01 %"
+    assert entry.date == datetime.date.fromtimestamp(files.run.stat().st_mtime)
     assert files.results.read_text().startswith("# Head.\n")
 
     assert ledger.main(["--check"]) == 1

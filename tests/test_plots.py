@@ -106,6 +106,8 @@ def test_confusion_matrix_shows_counts_and_shares(axes):
     np.testing.assert_allclose(shares, [[0.8, 0.2, 0], [0, 1, 0], [0, 0.5, 0.5]])
     assert "76.67% of 30" in panel.get_title()
     assert [label.get_text() for label in panel.get_yticklabels()] == list(CLASSES)
+    panel, _ = axes(plots.confusion_matrix, np.stack([COUNTS, COUNTS]), CLASSES)
+    assert "76.67% of 60 correct\n2 seeds" in panel.get_title()
 
 
 def test_reliability_pools_seeds(axes):

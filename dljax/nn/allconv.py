@@ -54,5 +54,5 @@ class AllConv(nn.Module):
             x = nn.Dropout(self.dropout, deterministic=not train)(x)
         x = layer(x, self.widths[-1], 3)
         x = layer(x, self.widths[-1], 1)
-        x = self.conv(self.classes, (1, 1), dtype=self.dtype)(x)
+        x = self.conv(self.classes, (1, 1), dtype=self.dtype, name="classifier")(x)
         return global_avg_pool(x).astype(jnp.float32)

@@ -67,7 +67,7 @@ class FastNet(nn.Module):
     norm: Callable = BatchNorm
     activation: Callable = nn.gelu
     pool: Callable = global_max_pool
-    momentum: float = 0.6
+    momentum: float = 0.9
     dtype: Any = None
 
     @nn.compact
@@ -93,5 +93,5 @@ class FastNet(nn.Module):
             x = max_pool(layer(width, (3, 3))(x), (2, 2))
             x = self.activation(norm()(x))
             x = self.activation(norm()(layer(width, (3, 3))(x)))
-        x = Dense(self.classes, use_bias=False, dtype=self.dtype)(self.pool(x))
+        x = Dense(self.classes, use_bias=False, dtype=self.dtype, name="classifier")(self.pool(x))
         return x.astype(jnp.float32) * self.scale

@@ -40,4 +40,4 @@ class LeNet(nn.Module):
         x = x.reshape(x.shape[0], -1)
         for width in self.hidden:
             x = self.activation(Dense(width, dtype=self.dtype)(x))
-        return Dense(self.classes, dtype=self.dtype)(x).astype(jnp.float32)
+        return Dense(self.classes, dtype=self.dtype, name="classifier")(x).astype(jnp.float32)

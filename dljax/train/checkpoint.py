@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -97,23 +98,26 @@ class Store:
     def restore(self, like: Run, step: int | None = None) -> tuple[Run, dict[str, Any]] | None:
         """The newest readable checkpoint (or that of `step`), laid out as `like`; None if there is none.
 
-        A damaged one is told, set aside under the name damaged-STEP, and the one before it is taken.
+        Damaged ones are told, and set aside under the name damaged-STEP once one before them is read.
         """
         steps = [step] if step is not None else sorted(self._manager.all_steps(), reverse=True)
+        damaged = {}
         for step in steps:
             try:
-                return self._read(step, like)
+                found = self._read(step, like)
             except Exception as error:  # whatever a broken file makes orbax or tensorstore raise
-                reason = (
-                    str(error).strip().splitlines()[0]
-                    if str(error).strip()
-                    else type(error).__name__
+                damaged[step] = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+                continue
+            for broken, reason in damaged.items():
+                self._warn(
+                    f"checkpoint of step {broken} is damaged and set aside, going back to step {step}: {reason}"
                 )
-                self._warn(f"checkpoint of step {step} is damaged and set aside: {reason[:200]}")
-                self._set_aside(step)
-        if steps:
+                self._set_aside(broken)
+            return found
+        if damaged:
+            reasons = "; ".join(f"step {step}: {reason}" for step, reason in damaged.items())
             raise CheckpointError(
-                f"none of the {len(steps)} checkpoints in {self.folder} can be read; start anew with --overwrite"
+                f"no checkpoint in {self.folder} can be read ({reasons}); --overwrite starts anew"
             )
         return None
 
@@ -128,10 +132,9 @@ class Store:
     def _set_aside(self, step: int) -> None:
         if self._read_only:
             return
-        source = self.folder / str(step)
         target = self.folder / f"damaged-{step}"
-        with contextlib.suppress(OSError):
-            os.replace(source, target)
+        shutil.rmtree(target, ignore_errors=True)  # of an earlier time
+        os.replace(self.folder / str(step), target)
         self._manager.reload()
 
     def close(self) -> None:

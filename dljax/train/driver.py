@@ -74,10 +74,13 @@ def train(
     eval_every = eval_every or max(steps // 10, 1)
     checkpoint_every = checkpoint_every or eval_every
     restored = store.restore(loop.abstract(task, seeds, placement)) if store else None
-    run, meta = restored or (loop.start(task, seeds, placement), _fresh_meta())
+    run, meta = restored or (None, _fresh_meta())
     report.rewind(meta["step"])  # what was reported after the checkpoint will be reported again
     if restored:
         report.say(f"continuing at step {meta['step']} of {steps}")
+    else:
+        with _clock(meta["seconds"], "compile"):
+            run = jax.block_until_ready(loop.start(task, seeds, placement))
     length = _chunk_length(
         feed, len(seeds), steps_per_call, min(eval_every, checkpoint_every, steps)
     )

@@ -98,8 +98,8 @@ OPTIMIZERS = {
 
 
 def is_output_layer(path: Path) -> bool:
-    """Whether the parameter at this path belongs to a module named head, output or logits."""
-    return not {"head", "output", "logits"}.isdisjoint(path)
+    """Whether the parameter at this path belongs to a module named classifier, head or output."""
+    return not {"classifier", "head", "output"}.isdisjoint(path)
 
 
 def optimizer(

@@ -3,7 +3,6 @@
 Everything here runs on the host, between dispatches. Metrics arrive as one number a seed, [S].
 """
 
-import dataclasses
 import importlib.metadata
 import json
 import os
@@ -18,6 +17,7 @@ import jax
 import numpy as np
 from tqdm import tqdm
 
+from dljax.train.files import append, jsonable, named, replace, write_json
 from dljax.train.metrics import describe
 
 Metrics = Mapping[str, np.ndarray]
@@ -96,7 +96,7 @@ class Report:
         if self._path:
             described = {name: describe(value) for name, value in metrics.items()}
             record = {"step": int(step), "seconds": float(seconds)} | described
-            _append(self._path, json.dumps(jsonable(record), allow_nan=False) + "\n")
+            append(self._path, json.dumps(jsonable(record), allow_nan=False) + "\n")
             self._board.write(step, metrics)
         self.say(f"step {step}/{self._total}  {seconds:.1f} s  {_to_text(metrics)}")
 
@@ -120,7 +120,7 @@ class Report:
         self._board.restart(step + 1)
         if self._path.exists():
             kept = [line for line in _read_lines(self._path) if line["step"] <= step]
-            _replace(self._path, "".join(json.dumps(line) + "\n" for line in kept))
+            replace(self._path, "".join(json.dumps(line) + "\n" for line in kept))
 
 
 def read_metrics(workdir: Path | str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
@@ -201,33 +201,6 @@ def device_name() -> str:
     return f"{name} as {count} devices" if count > 1 else name
 
 
-def write_json(path: Path | str, value: Any) -> None:
-    """Writes `jsonable(value)`, indented, so that a reader sees the old file or the new one."""
-    _replace(Path(path), json.dumps(jsonable(value), indent=2, allow_nan=False) + "\n")
-
-
-def jsonable(value: Any) -> Any:
-    """The same value in JSON's types: arrays as lists, paths as text, NaN and infinity as None.
-
-    Raises TypeError for what has no such form.
-    """
-    if value is None or isinstance(value, bool | int | str):
-        return value
-    if isinstance(value, float):
-        return value if np.isfinite(value) else None
-    if isinstance(value, Mapping):
-        return {str(key): jsonable(entry) for key, entry in value.items()}
-    if isinstance(value, list | tuple):
-        return [jsonable(entry) for entry in value]
-    if isinstance(value, np.ndarray | np.generic | jax.Array):
-        return jsonable(np.asarray(value).tolist())
-    if isinstance(value, Path):
-        return str(value)
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return jsonable({f.name: getattr(value, f.name) for f in dataclasses.fields(value)})
-    raise TypeError(f"{type(value).__name__} has no form in JSON: {value!r}")
-
-
 class _TensorBoard:
     """Scalars in event files: the mean, and with 2 to 8 seeds each of them as a run of its own.
 
@@ -243,24 +216,25 @@ class _TensorBoard:
 
     def write(self, step: int, metrics: Metrics) -> None:
         means = {name: describe(value)["mean"] for name, value in metrics.items()}
-        self._write("", step, means)
         seeds = max((len(value) for value in metrics.values()), default=1)
-        if 2 <= seeds <= 8:
-            for seed in range(seeds):
+        with named(self._directory):
+            self._write("", step, means)
+            for seed in range(seeds if 2 <= seeds <= 8 else 0):
                 self._write(f"seed_{seed}", step, {n: v[seed] for n, v in metrics.items()})
-        if time.monotonic() - self._synced > 2:
-            for writer in self._writers.values():
-                writer.flush()
-            self._synced = time.monotonic()
+            if time.monotonic() - self._synced > 2:
+                for writer in self._writers.values():
+                    writer.flush()
+                self._synced = time.monotonic()
 
     def restart(self, step: int) -> None:
         self.close()
         self._purge = step
 
     def close(self) -> None:
-        for writer in self._writers.values():
-            writer.close()
-        self._writers = {}
+        writers, self._writers = self._writers, {}
+        with named(self._directory):
+            for writer in writers.values():
+                writer.close()
 
     def _write(self, run: str, step: int, scalars: Mapping[str, float]) -> None:
         from tensorboardX.proto.event_pb2 import Event
@@ -298,32 +272,6 @@ def _to_text(metrics: Metrics) -> str:
     return " | ".join(
         (f"{part}: " if part else "") + ", ".join(texts) for part, texts in parts.items()
     )
-
-
-def _append(path: Path, text: str) -> None:
-    """Unbuffered, so that nothing is left to fail at closing."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with open(path, "ab", buffering=0) as file:
-            data = text.encode()
-            while data:  # on a nearly full disk a write stops half-way, and the next one says why
-                data = data[file.write(data) :]
-    except OSError as error:
-        raise OSError(error.errno, error.strerror, str(path)) from error
-
-
-def _replace(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with open(temporary, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def _read_lines(path: Path) -> list[dict[str, Any]]:

@@ -176,7 +176,7 @@ def test_a_key_decides_and_images_get_different_draws_inside_a_scan():
         return carry, function(key, images)
 
     _, scanned = jax.jit(lambda keys: jax.lax.scan(body, 0, keys))(jax.random.split(KEY, 2))
-    alone = function(jax.random.split(KEY, 2)[1], images)
+    alone = jax.jit(function)(jax.random.split(KEY, 2)[1], images)
     np.testing.assert_allclose(scanned[1], alone, atol=1e-5)
     assert scanned.shape == (2, 4, 8, 8, 3) and scanned.dtype == jnp.float32
     assert float(scanned.min()) >= 0 and float(scanned.max()) <= 1

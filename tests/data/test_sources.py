@@ -138,7 +138,8 @@ def test_a_medmnist_file_of_one_class_is_refused(tmp_path):
 
 def test_files_that_are_no_npz_and_pickles_are_refused(tmp_path):
     path = tmp_path / "broken.npz"
-    whole = open(save(tmp_path, medmnist()), "rb").read()
+    save(tmp_path, medmnist())
+    whole = (tmp_path / "set.npz").read_bytes()
     objects = {**medmnist(), "train_images": np.array([{}], dtype=object)}
     np.savez(tmp_path / "pickled.npz", **objects)
     for content in (b"", b"text", whole[:200], pickle.dumps([1]),

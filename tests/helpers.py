@@ -1,0 +1,163 @@
+"""Small tasks, data and comparisons that several tests share."""
+
+import functools
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax.sharding import Mesh
+
+from dljax.cnn import classification
+from dljax.data import augment, feed
+from dljax.nn.convolution import Conv
+from dljax.nn.normalization import BatchNorm
+from dljax.nn.pooling import global_avg_pool
+from dljax.train import loop, optim
+from dljax.train.loop import Task
+from dljax.train.parallel import Placement
+
+
+def devices(count: int, axis: str = "data") -> Placement:
+    return Placement(Mesh(np.array(jax.devices()[:count]), (axis,)))
+
+
+def bits(tree):
+    """The arrays of a tree on the host; keys as their data."""
+
+    def one(x):
+        if jnp.issubdtype(x.dtype, jax.dtypes.prng_key):
+            x = jax.random.key_data(x)
+        return np.asarray(x)
+
+    return jax.tree.map(one, tree)
+
+
+def assert_same(a, b):
+    """Same structure, shapes, dtypes and bits (a NaN equals itself)."""
+    a, b = bits(a), bits(b)
+    assert jax.tree.structure(a) == jax.tree.structure(b)
+    for (path, x), y in zip(jax.tree.leaves_with_path(a), jax.tree.leaves(b), strict=True):
+        name = jax.tree_util.keystr(path)
+        assert (x.shape, x.dtype) == (y.shape, y.dtype), name
+        assert x.tobytes() == y.tobytes(), f"{name} differs by {np.max(np.abs(x - y))}"
+
+
+def assert_close(a, b, atol):
+    a, b = bits(a), bits(b)
+    for (path, x), y in zip(jax.tree.leaves_with_path(a), jax.tree.leaves(b), strict=True):
+        np.testing.assert_allclose(x, y, rtol=0, atol=atol, err_msg=jax.tree_util.keystr(path))
+
+
+def one_seed(run, index):
+    return jax.tree.map(lambda x: x[index], bits((run.keys, run.states)))
+
+
+class TinyNet(nn.Module):
+    """A convolution, BatchNorm, dropout and a dense layer: all that a network may ask of the loop."""
+
+    classes: int = 3
+
+    @nn.compact
+    def __call__(self, x, train=False):
+        x = Conv(8, (3, 3), strides=2, use_bias=False)(x)
+        x = nn.relu(BatchNorm(use_running_average=not train, momentum=0.9)(x))
+        x = nn.Dropout(0.2, deterministic=not train)(x)
+        return nn.Dense(self.classes, name="classifier")(global_avg_pool(x))
+
+
+def stripes(count: int, seed: int = 0) -> dict[str, np.ndarray]:
+    """uint8 images [count, 8, 8, 1] of three classes: upright, level and sloping stripes."""
+    rng = np.random.default_rng(seed)
+    label = rng.integers(0, 3, count).astype(np.int32)
+    y, x = np.mgrid[:8, :8]
+    pattern = np.stack([x % 2, y % 2, (x + y) // 2 % 2])[label][..., None]
+    noise = rng.integers(0, 60, (count, 8, 8, 1))
+    return {"image": (150 * pattern + noise).astype(np.uint8), "label": label}
+
+
+def classifier(tx=None, **settings) -> Task:
+    return classification.task(
+        TinyNet(),
+        tx or optim.optimizer("momentum", 0.1),
+        image_shape=(8, 8, 1),
+        classes=3,
+        augmentation=augment.random_crop(1),
+        **settings,
+    )
+
+
+def mixed_classifier() -> Task:
+    return classifier(
+        optim.optimizer("adamw", 1e-2, weight_decay=1e-2, accumulate=2, ema=0.9),
+        mix=functools.partial(augment.mixup, alpha=0.2),
+    )
+
+
+TARGET = jnp.array([1.0, -2.0, 3.0])
+
+
+def toy(tx=None, sick=None) -> Task:
+    """A task that makes its own data, as reinforcement learning does: its batch is ().
+
+    Fits three weights to noisy samples of a linear function, and keeps a walking position as an
+    environment would. sick: (x, step) makes the loss of the seed whose first position is above x
+    NaN at that step.
+    """
+    tx = tx or optax.sgd(0.2)
+
+    def init(key):
+        start = jax.random.uniform(key)
+        return {
+            "weights": jnp.zeros(3),
+            "opt_state": tx.init(jnp.zeros(3)),
+            "start": start,
+            "position": start,
+            "step": jnp.int32(0),
+        }
+
+    def error(weights, key):
+        x = jax.random.normal(key, (8, 3))
+        return jnp.mean((x @ (weights - TARGET)) ** 2)
+
+    def step(state, batch, key):
+        assert batch == ()
+        walk_key, data_key = jax.random.fold_in(key, 0), jax.random.fold_in(key, 1)
+        loss, gradient = jax.value_and_grad(error)(state["weights"], data_key)
+        if sick:
+            ill = (state["start"] > sick[0]) & (state["step"] == sick[1])
+            loss = jnp.where(ill, jnp.nan, loss)
+        updates, opt_state = tx.update(gradient, state["opt_state"], state["weights"])
+        state = {
+            **state,
+            "weights": optax.apply_updates(state["weights"], updates),
+            "opt_state": opt_state,
+            "position": state["position"] + jax.random.normal(walk_key),
+            "step": state["step"] + 1,
+        }
+        return state, {"loss": (loss, jnp.float32(1))}
+
+    def evaluate(state, batch, key):
+        del key
+        errors = jax.vmap(lambda n: error(state["weights"], jax.random.key(n)))(batch["episode"])
+        return {"loss": (jnp.sum(errors * batch["mask"]), jnp.sum(batch["mask"]))}
+
+    return Task(init, step, evaluate)
+
+
+def episodes(count: int, batch_size: int, multiple: int = 1) -> feed.Examples:
+    return feed.examples({"episode": np.arange(count, dtype=np.int32)}, batch_size, multiple)
+
+
+def run_steps(task, data, placement, seeds, chunks, run=None, length=None):
+    """(run, list of Sums) after the given chunks of steps, from step 0 or from `run`."""
+    run = run or loop.start(task, seeds, placement)
+    advance = loop.advance(task, data, placement, length or max(chunks))
+    step, sums = int(run.step), []
+    for k in chunks:
+        run, total, bad = advance(run, advance.prepare(seeds, step, k), k)
+        assert (np.asarray(bad) == -1).all()
+        sums.append(jax.device_get(total))
+        step += k
+    return run, sums

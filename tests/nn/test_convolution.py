@@ -1,0 +1,193 @@
+"""The fast convolution against its definition, Flax and PyTorch: values and gradients."""
+
+import itertools
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from dljax.nn.convolution import Conv, conv, conv_reference
+
+CASES = {  # each is one compilation of several combinations
+    "kernels": [dict(kernel=k) for k in [(1, 1), (2, 3), (3, 3), (5, 4)]],
+    "strides": [dict(strides=s, kernel=k) for s in [2, (3, 1)] for k in [(1, 1), (3, 2)]],
+    "paddings": [dict(padding=p) for p in ["VALID", 1, 4, ((2, 0), (1, 3)), ((-1, 0), (0, 0))]],
+    "dilation": [dict(dilation=d, strides=s) for d in [2, (1, 3)] for s in [1, 2]],
+    "groups": [dict(groups=2, strides=s, kernel=k) for s in [1, 2] for k in [(1, 1), (3, 3)]],
+    "depthwise": [
+        dict(groups=4, strides=s, dilation=d, outputs=o)
+        for s, d, o in [(1, 1, 4), (2, 1, 4), (1, 2, 8)]
+    ],
+}
+
+
+def sample(kernel=(3, 3), groups=1, inputs=4, outputs=6, seed=0, batch=2):
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(batch, 8, 9, inputs))
+    w = rng.normal(size=(*kernel, inputs // groups, outputs))
+    return jnp.asarray(x, jnp.float32), jnp.asarray(w, jnp.float32)
+
+
+def values_and_gradients(f, x, w):
+    """f(x, w) and the gradients of sum(f sin), whose weights differ everywhere."""
+    y, transpose = jax.vjp(f, x, w)
+    return y, *transpose(jnp.sin(jnp.arange(y.size, dtype=y.dtype)).reshape(y.shape))
+
+
+def close(got, want, tolerance=1e-4):
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance), got, want
+    )
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_equals_its_definition(name):
+    samples = []
+    for case in CASES[name]:
+        options = {k: v for k, v in case.items() if k not in ("kernel", "outputs")}
+        shape = {k: v for k, v in case.items() if k in ("kernel", "groups", "outputs")}
+        shape.setdefault("outputs", 6)
+        samples.append((options, *sample(**shape)))
+
+    def all_of(f):
+        def run(arrays):
+            return [
+                values_and_gradients(lambda x, w, o=options: f(x, w, **o), *pair)
+                for (options, _, _), pair in zip(samples, arrays, strict=True)
+            ]
+
+        return jax.jit(run)([(x, w) for _, x, w in samples])
+
+    close(all_of(conv), all_of(conv_reference))
+
+
+def test_hand_computed():
+    x = jnp.arange(9.0).reshape(1, 3, 3, 1)
+    w = jnp.array([[1.0, 0.0], [0.0, 10.0]]).reshape(2, 2, 1, 1)
+    got = conv(x, w, padding="VALID")[0, :, :, 0]
+    np.testing.assert_allclose(got, [[40, 51], [73, 84]])
+
+
+def test_inside_scan_vmap_checkpoint_and_twice_differentiated():
+    x, w = sample()
+    ws = jnp.stack([w, 2 * w])
+    xs = jnp.stack([x, x + 1])
+
+    def both(f):
+        def loss(x, w):
+            return (f(x, w, strides=2) ** 2).mean()
+
+        gradient = jax.grad(jax.checkpoint(loss), (0, 1))
+
+        def descend(w, x):
+            return w - 0.1 * gradient(x, w)[1], loss(x, w)
+
+        def penalty(w):  # as in WGAN-GP
+            return (gradient(x, w)[0] ** 2).sum()
+
+        return jax.jit(
+            lambda: (
+                jax.lax.scan(descend, w, xs),
+                jax.vmap(gradient)(xs, ws),
+                jax.vmap(gradient, (None, 0))(x, ws),
+                jax.lax.map(lambda w: gradient(x, w), ws),
+                jax.grad(penalty)(w),
+            )
+        )()
+
+    close(both(conv), both(conv_reference), 2e-4)
+
+
+def test_bfloat16():
+    x, w = (a.astype(jnp.bfloat16) for a in sample())
+    for got, want in zip(
+        values_and_gradients(conv, x, w),
+        values_and_gradients(conv_reference, x.astype(jnp.float32), w.astype(jnp.float32)),
+        strict=True,
+    ):
+        assert got.dtype == jnp.bfloat16
+        scale = np.abs(want).max()
+        np.testing.assert_allclose(got.astype(jnp.float32), want, atol=0.02 * scale, rtol=0.02)
+
+
+def test_on_other_platforms_it_is_the_convolution_of_lax():
+    x, w = sample()
+    gradient = jax.jit(jax.grad(lambda x, w: conv(x, w, strides=2).sum(), (0, 1)))
+    texts = {
+        platform: gradient.trace(x, w).lower(lowering_platforms=(platform,)).as_text()
+        for platform in ("cpu", "cuda", "tpu")
+    }
+    transposed = "[f, 0, 1, b]x[i, 0, 1, o]"  # the dimensions of autodiff's weight gradient
+    assert transposed in texts["cuda"] and transposed in texts["tpu"]
+    assert transposed not in texts["cpu"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (dict(groups=3), "does not fit a kernel"),
+        (dict(padding="same"), "padding must be"),
+        (dict(padding=((1, 1),)), "padding must be"),
+        (dict(strides=0), "strides must be"),
+        (dict(dilation=9, padding="VALID"), "does not fit into"),
+    ],
+)
+def test_refuses(options, message):
+    with pytest.raises(ValueError, match=message):
+        conv(*sample(), **options)
+
+
+def test_refuses_other_ranks():
+    x, w = sample()
+    with pytest.raises(ValueError, match="conv wants"):
+        conv(x[0], w)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        dict(features=6, kernel_size=(3, 3)),
+        dict(features=6, kernel_size=(3, 2), strides=(2, 1), padding=1, use_bias=False),
+        dict(features=6, kernel_size=(3, 3), kernel_dilation=2, feature_group_count=2),
+        dict(features=4, kernel_size=(3, 3), feature_group_count=4, padding="VALID"),
+    ],
+)
+def test_module_equals_flax(fields):
+    x, _ = sample()
+    theirs = nn.Conv(**fields, bias_init=nn.initializers.normal())
+    ours = Conv(**fields, bias_init=nn.initializers.normal())
+    variables = theirs.init(jax.random.key(0), x)
+    close(ours.init(jax.random.key(0), x), variables, 0)
+
+    def run(module):
+        return jax.jit(
+            lambda x, v: values_and_gradients(lambda x, v: module.apply(v, x), x, v)
+        )(x, variables)
+
+    close(run(ours), run(theirs))
+    close(ours.apply(variables, x[0]), theirs.apply(variables, x[0]))  # without a batch axis
+
+
+def test_equals_torch():
+    torch = pytest.importorskip("torch", reason="PyTorch is an independent implementation")
+    for strides, padding, dilation, groups in itertools.product((1, 2), (0, 2), (1, 2), (1, 2)):
+        x, w = sample(groups=groups)
+        tx = torch.tensor(np.array(x)).permute(0, 3, 1, 2).requires_grad_()
+        tw = torch.tensor(np.array(w)).permute(3, 2, 0, 1).requires_grad_()
+        ty = torch.nn.functional.conv2d(tx, tw, None, strides, padding, dilation, groups)
+        weights = torch.sin(torch.arange(ty.numel(), dtype=torch.float32))
+        n, o, h, v = ty.shape
+        dx, dw = torch.autograd.grad(
+            ty, (tx, tw), weights.reshape(n, h, v, o).permute(0, 3, 1, 2)
+        )
+        want = (ty.permute(0, 2, 3, 1), dx.permute(0, 2, 3, 1), dw.permute(2, 3, 1, 0))
+        got = values_and_gradients(
+            lambda x, w, o=(strides, padding, dilation, groups): conv(
+                x, w, strides=o[0], padding=o[1], dilation=o[2], groups=o[3]
+            ),
+            x,
+            w,
+        )
+        close(got, tuple(a.detach().numpy() for a in want))

@@ -1,0 +1,183 @@
+"""The contract that every Task keeps. A new task adds its line to CASES, and nothing else here.
+
+Each case trains a tiny problem for some steps. What is compared bit for bit is what the loop
+promises bit for bit; the rest (another number of devices, another way to map the seeds) differs in
+the order of additions alone.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from dljax.data import feed
+from dljax.data.feed import Examples, Feed
+from dljax.train import loop, metrics
+from dljax.train.checkpoint import Store
+from dljax.train.loop import Task
+from dljax.train.parallel import Placement
+from tests import helpers
+from tests.helpers import assert_close, assert_same, devices, one_seed
+
+
+class Case(NamedTuple):
+    """A task and a small problem for it.
+
+    feed: batches of a multiple of 8 examples. examples: (batch size, multiple) -> Examples, a number
+    of them that 8 does not divide. falls: the training loss of the last LENGTH of STEPS steps is
+    below this share of that of the first LENGTH. atol: what 8 devices may differ by after LENGTH.
+    """
+
+    task: Task
+    feed: Feed
+    examples: Callable[[int, int], Examples]
+    falls: float
+    atol: float = 1e-5
+
+
+def images(task: Task, falls: float) -> Case:
+    train, test = helpers.stripes(96), helpers.stripes(21, seed=1)
+    return Case(
+        task, feed.in_memory(train, 16), lambda size, m: feed.examples(test, size, m), falls
+    )
+
+
+CASES = {
+    "classification": lambda: images(helpers.classifier(), 0.6),
+    "classification_ema_accumulate_mixup": lambda: images(helpers.mixed_classifier(), 0.8),
+    "own_data": lambda: Case(
+        helpers.toy(), feed.nothing(), lambda size, m: helpers.episodes(21, size, m), 0.1
+    ),
+}
+SEEDS = (3, 5)
+LENGTH, STEPS = 8, 32
+
+
+class Trained(NamedTuple):
+    """A case after STEPS steps of SEEDS on one device, and how to train it differently."""
+
+    case: Case
+    start: loop.Run
+    advance: Callable
+    early: loop.Run  # after LENGTH steps
+    final: loop.Run
+    sums: list[loop.Sums]  # of each LENGTH steps
+
+
+@pytest.fixture(scope="module", params=CASES)
+def trained(request) -> Trained:
+    case = CASES[request.param]()
+    start = loop.start(case.task, SEEDS, devices(1))
+    advance = loop.advance(case.task, case.feed, devices(1), LENGTH)
+    run, runs, sums = copied(start), [], []
+    for step in range(0, STEPS, LENGTH):
+        run, total, bad = advance(run, advance.prepare(SEEDS, step, LENGTH), LENGTH)
+        assert (np.asarray(bad) == -1).all()
+        runs.append(copied(run))
+        sums.append(jax.device_get(total))
+    return Trained(case, start, advance, runs[0], runs[-1], sums)
+
+
+def copied(run: loop.Run) -> loop.Run:  # since `advance` takes its argument's memory
+    return jax.tree.map(jnp.copy, run)
+
+
+def after(t: Trained, run: loop.Run, chunks: list[int]) -> tuple[loop.Run, loop.Sums]:
+    run, step, total = copied(run), int(run.step), {}
+    for k in chunks:
+        run, sums, _ = t.advance(run, t.advance.prepare(SEEDS, step, k), k)
+        total, step = metrics.add(total, sums), step + k
+    return run, total
+
+
+def test_step_keeps_shapes_and_dtypes(trained):
+    task, data = trained.case.task, trained.case.feed
+    key = jax.random.key(0)
+    state = jax.eval_shape(task.init, key)
+    item = jax.tree.map(lambda x: x[0], data.chunk(0, 0, 1))
+    batch = jax.eval_shape(data.batch, data.arrays, item)
+    after, sums = jax.eval_shape(task.step, state, batch, key)
+    assert jax.tree.map(lambda x: (x.shape, x.dtype), after) == jax.tree.map(
+        lambda x: (x.shape, x.dtype), state
+    )
+    assert sums["loss"][0].shape == sums["loss"][1].shape == ()
+    assert all(x.dtype == jnp.float32 for x in jax.tree.leaves(sums))
+
+
+def test_loss_falls(trained):
+    first, last = (metrics.ratios(trained.sums[i])["loss"] for i in (0, -1))
+    assert (last < trained.case.falls * first).all(), (first, last)
+
+
+def test_steps_per_call_do_not_matter(trained):
+    for chunks in ([1] * LENGTH, [3, 5]):
+        run, sums = after(trained, trained.start, chunks)
+        assert_same(run, trained.early)
+        assert_close(sums, trained.sums[0], atol=1e-3)
+
+
+def test_resume(trained, tmp_path):
+    middle, _ = after(trained, trained.start, [3])
+    with Store(tmp_path) as store:
+        store.save(3, middle, {})
+    with Store(tmp_path) as store:
+        found, _ = store.restore(loop.abstract(trained.case.task, SEEDS, devices(1)))
+    assert_same(found, middle)
+    run, _ = after(trained, found, [5])
+    assert_same(run, trained.early)
+
+
+def test_a_seed_alone(trained):
+    case = trained.case
+    alone, _ = helpers.run_steps(case.task, case.feed, devices(1), SEEDS[1:], [LENGTH])
+    assert_same(one_seed(alone, 0), one_seed(trained.early, 1))
+    first, second = (one_seed(trained.early, i)[1] for i in (0, 1))
+    different = jax.tree.map(lambda a, b: not np.array_equal(a, b), first, second)
+    assert any(jax.tree.leaves(different))
+
+
+def test_vmapped_seeds(trained):
+    case = trained.case
+
+    class Vmapped(Placement):
+        platform = "one whose seeds are vmapped"
+
+    placement = Vmapped(devices(1).mesh)
+    run, _ = helpers.run_steps(case.task, case.feed, placement, SEEDS, [LENGTH])
+    assert_close(run, trained.early, case.atol)
+
+
+def test_eight_devices(trained):
+    case = trained.case
+    run, sums = helpers.run_steps(case.task, case.feed, devices(8), SEEDS, [LENGTH])
+    assert_close(run, trained.early, case.atol)
+    assert_close(sums[0], trained.sums[0], atol=1e-3)
+    assert len(jax.tree.leaves(run.states)[0].sharding.device_set) == 8
+
+
+def test_a_seed_on_each_of_eight_devices(trained):
+    case, seeds = trained.case, tuple(range(8))
+    run, sums = helpers.run_steps(case.task, case.feed, devices(8, "replica"), seeds, [LENGTH])
+    for i, seed in enumerate(SEEDS):
+        assert_same(one_seed(run, seed), one_seed(trained.early, i))
+    np.testing.assert_array_equal(sums[0]["loss"][0][list(SEEDS)], trained.sums[0]["loss"][0])
+    assert not jax.tree.leaves(run.states)[0].sharding.is_fully_replicated
+
+
+def test_masked_evaluation(trained):
+    case, run = trained.case, trained.final
+    whole = loop.evaluate(case.task, run, case.examples(21, 1), devices(1))
+    padded = loop.evaluate(case.task, run, case.examples(8, 1), devices(1))
+    spread = loop.evaluate(case.task, jax.device_put(run, devices(8).everywhere()),
+                           case.examples(8, 8), devices(8))  # fmt: skip
+    assert (whole["loss"][1] == 21).all()
+    for sums in (padded, spread):
+        assert_close(sums, whole, atol=1e-4)
+        for name, (numerator, denominator) in whole.items():
+            if np.array_equal(denominator, np.round(denominator)):
+                np.testing.assert_array_equal(sums[name][1], denominator)
+            if np.array_equal(numerator, np.round(numerator)):  # counts: exact, however cut
+                np.testing.assert_array_equal(sums[name][0], numerator)
