@@ -2,12 +2,13 @@
 
     python -m benchmarks.loop [--workdir=DIR] [--repeats=5]
 
-For LeNet on 28x28 images (batch 128) and a small net on 8x8 images (batch 64), on random data, in one run,
+For LeNet on 28x28 images (batch 128) and a small net on 8x8 images (batch 64), on random data, in
+one run,
 interleaved:
 
-- `train`: the whole of dljax.train.driver.train with reports, a progress bar and metrics.jsonl, wall time
-  less what it compiled; against a bare jitted lax.scan of the same steps on the same data, and against a
-  Python loop with one dispatch per step.
+- `train`: the whole of dljax.train.driver.train with reports, a progress bar and metrics.jsonl,
+  wall time less what it compiled; against a bare jitted lax.scan of the same steps on the same
+  data, and against a Python loop with one dispatch per step.
 - seeds: 8 seeds in one program against 8 runs of one seed one after another, with the time to
   compile and without.
 
@@ -110,7 +111,7 @@ def loops(case: Case, repeats: int) -> dict[str, np.ndarray]:
         def go():
             nonlocal state
             for i in range(steps):
-                state, sums = stepwise(state, data.chunk(0, i, 1)[0], arrays, i)
+                state, _ = stepwise(state, data.chunk(0, i, 1)[0], arrays, i)
             return state
 
         return timed(go)

@@ -353,6 +353,9 @@ def main(
         print(f"error: {error} (--help lists the flags)", file=sys.stderr)
         sys.exit(2)
     try:
+        from dljax.train.parallel import initialize_processes
+
+        initialize_processes()
         code = run(config)
     except BaseException as error:
         code, line = explain(error, command(config, program))

@@ -5,8 +5,9 @@
     python -m experiments.image_classification --dataset=FOLDER     # a folder of images per class
     python -m experiments.image_classification --predict=IMAGE      # by the trained model
 
---dataset takes 'digits' (1797 scans of 8x8, embedded), 'tfds:NAME', a folder with a folder per class
-(or train/ and test/ with those), or a .npz file in MedMNIST's layout. Results of each command: README.
+--dataset takes 'digits' (1797 scans of 8x8, embedded), 'tfds:NAME', a folder with a folder per
+class (or train/ and test/ with those), or a .npz file in MedMNIST's layout. Results of each
+command: README.
 """
 
 from __future__ import annotations
@@ -286,7 +287,8 @@ def predict(config: Config, path: str) -> list[dict[str, Any]]:
     for number, (row, image, q) in enumerate(zip(rows, images.images, p, strict=True)):
         print(f"{row['file']}: {row['label']} ({row['probability']:.3f})")
         if config.plots and number < PICTURES:
-            plots.prediction(image, classes, q, folder / f"{Path(row['file']).stem}.png")
+            picture = folder / f"{number:02d}_{Path(row['file']).stem}.png"
+            plots.prediction(image, classes, q, picture)
     print(f"checkpoint of step {step}; {folder}/predictions.csv")
     return rows
 

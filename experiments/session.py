@@ -78,11 +78,14 @@ def train(config: base.Config, experiment: Experiment) -> Outcome:
     another process holds it, and what `driver.train` raises.
     """
     workdir = Path(config.workdir)
+    first = jax.process_index() == 0  # of several processes it alone tells and writes
+    reported = workdir if first else None
     with (
-        report.Report(workdir, config.steps, quiet=config.quiet) as told,
+        report.Report(reported, config.steps, quiet=config.quiet or not first) as told,
         checkpoint.lock(workdir),
     ):
-        _claim(workdir, config, experiment.facts)
+        if first:
+            _claim(workdir, config, experiment.facts)
         told.say(f"{experiment.name} on {experiment.dataset}; {report.device_name()}; {workdir}")
         for note in experiment.notes:
             told.say(note)
@@ -117,7 +120,7 @@ def train(config: base.Config, experiment: Experiment) -> Outcome:
             baselines = experiment.baselines()
             seconds["baselines"] = time.perf_counter() - begin
         summary = report.summary(
-            workdir,
+            reported,
             experiment=experiment.name,
             config=base.to_json(config),
             dataset=experiment.dataset,
@@ -132,8 +135,9 @@ def train(config: base.Config, experiment: Experiment) -> Outcome:
             dropped_seeds=[seeds(config)[i] for i in result.dropped],
             notes=list(experiment.notes),
         )
-        if config.plots and experiment.draw:
-            experiment.draw(result.run, sums, workdir / "plots")
+        if config.plots and experiment.draw and first:
+            run = result.run.replace(states=driver.healthy(result.run.states, result.dropped))
+            experiment.draw(run, driver.healthy(sums, result.dropped), workdir / "plots")
         told.say(_closing(summary, workdir))
     return Outcome(result.run, sums, summary)
 
@@ -141,15 +145,18 @@ def train(config: base.Config, experiment: Experiment) -> Outcome:
 def restore(
     config: base.Config, task: loop.Task, placement: Placement, best: bool = True
 ) -> tuple[loop.Run, int]:
-    """The run in config.workdir and its step: the best checkpoint if one was scored, else the newest."""
+    """The run in config.workdir and its step: the best checkpoint if one was scored, else the newest.
+
+    Its states are those of the seeds that were not dropped.
+    """
     with checkpoint.Store(config.workdir, read_only=True) as store:
         step = (store.best_step() if best else None) or store.latest_step()
         if step is None:
             raise FileNotFoundError(
                 f"{config.workdir} holds no checkpoint: train first, or name another --workdir"
             )
-        run, _ = store.restore(loop.abstract(task, seeds(config), placement), step)
-    return run, step
+        run, meta = store.restore(loop.abstract(task, seeds(config), placement), step)
+    return run.replace(states=driver.healthy(run.states, meta["dropped"])), step
 
 
 def saved(config: base.Config) -> tuple[base.Config, dict[str, Any]]:
@@ -174,7 +181,11 @@ def _claim(workdir: Path, config: base.Config, facts: Mapping[str, Any]) -> None
             shutil.rmtree(target) if target.is_dir() else target.unlink(missing_ok=True)
     path = workdir / "config.json"
     if path.exists() and any((workdir / "checkpoints").glob("[0-9]*")):
-        lines = base.differences(json.loads(path.read_text()), config)
+        try:
+            before = json.loads(path.read_text())
+        except ValueError as error:
+            raise ValueError(f"{path} is damaged ({error}): --overwrite starts anew") from None
+        lines = base.differences(before, config)
         if lines:
             raise ValueError(
                 f"{workdir} holds a run of another configuration ({'; '.join(lines)}): "

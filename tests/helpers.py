@@ -90,7 +90,7 @@ def classifier(tx=None, **settings) -> Task:
 
 def mixed_classifier() -> Task:
     return classifier(
-        optim.optimizer("adamw", 1e-2, weight_decay=1e-2, accumulate=2, ema=0.9),
+        optim.optimizer("adamw", 5e-2, weight_decay=1e-2, accumulate=2, ema=0.9),
         mix=functools.partial(augment.mixup, alpha=0.2),
     )
 
@@ -98,24 +98,18 @@ def mixed_classifier() -> Task:
 TARGET = jnp.array([1.0, -2.0, 3.0])
 
 
-def toy(tx=None, sick=None) -> Task:
+def toy(tx=None) -> Task:
     """A task that makes its own data, as reinforcement learning does: its batch is ().
 
-    Fits three weights to noisy samples of a linear function, and keeps a walking position as an
-    environment would. sick: (x, step) makes the loss of the seed whose first position is above x
-    NaN at that step.
+    Fits three weights to samples of a linear function, and keeps a walking position as an
+    environment would.
     """
     tx = tx or optax.sgd(0.2)
 
     def init(key):
-        start = jax.random.uniform(key)
-        return {
-            "weights": jnp.zeros(3),
-            "opt_state": tx.init(jnp.zeros(3)),
-            "start": start,
-            "position": start,
-            "step": jnp.int32(0),
-        }
+        weights = jnp.zeros(3)
+        opt_state, position = tx.init(weights), jax.random.uniform(key)
+        return {"weights": weights, "opt_state": opt_state, "position": position}
 
     def error(weights, key):
         x = jax.random.normal(key, (8, 3))
@@ -125,16 +119,11 @@ def toy(tx=None, sick=None) -> Task:
         assert batch == ()
         walk_key, data_key = jax.random.fold_in(key, 0), jax.random.fold_in(key, 1)
         loss, gradient = jax.value_and_grad(error)(state["weights"], data_key)
-        if sick:
-            ill = (state["start"] > sick[0]) & (state["step"] == sick[1])
-            loss = jnp.where(ill, jnp.nan, loss)
         updates, opt_state = tx.update(gradient, state["opt_state"], state["weights"])
         state = {
-            **state,
             "weights": optax.apply_updates(state["weights"], updates),
             "opt_state": opt_state,
             "position": state["position"] + jax.random.normal(walk_key),
-            "step": state["step"] + 1,
         }
         return state, {"loss": (loss, jnp.float32(1))}
 
@@ -144,6 +133,20 @@ def toy(tx=None, sick=None) -> Task:
         return {"loss": (jnp.sum(errors * batch["mask"]), jnp.sum(batch["mask"]))}
 
     return Task(init, step, evaluate)
+
+
+def sicken(task: Task, seed: int, at: int) -> Task:
+    """The task, but state and sums of that seed become NaN in step `at`."""
+    spoilt = jax.random.key_data(jax.random.fold_in(jax.random.key(seed), at))
+
+    def step(state, batch, key):
+        ill = jnp.all(jax.random.key_data(key) == spoilt)
+        is_float = lambda x: jnp.issubdtype(x.dtype, jnp.inexact)
+        return jax.tree.map(
+            lambda x: jnp.where(ill, jnp.nan, x) if is_float(x) else x, task.step(state, batch, key)
+        )
+
+    return task._replace(step=step)
 
 
 def episodes(count: int, batch_size: int, multiple: int = 1) -> feed.Examples:

@@ -98,7 +98,7 @@ def test_learning_curves_leave_dropped_seeds_out(axes):
 
 
 def test_confusion_matrix_shows_counts_and_shares(axes):
-    panel, bar = axes(plots.confusion_matrix, COUNTS, CLASSES)
+    panel, _ = axes(plots.confusion_matrix, COUNTS, CLASSES)
     texts = {tuple(text.get_position()): text.get_text() for text in panel.texts}
     # (column, row): the count of row, column; zeros stay empty
     assert texts == {(0, 0): "8", (1, 0): "2", (1, 1): "10", (1, 2): "5", (2, 2): "5"}

@@ -47,7 +47,7 @@ def images(task: Task, falls: float) -> Case:
 
 CASES = {
     "classification": lambda: images(helpers.classifier(), 0.6),
-    "classification_ema_accumulate_mixup": lambda: images(helpers.mixed_classifier(), 0.8),
+    "classification_ema_accumulate_mixup": lambda: images(helpers.mixed_classifier(), 0.9),
     "own_data": lambda: Case(
         helpers.toy(), feed.nothing(), lambda size, m: helpers.episodes(21, size, m), 0.1
     ),
@@ -162,8 +162,8 @@ def test_a_seed_on_each_of_eight_devices(trained):
     case, seeds = trained.case, tuple(range(8))
     run, sums = helpers.run_steps(case.task, case.feed, devices(8, "replica"), seeds, [LENGTH])
     for i, seed in enumerate(SEEDS):
-        assert_same(one_seed(run, seed), one_seed(trained.early, i))
-    np.testing.assert_array_equal(sums[0]["loss"][0][list(SEEDS)], trained.sums[0]["loss"][0])
+        assert_close(one_seed(run, seed), one_seed(trained.early, i), case.atol)
+        np.testing.assert_allclose(sums[0]["loss"][0][seed], trained.sums[0]["loss"][0][i], 1e-5)
     assert not jax.tree.leaves(run.states)[0].sharding.is_fully_replicated
 
 

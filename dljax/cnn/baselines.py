@@ -11,10 +11,10 @@ LOGISTIC_BOUND = 10_000_000
 def image_baselines(
     train: dict[str, np.ndarray], test: dict[str, np.ndarray]
 ) -> dict[str, dict[str, float]]:
-    """Test accuracy of the most frequent class, 3 nearest neighbours and, on small data, logistic regression.
+    """Test accuracy of the most frequent class, 3 nearest neighbours and logistic regression.
 
-    train, test: {"image": uint8 [N, H, W, C], "label": int [N]}; all of train is used. Neighbours are
-    by Euclidean distance of pixels; the logistic regression is multinomial with scikit-learn's
+    train, test: {"image": uint8 [N, H, W, C], "label": int [N]}; all of train is used. Neighbours
+    are by Euclidean distance of pixels; the logistic regression is multinomial with scikit-learn's
     default L2 penalty on pixels in 0..1, left out where train holds over 10 million pixels.
     """
     from sklearn.linear_model import LogisticRegression

@@ -143,7 +143,10 @@ def predict_logits(
     normalize: Callable[[Array], Array] = lambda images: images,
     flip: bool = False,
 ) -> Array:
-    """Logits float32 [B, classes] of uint8 images [B, H, W, C], by the averaged parameters if there are any."""
+    """Logits float32 [B, classes] of uint8 images [B, H, W, C].
+
+    By the averaged parameters if there are any; `flip` averages in the mirror images.
+    """
     params = optim.ema_params(state.opt_state, state.params)
     images = normalize(images.astype(jnp.float32) / 255)
     views = (images, images[:, :, ::-1]) if flip else (images,)
@@ -152,7 +155,7 @@ def predict_logits(
 
 
 def summarise(sums: Sums) -> dict[str, np.ndarray]:
-    """Metrics [seeds] of Sums on the host: the ratios that are one number, and the calibration error."""
+    """Metrics [seeds] on the host: the ratios that are one number, and the calibration error."""
     values = metrics.scalars(sums)
     if "calibration" in sums:
         values["calibration_error"] = metrics.expected_calibration_error(sums["calibration"])

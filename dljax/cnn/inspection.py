@@ -1,4 +1,4 @@
-"""Looking at a trained classifier: its probabilities, its worst mistakes, its filters and feature maps.
+"""Looking at a trained classifier: probabilities, worst mistakes, filters and feature maps.
 
 All on one seed's State, on the host side; nothing here trains.
 """
@@ -34,7 +34,7 @@ def probabilities(
     flip: bool = False,
     batch_size: int = 256,
 ) -> np.ndarray:
-    """Class probabilities float32 [N, classes] of uint8 images [N, H, W, C], the mean over all seeds.
+    """Class probabilities float32 [N, classes] of uint8 images [N, H, W, C], the mean of the seeds.
 
     states: with the leading seed axis, as in a Run.
     """
@@ -56,7 +56,7 @@ def probabilities(
 
 
 def first_kernel(state: State, channels: int) -> np.ndarray | None:
-    """The first convolution kernel [kh, kw, channels, o] that sees the image; None if there is none."""
+    """The first convolution kernel [kh, kw, channels, o] that sees the image, if there is one."""
     leaves = jax.tree.leaves((state.model_state, optim.ema_params(state.opt_state, state.params)))
     fitting = [x for x in leaves if x.ndim == 4 and x.shape[2] == channels and x.shape[0] > 1]
     return np.asarray(fitting[0]) if fitting else None

@@ -1,9 +1,9 @@
 """What the loop takes its batches from: the data contract.
 
-The batch of a step is a pure function of (seed, step), so resuming needs no iterator state and a seed
-trained beside others sees what it would see alone. A feed has three parts: arrays that lie on the
-device for the whole run, a host function that makes the small items of a chunk of steps, and a pure
-function, run inside the compiled program, that makes the batch of one item.
+The batch of a step is a pure function of (seed, step), so resuming needs no iterator state and a
+seed trained beside others sees what it would see alone. A feed has three parts: arrays that lie on
+the device for the whole run, a host function that makes the small items of a chunk of steps, and a
+pure function, run inside the compiled program, that makes the batch of one item.
 """
 
 from __future__ import annotations

@@ -44,8 +44,8 @@ def in_memory_images(
     """A `Dataset` with all its images on the device.
 
     validation: share of the training images held out (stratified), where the set has no validation
-    part of its own; 0: none, and the set's own part is trained on too. multiple: what the size of an
-    evaluation batch must be a multiple of (the number of devices).
+    part of its own; 0: none, and the set's own part is trained on too. multiple: what the size of
+    an evaluation batch must be a multiple of (the number of devices).
     Raises ValueError for a batch larger than the set.
     """
     train, held_out = data.train, data.validation

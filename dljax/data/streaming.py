@@ -1,12 +1,13 @@
 """Batches of a data set larger than memory, each a pure function of (seed, step).
 
-A source is anything with `len(source)` and `source[index] -> dict of arrays`. Every epoch visits
+A source is anything with `len(source)` and `source[index] -> dict of arrays`; one that also has
+`__getitems__(indices) -> list of dicts` is asked for several examples at once. Every epoch visits
 each example once in its own order; the order comes from grain's index shuffle, a permutation that
 is computed index by index, so that neither an order nor a position is ever stored.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -80,7 +81,10 @@ class Stream(NamedTuple):
         return {name: np.stack([e[name] for e in examples]) for name in examples[0]}
 
     def _examples(self, indices: Sequence[int]) -> list[dict]:
-        examples = [self.source[index] for index in indices]
+        if hasattr(self.source, "__getitems__"):
+            examples = self.source.__getitems__(indices)
+        else:
+            examples = [self.source[index] for index in indices]
         return [self.transform(e) for e in examples] if self.transform else examples
 
 
@@ -122,24 +126,3 @@ def order(seed: int, positions: Sequence[int], length: int) -> list[int]:
         shuffled = index_shuffle(place, max_index=length - 1, seed=seeds[epoch], rounds=ROUNDS)
         indices.append(shuffled)
     return indices
-
-
-def prefetch(fetch: Callable[[int], Any], items: Sequence, ahead: int = 1) -> Iterator[Any]:
-    """Yields fetch(item) in order, fetching up to `ahead` results beyond the one in use.
-
-    A thread fetches while the caller works; no more than `ahead` results wait. An error in
-    `fetch` is raised where its result would be yielded. Closing the iterator waits for the fetch
-    under way and starts no other.
-    """
-    waiting: list[Future] = []
-    with ThreadPoolExecutor(1) as thread:
-        try:
-            for item in items:
-                waiting.append(thread.submit(fetch, item))
-                if len(waiting) > ahead:
-                    yield waiting.pop(0).result()
-            while waiting:
-                yield waiting.pop(0).result()
-        finally:
-            for future in waiting:
-                future.cancel()

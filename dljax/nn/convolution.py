@@ -70,7 +70,7 @@ def conv_reference(
     """The definition: y[n, p, q, o] = sum over a, b, i of x[n, p s + a d, q s + b d, i] w[a, b, i, o]."""
     (sh, sw), pads, (dh, dw), groups = _spec(x.shape, w.shape, strides, padding, dilation, groups)
     kh, kw, i, o = w.shape
-    x = jnp.pad(x, ((0, 0), *pads, (0, 0)))
+    x = _padded(x, pads)
     n, height, width, _ = x.shape
     oh = (height - dh * (kh - 1) - 1) // sh + 1
     ow = (width - dw * (kw - 1) - 1) // sw + 1

@@ -22,7 +22,6 @@ from orbax.checkpoint import checkpoint_managers as policies
 
 from dljax.train.loop import Run
 
-
 UNSCORED = float("-inf")
 
 
@@ -96,9 +95,10 @@ class Store:
             self._manager.wait_until_finished()
 
     def restore(self, like: Run, step: int | None = None) -> tuple[Run, dict[str, Any]] | None:
-        """The newest readable checkpoint (or that of `step`), laid out as `like`; None if there is none.
+        """The newest readable checkpoint (or that of `step`), laid out as `like`, if there is one.
 
-        Damaged ones are told, and set aside under the name damaged-STEP once one before them is read.
+        Damaged ones are told, and set aside under the name damaged-STEP once one before them is
+        read.
         """
         steps = [step] if step is not None else sorted(self._manager.all_steps(), reverse=True)
         damaged = {}
@@ -110,7 +110,8 @@ class Store:
                 continue
             for broken, reason in damaged.items():
                 self._warn(
-                    f"checkpoint of step {broken} is damaged and set aside, going back to step {step}: {reason}"
+                    f"checkpoint of step {broken} is damaged and set aside, "
+                    f"going back to step {step}: {reason}"
                 )
                 self._set_aside(broken)
             return found
@@ -149,7 +150,8 @@ class Store:
 def lock(workdir: str | Path) -> Iterator[None]:
     """Holds a workdir, made if absent, against other processes (of several, the first one does).
 
-    The kernel lets it go when the process ends, however it ends. Raises CheckpointError if it is held.
+    The kernel lets it go when the process ends, however it ends. Raises CheckpointError if it is
+    held.
     """
     if jax.process_index() > 0:
         yield
@@ -163,7 +165,8 @@ def lock(workdir: str | Path) -> Iterator[None]:
         owner = os.read(handle, 20).decode(errors="replace").strip()
         os.close(handle)
         raise CheckpointError(
-            f"{workdir} is in use by another process ({owner}): wait for it, or choose another --workdir"
+            f"{workdir} is in use by another process ({owner}): "
+            "wait for it, or choose another --workdir"
         ) from None
     os.truncate(handle, 0)
     os.write(handle, f"pid {os.getpid()}\n".encode())

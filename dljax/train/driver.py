@@ -33,7 +33,8 @@ class Result(NamedTuple):
     """What `train` returns.
 
     run: the last Run. metrics: the newest evaluation, name -> [seeds, ...] (NaN for dropped seeds).
-    seconds: compile, train, evaluate, checkpoint. dropped: indices of seeds dropped by on_nan="drop".
+    seconds: compile, train, evaluate, checkpoint. dropped: indices of seeds dropped by
+    on_nan="drop".
     """
 
     run: Run
@@ -63,7 +64,8 @@ def train(
 ) -> Result:
     """Trains `steps` steps, or what is left of them when `store` holds a checkpoint.
 
-    eval_every, checkpoint_every: steps between them; 0: a tenth of the run, and as often as eval_every.
+    eval_every, checkpoint_every: steps between them; 0: a tenth of the run, and as often as
+    eval_every.
     steps_per_call: steps a dispatch; 0: so many that it takes about a third of a second.
     score: what makes a checkpoint the best one, larger is better, from an evaluation's metrics.
     on_nan: "stop" raises NotFinite; "drop" goes on with the healthy seeds.
@@ -174,30 +176,30 @@ def train(
         if store:
             store.wait()
     rate = steps / max(seconds["train"], 1e-9)
-    return Result(run, newest, seconds, rate, pace.settled, tuple(sorted(dropped)))
+    return Result(run, newest, seconds, rate, pace.k, tuple(sorted(dropped)))
 
 
 class _Pace:
-    """Chooses the steps of a dispatch: grows them until one takes SHORTEST seconds, then settles."""
+    """Chooses the steps of a dispatch: more until one takes SHORTEST seconds, then settles."""
 
     def __init__(self, settled: int, length: int):
         self.settled, self._length = min(settled, length), length
-        self._k = self.settled or 1
+        self.k = self.settled or 1
         self._warm = False
 
     def next(self, left: int) -> int:
-        parts = -(-left // self._k)  # even parts up to the next event
+        parts = -(-left // self.k)  # even parts up to the next event
         return -(-left // parts)
 
     def took(self, k: int, seconds: float) -> None:
-        if self.settled or not self._warm or k < self._k < self._length:
-            self._warm = True  # the first dispatch is slower than the rest
+        if self.settled or not self._warm or 2 * k <= self.k:
+            self._warm = True  # the first dispatch is slower than the rest; a short one tells little
             return
         wanted = int(np.clip(round(k * TARGET / max(seconds, 1e-9)), 1, self._length))
         if seconds >= SHORTEST or k >= self._length:
-            self.settled = self._k = wanted
+            self.settled = self.k = wanted
         else:
-            self._k = min(wanted, 8 * k)
+            self.k = max(self.k, min(wanted, 8 * k))
 
 
 def _chunk_length(feed: Feed, seeds: int, steps_per_call: int, most: int) -> int:
@@ -227,6 +229,13 @@ def _from_json(saved: Any) -> Sums:
     return {name: tuple(np.asarray(x) for x in pair) for name, pair in saved.items()}
 
 
+def healthy(tree: Any, dropped: Collection[int]) -> Any:
+    """A tree of arrays [seeds, ...] with the healthy seeds alone."""
+    if not dropped:
+        return tree
+    return jax.tree.map(lambda x: x[np.delete(np.arange(len(x)), sorted(dropped))], tree)
+
+
 def without(values: dict[str, np.ndarray], dropped: Collection[int]) -> dict[str, np.ndarray]:
     """Values [seeds, ...] with NaN for the dropped seeds."""
     if not dropped:
@@ -250,7 +259,7 @@ def _clock(seconds: dict[str, float], name: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _signals() -> Iterator[list[int]]:
-    """Collects SIGINT and SIGTERM; a second one acts at once. Does nothing outside the main thread."""
+    """Collects SIGINT and SIGTERM, in the main thread; a second one acts at once."""
     received: list[int] = []
     if threading.current_thread() is not threading.main_thread():
         yield received

@@ -36,8 +36,8 @@ class Task(NamedTuple):
     """What a topic hands to the loop. Nothing in it has a seed axis.
 
     init: key -> State, all that changes, as one pytree; floating-point leaves stay finite.
-    step: (State, batch, key) -> (State, Sums); State keeps its structure, shapes and dtypes, and the
-        Sums hold whatever tells that the step went well (the loss, the norm of the gradient).
+    step: (State, batch, key) -> (State, Sums); State keeps its structure, shapes and dtypes, and
+        the Sums hold whatever tells that the step went well (the loss, the norm of the gradient).
     evaluate: (State, batch, key) -> Sums, sufficient statistics over a masked batch.
     spec: a prefix of State, what is sharded over devices (axis "data"); default: nothing.
     """
@@ -106,10 +106,12 @@ def start(task: Task, seeds: Sequence[int], placement: Placement) -> Run:
 
 
 def abstract(task: Task, seeds: Sequence[int], placement: Placement) -> Run:
-    """Shapes, dtypes and shardings of a run, without computing it: what a checkpoint is read into."""
+    """Shapes, dtypes and shardings of a run: what a checkpoint is read into."""
     keys = jax.eval_shape(lambda: jax.vmap(jax.random.key)(jnp.asarray(seeds, jnp.uint32)))
-    init = lambda keys: Run(jnp.int32(0), keys, jax.vmap(task.init)(keys))
-    shapes, shardings = jax.eval_shape(init, keys), _shardings(task, placement)
+    shapes = Run(
+        jax.eval_shape(lambda: jnp.int32(0)), keys, jax.eval_shape(jax.vmap(task.init), keys)
+    )
+    shardings = _shardings(task, placement)
     states = jax.tree.map(  # the spec is a prefix of State
         lambda sharding, part: jax.tree.map(lambda x: x.update(sharding=sharding), part),
         shardings.states,
@@ -132,11 +134,11 @@ def advance(
 ) -> Callable[[Run, int], tuple[Run, Sums, Array]]:
     """The compiled function (run, k) -> (run after k steps, Sums over them, first bad step).
 
-    One program serves every k from 1 to `length`: the number of steps is an argument of its loop, so
-    neither the last, shorter chunk nor another k compiles anew or changes a bit. `run` is donated.
-    The first bad step [seeds] int32 is the one whose Sums (or, after the last one, whose state) were
-    not finite; -1 if there was none. Call `.prepare(seeds, step, k)` to have the items of the next
-    chunk made and moved while the device still works.
+    One program serves every k from 1 to `length`: the number of steps is an argument of its loop,
+    so neither the last, shorter chunk nor another k compiles anew or changes a bit. `run` is
+    donated. The first bad step [seeds] int32 is the one whose Sums (or, after the last one, whose
+    state) were not finite; -1 if there was none. Call `.prepare(seeds, step, k)` to have the items
+    of the next chunk made and moved while the device still works.
     """
 
     def chunk(state, key, arrays, items, first, k):  # of one seed

@@ -44,7 +44,7 @@ class Placement(NamedTuple):
         return self.size if self.axis == "data" else 1
 
     def states(self, spec: Any) -> Any:
-        """Shardings of states [seeds, ...]: a task's `spec` over "data", or seeds over "replica"."""
+        """Shardings of states [seeds, ...]: `spec` over "data", or the seeds over "replica"."""
         if self.axis == "replica":
             return self.seeds()
         return jax.tree.map(
@@ -126,7 +126,7 @@ def _mapped(f: Callable, in_axes: tuple, one_by_one: bool, *args: Any) -> Any:
 def place(parallel: str = "auto", *, batch_size: int = 0, num_seeds: int = 1) -> Placement:
     """The placement that `--parallel` names, over all devices of all processes.
 
-    auto: "data" if there are several devices and `batch_size` is a multiple of them, else one device.
+    auto: "data" if `batch_size` is given and a multiple of the number of devices, else one device.
     none: one device. data: each batch split over all devices. pmap: seeds over all devices.
     Raises ValueError where batch or seeds cannot be split evenly.
     """
@@ -136,18 +136,21 @@ def place(parallel: str = "auto", *, batch_size: int = 0, num_seeds: int = 1) ->
         raise ValueError(f"parallel={parallel!r}: choose one of {', '.join(MODES)}")
     if parallel == "data" and batch_size % n:
         raise ValueError(
-            f"batch_size={batch_size} is not a multiple of the {n} devices; change it or use parallel=none"
+            f"batch_size={batch_size} is not a multiple of the {n} devices: "
+            "change it or use parallel=none"
         )
     if parallel == "pmap":
         if num_seeds % n:
             raise ValueError(
-                f"parallel=pmap spreads seeds over {n} devices: num_seeds={num_seeds} is not a multiple of {n}"
+                f"parallel=pmap spreads seeds over {n} devices: "
+                f"num_seeds={num_seeds} is not a multiple of {n}"
             )
         return Placement(Mesh(np.array(devices), ("replica",)))
-    if parallel == "none" or (parallel == "auto" and batch_size % n):
+    if parallel == "none" or (parallel == "auto" and (not batch_size or batch_size % n)):
         if jax.process_count() > 1:
             raise ValueError(
-                f"{jax.process_count()} processes need parallel=data or pmap, and a batch_size that is a multiple of {n}"
+                f"{jax.process_count()} processes need parallel=data or pmap, "
+                f"and a batch_size that is a multiple of {n}"
             )
         devices = jax.local_devices()[:1]
     return Placement(Mesh(np.array(devices), ("data",)))
@@ -156,15 +159,17 @@ def place(parallel: str = "auto", *, batch_size: int = 0, num_seeds: int = 1) ->
 def initialize_processes() -> None:
     """Starts jax.distributed when the environment describes several processes; else does nothing.
 
-    Understood: JAX_COORDINATOR_ADDRESS with JAX_NUM_PROCESSES and JAX_PROCESS_ID (any cluster), a SLURM or
-    Open MPI job of several tasks, and a TPU pod slice (the last three are recognised by jax itself).
+    Understood: JAX_COORDINATOR_ADDRESS with JAX_NUM_PROCESSES and JAX_PROCESS_ID (any cluster), a
+    SLURM or Open MPI job of several tasks, and a TPU pod slice (the last three are recognised by
+    jax itself).
     """
     env = os.environ
     if "JAX_COORDINATOR_ADDRESS" in env:
         missing = [name for name in ("JAX_NUM_PROCESSES", "JAX_PROCESS_ID") if name not in env]
         if missing:
             raise ValueError(
-                f"JAX_COORDINATOR_ADDRESS is set but {' and '.join(missing)} is not: set all three or none"
+                f"JAX_COORDINATOR_ADDRESS is set but {' and '.join(missing)} is not: "
+                "set all three or none"
             )
         jax.distributed.initialize(
             env["JAX_COORDINATOR_ADDRESS"],
@@ -172,8 +177,8 @@ def initialize_processes() -> None:
             int(env["JAX_PROCESS_ID"]),
         )
     elif (
-        int(env.get("SLURM_NTASKS", 1)) > 1
-        and "SLURM_PROCID" in env
+        (int(env.get("SLURM_NTASKS", 1)) > 1
+        and "SLURM_PROCID" in env)
         or int(env.get("OMPI_COMM_WORLD_SIZE", 1)) > 1
         or "," in env.get("TPU_WORKER_HOSTNAMES", "")
     ):
@@ -184,8 +189,9 @@ def initialize_processes() -> None:
 def compiler_options(platform: str) -> dict[str, Any]:
     """Compiler options for a training program on that platform.
 
-    On a CPU, jaxlib 0.10 sends convolutions to a YNNPACK fusion that made a weight gradient 13 times
-    slower (297 ms against 22 ms, 64x32x32, 32 channels): switched off, where the option exists.
+    On a CPU, jaxlib 0.10 sends convolutions to a YNNPACK fusion that made a weight gradient 13
+    times slower (297 ms against 22 ms, 64x32x32, 32 channels): switched off, where the option
+    exists.
     """
     options = {"xla_cpu_experimental_ynn_fusion_type": ""}
     if platform != "cpu":

@@ -1,11 +1,10 @@
 """Streams are pure functions of (seed, step), cover every epoch, and fetch ahead within bounds."""
 
-import threading
 
 import numpy as np
 import pytest
 
-from dljax.data.streaming import order, prefetch, stream
+from dljax.data.streaming import order, stream
 
 
 class Squares:
@@ -85,48 +84,13 @@ def test_unusable_sources_are_refused():
         stream(Squares(3), 0)
 
 
-def test_prefetch_keeps_the_order_and_its_bound():
-    fetched = []
-    results = prefetch(lambda item: fetched.append(item) or item * 10, range(20), ahead=2)
-    for count, result in enumerate(results):
-        assert result == count * 10
-        assert len(fetched) <= count + 3
-    assert fetched == list(range(20))
+def test_a_source_that_reads_several_at_once_is_asked_to():
+    class Batched(Squares):
+        def __getitem__(self, index):
+            raise AssertionError("asked one by one")
 
+        def __getitems__(self, indices):
+            return [Squares.__getitem__(self, index) for index in indices]
 
-def test_prefetch_works_while_the_caller_does():
-    started = threading.Event()
-
-    def fetch(item):
-        if item == 1:
-            started.set()
-        return item
-
-    results = prefetch(fetch, range(3))
-    assert next(results) == 0
-    assert started.wait(10), "item 1 is fetched without being asked for"
-    results.close()
-
-
-def test_errors_of_the_thread_reach_the_caller_in_their_place():
-    def fetch(item):
-        if item == 2:
-            raise OSError("disk gone")
-        return item
-
-    results = prefetch(fetch, range(5))
-    assert [next(results), next(results)] == [0, 1]
-    with pytest.raises(OSError, match="disk gone"):
-        next(results)
-    with stream([{"x": 1}, {"y": 2}], 2) as data, pytest.raises(KeyError):
-        data.batch_at(0, 0)
-
-
-def test_closing_ends_the_thread_and_fetches_no_more():
-    fetched = []
-    before = threading.active_count()
-    results = prefetch(lambda item: fetched.append(item), range(1000))
-    next(results)
-    results.close()
-    assert len(fetched) <= 2
-    assert threading.active_count() == before
+    with stream(Batched(20), 6, threads=3) as data, stream(Squares(20), 6) as single:
+        assert np.array_equal(data.batch_at(0, 4)["x"], single.batch_at(0, 4)["x"])

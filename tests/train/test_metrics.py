@@ -17,6 +17,7 @@ ALL = {
     "per_class": metrics.per_class_accuracy,
     "calibration": metrics.calibration,
 }
+ALL = {name: jax.jit(metric) for name, metric in ALL.items()}
 
 
 def value(pair):

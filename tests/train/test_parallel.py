@@ -15,6 +15,7 @@ from tests.helpers import devices
     [
         ("auto", 16, 1, "data", 8),
         ("auto", 12, 1, "data", 1),
+        ("auto", 0, 1, "data", 1),  # a task that makes its own data
         ("none", 16, 8, "data", 1),
         ("data", 16, 1, "data", 8),
         ("pmap", 3, 16, "replica", 8),

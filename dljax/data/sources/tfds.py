@@ -142,18 +142,18 @@ class TfdsSource(Sequence):
         return len(self._records)
 
     def __getitem__(self, index: int) -> dict[str, np.ndarray]:
-        return self.__getitems__([index])[0]
+        return self._example(self._records[index])
 
     def __getitems__(self, indices: Sequence[int]) -> list[dict[str, np.ndarray]]:
-        image, label = self._prepared.image, self._prepared.label
+        return [self._example(record) for record in self._records.__getitems__(list(indices))]
+
+    def _example(self, record: dict) -> dict[str, np.ndarray]:
         *size, channels = self._shape
-        return [
-            {
-                "image": to_channels(resize(record[image][..., :3], size), channels),
-                "label": np.int32(record[label]),
-            }
-            for record in self._records.__getitems__(list(indices))
-        ]
+        image = resize(record[self._prepared.image][..., :3], size)
+        return {
+            "image": to_channels(image, channels),
+            "label": np.int32(record[self._prepared.label]),
+        }
 
 
 def tfds_source(

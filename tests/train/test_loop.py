@@ -1,0 +1,120 @@
+"""What the loop does beyond the contract that test_tasks.py holds every task to."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from dljax.data import feed
+from dljax.train import loop
+from dljax.train.loop import Task
+from tests import helpers
+from tests.helpers import assert_same, devices
+
+SEEDS = (1, 2, 3)
+
+
+def recorder() -> Task:
+    """A task whose sums say what it was given: the batch and the key of each step."""
+
+    def step(state, batch, key):
+        draw = jax.random.uniform(key)
+        history = state["history"].at[state["count"]].set(batch["x"].sum())
+        draws = state["draws"].at[state["count"]].set(draw)
+        state = {"history": history, "draws": draws, "count": state["count"] + 1}
+        return state, {"loss": (batch["x"].sum(), jnp.float32(batch["x"].size))}
+
+    def init(key):
+        del key
+        return {"history": jnp.zeros(6), "draws": jnp.zeros(6), "count": jnp.int32(0)}
+
+    def evaluate(state, batch, key):
+        x, mask = batch["x"], batch["mask"]
+        draws = jax.random.uniform(key, x.shape)
+        return {
+            "mean": ((x * mask).sum(), mask.sum()),
+            "key": ((draws * mask).sum(), jnp.float32(1)),
+        }
+
+    return Task(init, step, evaluate)
+
+
+def test_each_step_gets_its_batch_and_its_key():
+    x = np.arange(10, dtype=np.float32) ** 2
+    data = feed.in_memory({"x": x}, 4)
+    run, sums = helpers.run_steps(recorder(), data, devices(1), SEEDS, [2, 4])
+    assert int(run.step) == 6
+    for i, seed in enumerate(SEEDS):
+        expected = x[data.chunk(seed, 0, 6)].sum(1)
+        np.testing.assert_array_equal(run.states["history"][i], expected)
+        np.testing.assert_allclose(sums[1]["loss"][0][i], expected[2:].sum(), 1e-6)
+        assert sums[1]["loss"][1][i] == 16
+        keys = [jax.random.fold_in(jax.random.key(seed), step) for step in range(6)]
+        np.testing.assert_array_equal(run.states["draws"][i], [jax.random.uniform(k) for k in keys])
+    assert_same(run.keys, jax.vmap(jax.random.key)(jnp.array(SEEDS)))
+
+
+def test_evaluation_keys_differ_by_seed_and_batch_and_from_training():
+    x = np.arange(5, dtype=np.float32)
+    run = loop.start(recorder(), SEEDS, devices(1))
+    sums = loop.evaluate(recorder(), run, feed.examples({"x": x}, 2), devices(1))
+    np.testing.assert_array_equal(sums["mean"][0] / sums["mean"][1], [2.0] * 3)
+    assert sums["mean"][0].dtype == np.float64
+    for i, seed in enumerate(SEEDS):
+        key = jax.random.fold_in(jax.random.key(seed), loop.EVALUATE)
+        draws = np.stack([jax.random.uniform(jax.random.fold_in(key, n), (2,)) for n in range(3)])
+        np.testing.assert_allclose(sums["key"][0][i], draws.ravel()[:5].sum(), 1e-6)
+
+
+def test_evaluation_in_several_dispatches():
+    x = np.arange(7, dtype=np.float32)
+    whole = feed.examples({"x": x}, 2)
+    (items,) = whole.chunks()
+    apart = whole._replace(
+        chunks=lambda: iter([jax.tree.map(lambda a, i=i: a[i : i + 1], items) for i in range(4)])
+    )
+    run = loop.start(recorder(), SEEDS, devices(1))
+    one, other = (loop.evaluate(recorder(), run, e, devices(1)) for e in (whole, apart))
+    helpers.assert_close(one, other, atol=1e-6)
+
+
+@pytest.mark.parametrize("chunks", [[6], [1] * 6, [3, 3]])
+def test_the_first_bad_step_and_seed_are_told(chunks):
+    task = helpers.sicken(helpers.toy(), seed=2, at=3)
+    advance = loop.advance(task, feed.nothing(), devices(1), 6)
+    run, bad, step = loop.start(task, SEEDS, devices(1)), [], 0
+    for k in chunks:
+        run, _, found = advance(run, advance.prepare(SEEDS, step, k), k)
+        bad.append(np.asarray(found).tolist())
+        step += k
+    first = next(found for found in bad if found != [-1, -1, -1])
+    assert first == [-1, 3, -1]
+    assert bad.index(first) == int(np.searchsorted(np.cumsum(chunks), 3, side="right"))
+
+
+def test_a_state_that_is_not_finite_is_told_even_with_a_finite_loss():
+    def step(state, batch, key):
+        return {"w": state["w"] * 1e30}, {"loss": (jnp.float32(0), jnp.float32(1))}
+
+    task = Task(lambda key: {"w": jnp.float32(1)}, step, helpers.toy().evaluate)
+    advance = loop.advance(task, feed.nothing(), devices(1), 4)
+    run = loop.start(task, (0,), devices(1))
+    _, _, bad = advance(run, advance.prepare((0,), 0, 4), 4)
+    assert int(bad[0]) >= 1
+
+
+def test_the_run_is_donated():
+    advance = loop.advance(helpers.toy(), feed.nothing(), devices(1), 1)
+    run = loop.start(helpers.toy(), (0,), devices(1))
+    advance(run, advance.prepare((0,), 0, 1), 1)
+    assert run.states["weights"].is_deleted()
+
+
+def test_abstract_is_what_start_gives():
+    for placement in (devices(1), devices(8), devices(8, "replica")):
+        task, seeds = helpers.toy(), tuple(range(8))
+        run, like = loop.start(task, seeds, placement), loop.abstract(task, seeds, placement)
+        assert jax.tree.structure(run) == jax.tree.structure(like)
+        for x, y in zip(jax.tree.leaves(run), jax.tree.leaves(like), strict=True):
+            assert (x.shape, x.dtype) == (y.shape, y.dtype)
+            assert x.sharding.is_equivalent_to(y.sharding, x.ndim)
