@@ -2,8 +2,7 @@
 
     python -m benchmarks.loop [--workdir=DIR] [--repeats=5]
 
-For LeNet on 28x28 images (batch 128) and a small net on 8x8 images (batch 64), on random data, in
-one run,
+For LeNet on 28x28 images (batch 128) and on 8x8 images (batch 32), on random data, in one run,
 interleaved:
 
 - `train`: the whole of dljax.train.driver.train with reports, a progress bar and metrics.jsonl,
@@ -31,25 +30,25 @@ import numpy as np
 
 from dljax.cnn import classification
 from dljax.data import feed
-from dljax.nn.allconv import AllConv
 from dljax.nn.lenet import LeNet
 from dljax.train import driver, loop, optim, report
 from dljax.train.parallel import compiler_options, place
 
 
 class Case(NamedTuple):
-    """A network, its image shape and batch, and the steps of one timed stretch."""
+    """A network, its image shape and batch, the steps of a timed stretch, how seeds are run."""
 
     name: str
     model: Any
     shape: tuple[int, int, int]
     batch: int
     steps: int
+    seeds_by: str = "auto"
 
 
 CASES = (
     Case("LeNet, batch 128", LeNet(10), (28, 28, 1), 128, 60),
-    Case("all-conv 16-32 on 8x8, batch 64", AllConv(10, widths=(16, 32)), (8, 8, 1), 64, 200),
+    Case("LeNet on 8x8, batch 32, vmap", LeNet(10, padding="SAME"), (8, 8, 1), 32, 400, "vmap"),
 )
 
 
@@ -151,7 +150,8 @@ def seeds(case: Case, count: int = 8) -> dict[str, float]:
 
     def run(chosen: tuple[int, ...]) -> tuple[float, float]:
         begin = time.perf_counter()
-        result = driver.train(task, data, steps=case.steps, seeds=chosen, placement=place("none"))
+        placement = place("none", seeds_by=case.seeds_by)
+        result = driver.train(task, data, steps=case.steps, seeds=chosen, placement=placement)
         whole = time.perf_counter() - begin
         return whole, whole - result.seconds["compile"]
 

@@ -2,11 +2,11 @@
 
     python -m benchmarks.steps [--workdir=DIR] [--repeats=9]
 
-One whole step, forward, backward and SGD with momentum, float32, from the same weights and on the same
-batch, for LeNet (batch 128, 28x28) and a small ResNet (batch 64, 32x32, three blocks of 16, 32 and 64
-channels, BatchNorm). After three steps the losses must agree. Then stretches of 10 steps are timed
-in turn, ours, torch, torch with channels_last; plain Flax (nn.Conv, nn.max_pool, nn.BatchNorm)
-takes seconds a step on a CPU and is timed once. About 90 seconds on two idle cores.
+One whole step, forward, backward and SGD with momentum, float32, from the same weights and on the
+same batch, for LeNet (batch 128, 28x28) and a small ResNet (batch 64, 32x32, three blocks of 16, 32
+and 64 channels, BatchNorm). The losses of three steps must agree. Then stretches of 10 steps are
+timed in turn, ours, torch, torch with channels_last; plain Flax (nn.Conv, nn.max_pool,
+nn.BatchNorm) takes seconds a step on a CPU and is timed once.
 
 Prints a table; --workdir gets summary.json with the ratios over the repetitions.
 """

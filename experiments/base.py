@@ -97,6 +97,11 @@ class Config:
         choices=("auto", "none", "data", "pmap"),
         resume=False,
     )
+    seeds_by: str = field(
+        "auto",
+        "how several seeds share a device: one after another (map) or side by side (vmap)",
+        choices=("auto", "map", "vmap"),
+    )
     dtype: str = field(
         "float32", "type to compute in; parameters stay float32", choices=("float32", "bfloat16")
     )

@@ -191,7 +191,12 @@ def build(config: Config) -> Experiment:
     from dljax.train.parallel import place
     from experiments.session import Experiment
 
-    placement = place(config.parallel, batch_size=config.batch_size, num_seeds=config.num_seeds)
+    placement = place(
+        config.parallel,
+        batch_size=config.batch_size,
+        num_seeds=config.num_seeds,
+        seeds_by=config.seeds_by,
+    )
     size = (config.image_size, config.image_size) if config.image_size else None
     settings = {"validation": config.validation, "multiple": placement.batch_multiple}
     full = None

@@ -145,7 +145,7 @@ def train(config: base.Config, experiment: Experiment) -> Outcome:
 def restore(
     config: base.Config, task: loop.Task, placement: Placement, best: bool = True
 ) -> tuple[loop.Run, int]:
-    """The run in config.workdir and its step: the best checkpoint if one was scored, else the newest.
+    """The run in config.workdir and its step: the best checkpoint, else the newest.
 
     Its states are those of the seeds that were not dropped.
     """

@@ -104,9 +104,7 @@ def draw(
     """
     folder.mkdir(parents=True, exist_ok=True)
     plots.learning_curves(read_metrics(folder.parent), folder / "learning_curves.png")
-    plots.confusion_matrix(
-        np.asarray(sums["confusion"][0]).sum(0), classes, folder / "confusion.png"
-    )
+    plots.confusion_matrix(sums["confusion"][0], classes, folder / "confusion.png")
     plots.reliability(*sums["calibration"], folder / "reliability.png")
 
     p = probabilities(model, run.states, test["image"], normalize, flip=flip)

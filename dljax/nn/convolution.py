@@ -1,6 +1,7 @@
 """Two-dimensional convolution that stays fast inside `lax.scan` on a CPU, with its definition.
 
-What it computes is `conv_reference`: a sum over the window, in plain `jax.numpy`. `conv` computes the same:
+What it computes is `conv_reference`: a sum over the window, in plain `jax.numpy`. `conv` computes
+the same:
 
 - On a GPU or TPU it is `lax.conv_general_dilated` and its autodiff gradient.
 - On a CPU, XLA has a fast routine only for convolutions whose dimensions are in the canonical order
@@ -20,10 +21,11 @@ from typing import Any, NamedTuple
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array, lax
 
 from dljax.nn.reduce import add_bias
-from dljax.nn.window import Pads, Padding, Pair, output_size, pad_pairs, pair
+from dljax.nn.window import Padding, Pads, Pair, output_size, pad_pairs, pair
 
 DIMENSIONS = ("NHWC", "HWIO", "NHWC")
 
@@ -67,7 +69,10 @@ def conv_reference(
     dilation: Pair = 1,
     groups: int = 1,
 ) -> Array:
-    """The definition: y[n, p, q, o] = sum over a, b, i of x[n, p s + a d, q s + b d, i] w[a, b, i, o]."""
+    """The definition: y[n, p, q, o] = sum of x[n, p s + a d, q s + b d, i] w[a, b, i, o] over a, b, i.
+
+    Here s is the stride, d the dilation, x padded, and i runs over the inputs of o's group.
+    """
     (sh, sw), pads, (dh, dw), groups = _spec(x.shape, w.shape, strides, padding, dilation, groups)
     kh, kw, i, o = w.shape
     x = _padded(x, pads)
@@ -197,11 +202,37 @@ def _cpu(spec: Spec, x: Array, w: Array) -> Array:
 def _window_conv(strides, pads, holes, dilation, x: Array, w: Array) -> Array:
     """A convolution in canonical dimensions whose gradients are such convolutions again.
 
-    `holes` spreads the pixels of x apart with zeros between them (lhs_dilation).
+    `holes` spreads the pixels of x apart with zeros between them (lhs_dilation). The fast routine
+    wants 24 or more output channels and several input channels. Where there are fewer, neighbouring
+    outputs of a row become channels of one; with one input channel, whole rows do.
     """
-    return lax.conv_general_dilated(
-        x, w, strides, pads, holes, dilation, dimension_numbers=DIMENSIONS
-    )
+    (n, _, width, i), (_, kw, _, o) = x.shape, w.shape
+    out = output_size(width, kw, strides[1], pads[1], dilation[1]) if holes[1] == 1 else 0
+    if i == 1 and 0 < out * o <= 512 and width <= 32:
+        w = _wide(w, strides[1], dilation[1], pads[1][0], out, width).reshape(-1, 1, width, out * o)
+        x, strides, pads = x.reshape(n, -1, 1, width), (strides[0], 1), (pads[0], (0, 0))
+        dilation = (dilation[0], 1)
+    elif out and strides[1] == 1 and 1 < kw <= 7 and (f := _at_once(out, o)) > 1:
+        w = _wide(w, 1, dilation[1], 0, f, f + dilation[1] * (kw - 1))
+        strides, dilation = (strides[0], f), (dilation[0], 1)
+    y = lax.conv_general_dilated(x, w, strides, pads, holes, dilation, dimension_numbers=DIMENSIONS)
+    return y.reshape(n, y.shape[1], -1, o)
+
+
+def _at_once(out: int, channels: int) -> int:
+    """How many neighbouring outputs of `out` in a row to compute as channels of one."""
+    return next((f for f in range(1, 9) if out % f == 0 and f * channels >= 24), 1)
+
+
+def _wide(w: Array, stride: int, dilation: int, low: int, outputs: int, width: int) -> Array:
+    """A kernel [KH, width, I, outputs O] for so many neighbouring outputs of [KH, KW, I, O].
+
+    Output t sees with its column b the pixel t stride + b dilation - low.
+    """
+    kh, kw, i, o = w.shape
+    b, pixel, t = np.ogrid[:kw, :width, :outputs]
+    seen = np.asarray(pixel == t * stride + b * dilation - low, w.dtype)
+    return jnp.einsum("abio,bpt->apito", w, seen).reshape(kh, width, i, outputs * o)
 
 
 def _window_conv_backward(strides, pads, holes, dilation, residuals, g):
@@ -218,10 +249,13 @@ def _window_conv_backward(strides, pads, holes, dilation, residuals, g):
         dw_pads.append((low, high - unseen))
     flipped = jnp.transpose(w[::-1, ::-1], (0, 1, 3, 2))
     dx = _window_conv(holes, tuple(dx_pads), strides, dilation, g, flipped)
-    # Whole pixels move first and channels after, each in a copy of its own: a third of the time of
-    # one transpose (3, 1, 2, 0), which jumps from image to image at every number.
-    pixels = lax.optimization_barrier(jnp.transpose(x, (1, 2, 0, 3)))
-    channels = lax.optimization_barrier(jnp.transpose(pixels, (3, 0, 1, 2)))
+    # Whole pixels move first and channels after, by a product with the identity, which XLA does
+    # not fuse: one transpose (3, 1, 2, 0) takes five times as long, for neighbours in its result
+    # come from different images.
+    pixels = jnp.transpose(x, (1, 2, 0, 3))
+    height, width, n, i = pixels.shape
+    channels = jnp.eye(i, dtype=x.dtype) @ pixels.reshape(-1, i).T
+    channels = channels.reshape(i, height, width, n)
     kernel = jnp.transpose(g, (1, 2, 0, 3))
     dw = _window_conv(dilation, tuple(dw_pads), holes, strides, channels, kernel)
     return dx, jnp.transpose(dw, (1, 2, 0, 3))

@@ -3,11 +3,10 @@
 Jordan 2024, "94% on CIFAR-10 in 3.29 seconds on a single GPU", arXiv:2404.00498, section 3: a fixed
 2x2 convolution that whitens patches, blocks of conv, max-pool, norm, GELU, conv, norm, GELU, the
 largest pixel of what is left, and a linear layer whose output is scaled down. Convolutions start as
-partial identities. Norms have no scale.
+partial identities; norms have no scale.
 
-Departures: the bias of the whitening layer is not trained for the first epochs and then frozen but
-left out; the identity part of a kernel is added to a random one of the remaining channels as there,
-but the random part is LeCun normal.
+Departures: the whitening layer has no bias (there, trained for some epochs); the random part of a
+kernel is LeCun normal; without `whitening` the first layer is trained like the others.
 """
 
 from collections.abc import Callable, Sequence
@@ -42,7 +41,7 @@ def whitening_kernel(images: Array, size: int = 2, eps: float = 5e-4) -> Array:
 
 
 def partial_identity(key: Array, shape: Sequence[int], dtype: Any = jnp.float32) -> Array:
-    """A kernel initialiser: channel i passes through to i as far as there are inputs, the rest is random."""
+    """A kernel initialiser: input i passes through to output i; outputs beyond are random."""
     kernel = nn.initializers.lecun_normal()(key, shape, dtype)
     kh, kw, i, o = shape
     n = min(i, o)
@@ -72,9 +71,7 @@ class FastNet(nn.Module):
 
     @nn.compact
     def __call__(self, x: Array, train: bool = False) -> Array:
-        layer = partial(
-            self.conv, use_bias=False, dtype=self.dtype, kernel_init=partial_identity
-        )
+        layer = partial(self.conv, use_bias=False, dtype=self.dtype, kernel_init=partial_identity)
         norm = partial(
             self.norm,
             use_running_average=not train,

@@ -1,9 +1,9 @@
 """Batch and group normalisation with a gradient written by hand.
 
 BatchNorm: Ioffe & Szegedy 2015, arXiv:1502.03167. GroupNorm: Wu & He 2018, arXiv:1803.08494. Both
-subtract a mean and divide by a deviation, taken over the pixels of all images, one for each channel,
-or of one image, one for each group of channels; they differ in nothing else, so one function serves.
-The gradient needs two sums over the pixels, as the statistics do (`sum_pixels`).
+subtract a mean and divide by a deviation, which are taken over all images, for each channel, or over
+one image, for each group of channels. They differ in nothing else, so one function serves. The
+gradient needs two sums over the pixels, as the statistics do (`sum_pixels`).
 """
 
 from collections.abc import Callable
@@ -21,8 +21,8 @@ from dljax.nn.reduce import sum_pixels
 class BatchNorm(nn.Module):
     """Batch normalisation with the fields and variables of `flax.linen.BatchNorm`.
 
-    Takes [B, ..., C] to the same; parameters `scale` and `bias`, running statistics `mean` and `var`
-    in the collection `batch_stats`. Statistics are taken in float32. Padding masks and statistics
+    Takes [B, ..., C] to the same; parameters `scale` and `bias`, running statistics `mean` and
+    `var` in the collection `batch_stats`. Statistics are taken in float32. Padding masks and statistics
     over named axes are not offered: inside a jit over devices the batch is the global one.
     """
 
@@ -130,9 +130,7 @@ def _backward(groups, epsilon, residuals, gradients):
     sum_g, sum_gx = sum_pixels(g), sum_pixels(g * centred)
     along = inverse**2 * _mean(groups, scale * sum_gx, pixels)
     away = _mean(groups, scale * sum_g, pixels)
-    dx = inverse[:, None, None] * (
-        scale * g - away[:, None, None] - centred * along[:, None, None]
-    )
+    dx = inverse[:, None, None] * (scale * g - away[:, None, None] - centred * along[:, None, None])
     return dx, (sum_gx * inverse).sum(0), sum_g.sum(0)
 
 

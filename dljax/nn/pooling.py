@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from dljax.nn.reduce import sum_pixels
-from dljax.nn.window import Pads, Padding, Pair, output_size, pad_pairs, pair
+from dljax.nn.window import Padding, Pads, Pair, output_size, pad_pairs, pair
 
 
 def max_pool(
@@ -148,9 +148,9 @@ def _max_pool_forward(window, strides, pads, x):
 
 def _max_pool_backward(window, strides, pads, residuals, g):
     x, y = residuals
-    shifts, transpose = jax.vjp(
-        lambda x: _shifts(_padded(x, pads, -jnp.inf), window, strides), x
-    )
+    if window == strides and pads == ((0, 0), (0, 0)):
+        return (_to_blocks(window, x, y, g),)
+    shifts, transpose = jax.vjp(lambda x: _shifts(_padded(x, pads, -jnp.inf), window, strides), x)
     taken = jnp.zeros(y.shape, bool)
     parts = []
     for seen in shifts:
@@ -158,6 +158,19 @@ def _max_pool_backward(window, strides, pads, residuals, g):
         taken |= first
         parts.append(jnp.where(first, g, 0))
     return transpose(parts)
+
+
+def _to_blocks(window, x: Array, y: Array, g: Array) -> Array:
+    """The gradient of windows that do not overlap, in one pass: each pixel is in one of them."""
+    (a, b), (n, oh, ow, c) = window, y.shape
+    shifts = _shifts(x, window, window)
+    first = jnp.zeros(y.shape, jnp.int32)
+    for place in reversed(range(a * b)):
+        first = jnp.where(shifts[place] == y, place, first)
+    place = jnp.arange(a * b).reshape(1, 1, a, 1, b, 1)
+    dx = jnp.where(place == first[:, :, None, :, None], g[:, :, None, :, None], 0)
+    rest = ((0, 0), (0, x.shape[1] - oh * a), (0, x.shape[2] - ow * b), (0, 0))
+    return jnp.pad(dx.reshape(n, oh * a, ow * b, c), rest)
 
 
 _max_pool.defvjp(_max_pool_forward, _max_pool_backward)

@@ -1,13 +1,13 @@
 """Residual networks (He et al. 2016, arXiv:1512.03385; pre-activation: arXiv:1603.05027).
 
-A network is a stem, stages of equal blocks, and a linear classifier on the mean over the image. From
-the second stage on, the first block of a stage halves the image. `resnet18(classes)` and its
+A network is a stem, stages of equal blocks, and a linear classifier on the mean over the image.
+From the second stage on, the first block of a stage halves the image. `resnet18(classes)` and its
 relatives are the published ones; `ResNet(...)` takes any stage sizes, widths and layers.
 
-Departures: a shortcut that changes shape is a 1x1 convolution in all of them, CIFAR's included (option
-B of the paper); the bottleneck strides in its 3x3 convolution, as in torchvision; the last BatchNorm
-of a block starts at zero, so that a block starts as the identity (Goyal et al. 2017,
-arXiv:1706.02677).
+Departures: a shortcut that changes shape is a 1x1 convolution in all of them, CIFAR's included
+(option B of the paper); the bottleneck strides in its 3x3 convolution, as in torchvision; the last
+BatchNorm of a block starts at zero, so that a block starts as the identity (Goyal et al. 2017,
+arXiv:1706.02677; not with pre-activation).
 """
 
 from collections.abc import Callable, Sequence

@@ -35,8 +35,8 @@ def output_shape(layers: Sequence[Layer], input_shape: tuple[int, int]) -> tuple
 def receptive_field(layers: Sequence[Layer]) -> tuple[Field, Field]:
     """What an output sees of the image, for rows and columns.
 
-    Each layer adds its reach, dilation (kernel - 1), times the strides of the layers below. Pixels in
-    the padding count; those that dilations and strides skip over count as well.
+    Each layer adds its reach, dilation (kernel - 1), times the strides of the layers below. Pixels
+    in the padding count; those that dilations and strides skip over count as well.
     """
     fields = [Field(1, 1), Field(1, 1)]
     for layer in layers:

@@ -48,7 +48,6 @@ def output_size(n: int, kernel: int, stride: int, pads: tuple[int, int], dilatio
     """How many places a window takes along an axis of n pixels; ValueError when it has none."""
     room = n + sum(pads) - dilation * (kernel - 1) - 1
     if room < 0:
-        raise ValueError(
-            f"a window of {dilation * (kernel - 1) + 1} does not fit into {n} pixels padded by {pads}"
-        )
+        span = dilation * (kernel - 1) + 1
+        raise ValueError(f"a window of {span} does not fit into {n} pixels padded by {pads}")
     return room // stride + 1

@@ -18,15 +18,18 @@ from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 MODES = ("auto", "none", "data", "pmap")
+SEEDS = ("auto", "map", "vmap")
 
 
 class Placement(NamedTuple):
-    """A mesh of one axis, and what is spread over it.
+    """A mesh of one axis, what is spread over it, and how several seeds of a device are run.
 
     mesh: devices, axis "data" (each step's batch is split over them) or "replica" (the seeds are).
+    vmap: seeds side by side by vmap; else one after another inside the program.
     """
 
     mesh: Mesh
+    vmap: bool = False
 
     @property
     def axis(self) -> str:
@@ -84,12 +87,11 @@ class Placement(NamedTuple):
     def over_seeds(self, f: Callable, in_axes: tuple[int | None, ...]) -> Callable:
         """`f` of one seed, mapped over the leading seed axis of the arguments whose axis is 0.
 
-        On a CPU seeds run one after another inside the program: vmap would turn their convolutions
-        into grouped ones, several times slower there. On a GPU or TPU they are vmapped. With axis
-        "replica" each device maps its own share: pmap(vmap(f)) of Podracer's Anakin (Hessel et al.
-        2021), written as the shard_map that jax.pmap has become, so that a Run keeps one shape.
+        With axis "replica" each device maps its own share: pmap(vmap(f)) of Podracer's Anakin
+        (Hessel et al. 2021), written as the shard_map that jax.pmap has become, so that a Run keeps
+        one shape.
         """
-        mapped = functools.partial(_mapped, f, in_axes, self.platform == "cpu")
+        mapped = functools.partial(_mapped, f, in_axes, self.vmap)
         if self.axis != "replica":
             return mapped
         specs = tuple(P("replica") if axis == 0 else P() for axis in in_axes)
@@ -103,37 +105,36 @@ class Placement(NamedTuple):
         return self.mesh.devices.flat[0].platform
 
 
-def _mapped(f: Callable, in_axes: tuple, one_by_one: bool, *args: Any) -> Any:
-    split = [arg for arg, axis in zip(args, in_axes, strict=True) if axis == 0]
-    if jax.tree.leaves(split)[0].shape[0] == 1 and not one_by_one:
-        one = f(
-            *[
-                jax.tree.map(lambda x: x[0], a) if i == 0 else a
-                for a, i in zip(args, in_axes, strict=True)
-            ]
-        )
-        return jax.tree.map(lambda x: x[None], one)
-    if not one_by_one:
+def _mapped(f: Callable, in_axes: tuple[int | None, ...], vmap: bool, *args: Any) -> Any:
+    if vmap:
         return jax.vmap(f, in_axes)(*args)
 
     def one(split):
         rest = iter(split)
         return f(*[next(rest) if axis == 0 else a for a, axis in zip(args, in_axes, strict=True)])
 
-    return jax.lax.map(one, split)
+    return jax.lax.map(one, [a for a, axis in zip(args, in_axes, strict=True) if axis == 0])
 
 
-def place(parallel: str = "auto", *, batch_size: int = 0, num_seeds: int = 1) -> Placement:
-    """The placement that `--parallel` names, over all devices of all processes.
+def place(
+    parallel: str = "auto", *, batch_size: int = 0, num_seeds: int = 1, seeds_by: str = "auto"
+) -> Placement:
+    """The placement that `--parallel` and `--seeds_by` name, over all devices of all processes.
 
     auto: "data" if `batch_size` is given and a multiple of the number of devices, else one device.
     none: one device. data: each batch split over all devices. pmap: seeds over all devices.
+    seeds_by: "map", one after another in the program, with the bits of a seed alone. "vmap", side by
+    side: faster on a GPU or TPU, and for very small networks on a CPU, where it makes grouped
+    convolutions that are slow at any other size. auto: map on a CPU, vmap elsewhere.
     Raises ValueError where batch or seeds cannot be split evenly.
     """
     devices = jax.devices()
     n = len(devices)
     if parallel not in MODES:
         raise ValueError(f"parallel={parallel!r}: choose one of {', '.join(MODES)}")
+    if seeds_by not in SEEDS:
+        raise ValueError(f"seeds_by={seeds_by!r}: choose one of {', '.join(SEEDS)}")
+    vmap = seeds_by == "vmap" or (seeds_by == "auto" and devices[0].platform != "cpu")
     if parallel == "data" and batch_size % n:
         raise ValueError(
             f"batch_size={batch_size} is not a multiple of the {n} devices: "
@@ -145,7 +146,7 @@ def place(parallel: str = "auto", *, batch_size: int = 0, num_seeds: int = 1) ->
                 f"parallel=pmap spreads seeds over {n} devices: "
                 f"num_seeds={num_seeds} is not a multiple of {n}"
             )
-        return Placement(Mesh(np.array(devices), ("replica",)))
+        return Placement(Mesh(np.array(devices), ("replica",)), vmap)
     if parallel == "none" or (parallel == "auto" and (not batch_size or batch_size % n)):
         if jax.process_count() > 1:
             raise ValueError(
@@ -153,7 +154,7 @@ def place(parallel: str = "auto", *, batch_size: int = 0, num_seeds: int = 1) ->
                 f"and a batch_size that is a multiple of {n}"
             )
         devices = jax.local_devices()[:1]
-    return Placement(Mesh(np.array(devices), ("data",)))
+    return Placement(Mesh(np.array(devices), ("data",)), vmap)
 
 
 def initialize_processes() -> None:
@@ -177,8 +178,7 @@ def initialize_processes() -> None:
             int(env["JAX_PROCESS_ID"]),
         )
     elif (
-        (int(env.get("SLURM_NTASKS", 1)) > 1
-        and "SLURM_PROCID" in env)
+        (int(env.get("SLURM_NTASKS", 1)) > 1 and "SLURM_PROCID" in env)
         or int(env.get("OMPI_COMM_WORLD_SIZE", 1)) > 1
         or "," in env.get("TPU_WORKER_HOSTNAMES", "")
     ):

@@ -14,6 +14,14 @@ CASES = {  # each is one compilation of several combinations
     "paddings": [dict(padding=p) for p in ["VALID", 1, 4, ((2, 0), (1, 3)), ((-1, 0), (0, 0))]],
     "dilation": [dict(dilation=d, strides=s) for d in [2, (1, 3)] for s in [1, 2]],
     "groups": [dict(groups=2, strides=s, kernel=k) for s in [1, 2] for k in [(1, 1), (3, 3)]],
+    "one input channel": [
+        dict(inputs=1, strides=s, dilation=d, padding=1) for s, d in [(1, 1), (2, 1), (1, 2)]
+    ],
+    "few output channels": [
+        dict(outputs=3, kernel=(3, 2), padding="VALID"),
+        dict(outputs=6, padding="VALID", dilation=2, strides=(2, 1)),
+        dict(outputs=6, padding=((1, 2), (0, 1))),
+    ],
     "depthwise": [
         dict(groups=4, strides=s, dilation=d, outputs=o)
         for s, d, o in [(1, 1, 4), (2, 1, 4), (1, 2, 8)]
@@ -44,9 +52,8 @@ def close(got, want, tolerance=1e-4):
 def test_equals_its_definition(name):
     samples = []
     for case in CASES[name]:
-        options = {k: v for k, v in case.items() if k not in ("kernel", "outputs")}
-        shape = {k: v for k, v in case.items() if k in ("kernel", "groups", "outputs")}
-        shape.setdefault("outputs", 6)
+        options = {k: v for k, v in case.items() if k not in ("kernel", "inputs", "outputs")}
+        shape = {k: v for k, v in case.items() if k not in ("strides", "dilation", "padding")}
         samples.append((options, *sample(**shape)))
 
     def all_of(f):
@@ -156,13 +163,13 @@ def test_module_equals_flax(fields):
     x, _ = sample()
     theirs = nn.Conv(**fields, bias_init=nn.initializers.normal())
     ours = Conv(**fields, bias_init=nn.initializers.normal())
-    variables = theirs.init(jax.random.key(0), x)
-    close(ours.init(jax.random.key(0), x), variables, 0)
+    variables = jax.jit(theirs.init)(jax.random.key(0), x)
+    close(jax.jit(ours.init)(jax.random.key(0), x), variables, 1e-6)
 
     def run(module):
-        return jax.jit(
-            lambda x, v: values_and_gradients(lambda x, v: module.apply(v, x), x, v)
-        )(x, variables)
+        return jax.jit(lambda x, v: values_and_gradients(lambda x, v: module.apply(v, x), x, v))(
+            x, variables
+        )
 
     close(run(ours), run(theirs))
     close(ours.apply(variables, x[0]), theirs.apply(variables, x[0]))  # without a batch axis
@@ -170,7 +177,8 @@ def test_module_equals_flax(fields):
 
 def test_equals_torch():
     torch = pytest.importorskip("torch", reason="PyTorch is an independent implementation")
-    cases = [(1, 0, 1, 1), (2, 1, 1, 1), (1, 2, 2, 1), (2, 1, 2, 2)]  # strides, padding, dilation, groups
+    # strides, padding, dilation, groups
+    cases = [(1, 0, 1, 1), (2, 1, 1, 1), (1, 2, 2, 1), (2, 1, 2, 2)]
     samples = [sample(groups=case[-1]) for case in cases]
 
     def ours(samples):

@@ -72,14 +72,27 @@ def test_logits_and_gradients(name):
             )
             return jax.nn.logsumexp(logits, -1).sum() - logits[:, 0].sum(), logits
 
-        gradients, logits = jax.grad(loss, has_aux=True)(variables["params"])
-        return logits, model.clone(dtype=jnp.bfloat16).apply(variables, x), gradients
+        return jax.grad(loss, has_aux=True)(variables["params"])
 
-    logits, low, gradients = run(jax.random.key(1))
-    assert logits.shape == low.shape == (2, 10)
-    assert logits.dtype == low.dtype == jnp.float32
+    gradients, logits = run(jax.random.key(1))
+    assert logits.shape == (2, 10)
+    assert logits.dtype == jnp.float32
     assert all(jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(gradients))
     assert all(leaf.dtype == jnp.float32 for leaf in jax.tree.leaves(gradients))
+
+
+@pytest.mark.parametrize("name", ["lenet", "fastnet", "resnet"])
+def test_bfloat16_inside_and_float32_outside(name):
+    model, size = NETWORKS[name]
+    model = model.clone(dtype=jnp.bfloat16)
+    variables = jax.eval_shape(model.init, jax.random.key(0), jnp.ones((2, *size)))
+    assert {leaf.dtype for leaf in jax.tree.leaves(variables)} == {jnp.dtype("float32")}
+    logits, seen = jax.eval_shape(
+        lambda v: model.apply(v, jnp.ones((2, *size)), capture_intermediates=True), variables
+    )
+    outputs = jax.tree.leaves(seen["intermediates"])
+    assert logits.dtype == jnp.float32
+    assert [leaf.dtype for leaf in outputs].count(jnp.bfloat16) == len(outputs) - 1  # the logits
 
 
 @pytest.mark.parametrize("name", ["lenet", "allconv", "resnet"])
@@ -88,9 +101,9 @@ def test_same_numbers_with_the_layers_of_flax(name):
     plain = model.clone(conv=nn.Conv)
     plain = plain.clone(pool=nn.max_pool) if name == "lenet" else plain.clone(norm=nn.BatchNorm)
     x = jax.random.normal(jax.random.key(0), (2, *size))
-    variables = plain.init(jax.random.key(1), x)
+    variables = jax.jit(plain.init)(jax.random.key(1), x)
     np.testing.assert_allclose(
-        model.apply(variables, x), plain.apply(variables, x), rtol=1e-4, atol=1e-4
+        jax.jit(model.apply)(variables, x), jax.jit(plain.apply)(variables, x), rtol=1e-4, atol=1e-4
     )
 
 
@@ -98,9 +111,7 @@ def test_group_norm_in_the_place_of_batch_norm():
     def norm(use_running_average, momentum, **fields):
         return GroupNorm(num_groups=2, **fields)
 
-    variables = jax.eval_shape(
-        SMALL(10, norm=norm).init, jax.random.key(0), jnp.ones((1, 8, 8, 3))
-    )
+    variables = jax.eval_shape(SMALL(10, norm=norm).init, jax.random.key(0), jnp.ones((1, 8, 8, 3)))
     assert set(variables) == {"params"}
 
 
@@ -114,7 +125,7 @@ def test_a_residual_block_starts_as_the_identity():
         preactivation=False,
     )
     x = jax.random.uniform(jax.random.key(0), (2, 4, 4, 4))
-    y, _ = block.init_with_output(jax.random.key(1), x)
+    y, _ = jax.jit(block.init_with_output)(jax.random.key(1), x)
     np.testing.assert_allclose(y, x, atol=1e-6)
 
 
@@ -130,7 +141,7 @@ def test_whitening_makes_patches_white():
     kernel = whitening_kernel(images)
     assert kernel.shape == (2, 2, 3, 24)
     model = FastNet(10, widths=(8,), whitening=kernel)
-    variables = model.init(key, images[:1])
+    variables = jax.jit(model.init)(key, images[:1])
     np.testing.assert_array_equal(variables["batch_stats"]["whitening"], kernel)
     patches = jax.lax.conv_general_dilated(
         images, kernel[..., :12], (1, 1), "VALID", dimension_numbers=("NHWC", "HWIO", "NHWC")

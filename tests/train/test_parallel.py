@@ -62,7 +62,8 @@ def test_over_seeds():
         return {"sum": x + y, "y": y}
 
     x = np.arange(8.0)
-    for placement in (devices(1), devices(8), devices(8, "replica")):
+    side_by_side = devices(1)._replace(vmap=True)
+    for placement in (devices(1), side_by_side, devices(8), devices(8, "replica")):
         out = jax.jit(placement.over_seeds(f, (0, None)))(x, 10.0)
         np.testing.assert_array_equal(out["sum"], x + 10)
         np.testing.assert_array_equal(out["y"], np.full(8, 10.0))

@@ -1,0 +1,126 @@
+"""Image classification's own part of the step and of the evaluation, and what looks at the result."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from dljax.cnn import classification, inspection
+from dljax.cnn.baselines import image_baselines
+from dljax.data import augment
+from dljax.train import optim
+from tests import helpers
+from tests.helpers import TinyNet, stripes
+
+
+def test_normalization():
+    images = stripes(50)["image"].repeat(3, -1)
+    images[..., 2] = 7  # a constant channel is only shifted
+    x = np.asarray(classification.normalization(images)(images / 255.0))
+    np.testing.assert_allclose(x.mean((0, 1, 2)), 0, atol=1e-4)
+    np.testing.assert_allclose(x.std((0, 1, 2)), [1, 1, 0], atol=1e-4)
+
+
+def test_normalization_by_blocks():
+    images = np.random.default_rng(0).integers(0, 256, (9000, 2, 2, 1)).astype(np.uint8)
+    found = classification.normalization(images)
+    np.testing.assert_allclose(found.mean[0], (images / 255).mean(), rtol=1e-9)
+    np.testing.assert_allclose(found.std[0], (images / 255).std(), rtol=1e-9)
+
+
+@pytest.fixture(scope="module")
+def state():
+    return helpers.classifier().init(jax.random.key(0))
+
+
+def test_evaluation_by_hand(state):
+    batch = {k: jnp.asarray(x) for k, x in stripes(6).items()} | {"mask": jnp.array([1, 1, 0, 1, 1, 1.0])}
+    sums = helpers.classifier().evaluate(state, batch, jax.random.key(0))
+    logits = classification.predict_logits(TinyNet(), state, batch["image"])
+    p = np.asarray(jax.nn.softmax(logits), np.float64)
+    kept = [0, 1, 3, 4, 5]
+    labels = np.asarray(batch["label"])
+    loss = -np.log(p[kept, labels[kept]])
+    np.testing.assert_allclose(sums["loss"], (loss.sum(), 5), rtol=1e-5)
+    assert sums["accuracy"] == ((p.argmax(-1) == labels)[kept].sum(), 5)
+    assert sums["top_5"] == (5, 5)  # of three classes
+    values = classification.summarise(jax.tree.map(lambda x: np.asarray(x)[None], sums))
+    assert set(values) == {"loss", "accuracy", "top_5", "calibration_error"}
+
+
+def test_flip_at_evaluation_averages_both_views(state):
+    images = stripes(4)["image"]
+    plain, mirrored = (
+        classification.predict_logits(TinyNet(), state, x) for x in (images, images[:, :, ::-1])
+    )
+    both = classification.predict_logits(TinyNet(), state, images, flip=True)
+    np.testing.assert_allclose(both, (plain + mirrored) / 2, atol=1e-6)
+    assert np.abs(plain - mirrored).max() > 1e-4
+
+
+def test_the_averaged_parameters_are_evaluated():
+    task = helpers.classifier(optim.optimizer("sgd", 0.5, ema=0.5))
+    batch = {k: jnp.asarray(x) for k, x in stripes(8).items()}
+    state, _ = jax.jit(task.step)(task.init(jax.random.key(0)), batch, jax.random.key(1))
+    averaged = optim.ema_params(state.opt_state, state.params)
+    assert not np.array_equal(averaged["classifier"]["kernel"], state.params["classifier"]["kernel"])
+    expected = TinyNet().apply({"params": averaged, **state.model_state}, batch["image"] / 255.0)
+    logits = classification.predict_logits(TinyNet(), state, batch["image"])
+    np.testing.assert_allclose(logits, expected, atol=1e-6)
+
+
+def test_a_step_augments_mixes_and_smooths(state):
+    batch = {k: jnp.asarray(x) for k, x in stripes(8).items()}
+    seen = []
+
+    def mix(key, images, targets):
+        seen.append((images.shape, targets.shape))
+        return images, jnp.ones_like(targets) / 3
+
+    task = helpers.classifier(mix=mix, label_smoothing=0.1)
+    sums = task.step(state, batch, jax.random.key(3))[1]
+    assert seen == [((8, 8, 8, 1), (8, 3))]
+    assert sums["loss"][0] / sums["loss"][1] >= np.log(3) - 1e-6  # a uniform target's entropy
+
+    black = classification.task(
+        TinyNet(), optim.optimizer("sgd", 0.1), image_shape=(8, 8, 1), classes=3,
+        augmentation=augment.chain(lambda key, image: image * 0),
+    )  # fmt: skip
+    after = black.step(state, batch, jax.random.key(3))[0]
+    mean = after.model_state["batch_stats"]["BatchNorm_0"]["mean"]
+    np.testing.assert_array_equal(mean, 0)  # the network saw black images alone
+    other = helpers.classifier().step(state, batch, jax.random.key(3))[0]
+    assert np.abs(other.model_state["batch_stats"]["BatchNorm_0"]["mean"]).max() > 0
+
+
+def test_probabilities_are_the_mean_over_seeds():
+    task, images = helpers.classifier(), stripes(7)["image"]
+    states = jax.vmap(task.init)(jax.random.split(jax.random.key(0), 3))
+    p = inspection.probabilities(TinyNet(), states, images, lambda x: x, batch_size=3)
+    each = [
+        jax.nn.softmax(
+            classification.predict_logits(TinyNet(), jax.tree.map(lambda x: x[i], states), images)
+        )
+        for i in range(3)
+    ]
+    assert p.shape == (7, 3)
+    np.testing.assert_allclose(p, np.mean(each, 0), atol=1e-6)
+
+
+def test_inspection_of_layers(state):
+    image = stripes(1)["image"][0]
+    maps = inspection.feature_maps(TinyNet(), state, image, lambda x: x)
+    assert [(name, x.shape) for name, x in maps] == [
+        ("Conv_0", (4, 4, 8)), ("BatchNorm_0", (4, 4, 8)), ("Dropout_0", (4, 4, 8)),
+    ]  # fmt: skip
+    assert inspection.first_kernel(state, 1).shape == (3, 3, 1, 8)
+    assert inspection.first_kernel(state, 3) is None
+
+
+def test_baselines():
+    found = image_baselines(stripes(60), stripes(30, seed=1))
+    labels = stripes(30, seed=1)["label"]
+    frequent = np.bincount(stripes(60)["label"]).argmax()
+    assert found["most frequent class"]["accuracy"] == np.mean(labels == frequent)
+    assert found["3 nearest neighbours"]["accuracy"] == 1  # the stripes are easily told apart
+    assert found["logistic regression"]["accuracy"] == 1
