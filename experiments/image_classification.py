@@ -116,6 +116,8 @@ def network(
     if config.model == "allconv":
         return allconv.AllConv(**{"widths": (32, 64)} | settings)
     if config.model == "fastnet":
+        if min(image_shape[:2]) < 9:
+            raise ValueError("fastnet needs images of 9x9 pixels or more: set --image_size")
         return fastnet.FastNet(**settings, whitening=whitening)
     if config.model in ("resnet50", "resnet101"):
         settings["small_images"] = max(image_shape[:2]) <= 64

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from absl import logging
 
 from dljax.data.feed import Examples, Feed
 from dljax.train import checkpoint, driver, loop, metrics, report
@@ -30,6 +31,9 @@ LEFT_BEHIND = (
     "metrics.jsonl",
     "summary.json",
 )
+
+
+logging.set_verbosity(logging.ERROR)  # orbax warns of what is meant to be
 
 
 class Experiment(NamedTuple):

@@ -99,8 +99,8 @@ def draw(
     """The pictures of a classification run in `folder` (workdir/plots).
 
     Learning curves over all seeds; the confusion matrix and the reliability diagram summed over
-    seeds; the most wrong test images by the mean probability of the seeds; filters and feature maps
-    of the first seed.
+    seeds; the most wrong test images, by the probability of their class in the mean over seeds;
+    filters and feature maps of the first seed.
     """
     folder.mkdir(parents=True, exist_ok=True)
     plots.learning_curves(read_metrics(folder.parent), folder / "learning_curves.png")
@@ -109,16 +109,12 @@ def draw(
 
     p = probabilities(model, run.states, test["image"], normalize, flip=flip)
     labels, predicted = test["label"], p.argmax(-1)
-    wrong = np.flatnonzero(predicted != labels)
-    wrong = wrong[np.argsort(-p[wrong, predicted[wrong]], kind="stable")][:24]
-    if len(wrong):
-        titles = [
-            f"{classes[labels[i]]} → {classes[predicted[i]]} {p[i, predicted[i]]:.2f}"
-            for i in wrong
-        ]
-        plots.image_grid(
-            test["image"][wrong], titles, folder / "most_wrong.png", title="Most wrong test images"
-        )
+    worst = np.argsort(p[np.arange(len(p)), labels], kind="stable")[:24]
+    titles = [
+        f"{classes[labels[i]]} → {classes[predicted[i]]} {p[i, predicted[i]]:.2f}" for i in worst
+    ]
+    title = f"Least probable test images ({np.sum(predicted != labels)} of them all are wrong)"
+    plots.image_grid(test["image"][worst], titles, folder / "most_wrong.png", title)
 
     state = one_seed(run)
     kernel = first_kernel(state, test["image"].shape[-1])

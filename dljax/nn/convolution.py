@@ -69,9 +69,9 @@ def conv_reference(
     dilation: Pair = 1,
     groups: int = 1,
 ) -> Array:
-    """The definition: y[n, p, q, o] = sum of x[n, p s + a d, q s + b d, i] w[a, b, i, o] over a, b, i.
+    """The definition: y[n, p, q, o] is the sum of x[n, p s + a d, q s + b d, i] w[a, b, i, o].
 
-    Here s is the stride, d the dilation, x padded, and i runs over the inputs of o's group.
+    It runs over a, b and the inputs i of o's group; s is the stride, d the dilation, x is padded.
     """
     (sh, sw), pads, (dh, dw), groups = _spec(x.shape, w.shape, strides, padding, dilation, groups)
     kh, kw, i, o = w.shape

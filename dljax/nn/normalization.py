@@ -1,9 +1,9 @@
 """Batch and group normalisation with a gradient written by hand.
 
 BatchNorm: Ioffe & Szegedy 2015, arXiv:1502.03167. GroupNorm: Wu & He 2018, arXiv:1803.08494. Both
-subtract a mean and divide by a deviation, which are taken over all images, for each channel, or over
-one image, for each group of channels. They differ in nothing else, so one function serves. The
-gradient needs two sums over the pixels, as the statistics do (`sum_pixels`).
+subtract a mean and divide by a deviation, which are taken over all images, for each channel, or
+over one image, for each group of channels. They differ in nothing else, so one function serves.
+The gradient needs two sums over the pixels, as the statistics do (`sum_pixels`).
 """
 
 from collections.abc import Callable
@@ -22,8 +22,8 @@ class BatchNorm(nn.Module):
     """Batch normalisation with the fields and variables of `flax.linen.BatchNorm`.
 
     Takes [B, ..., C] to the same; parameters `scale` and `bias`, running statistics `mean` and
-    `var` in the collection `batch_stats`. Statistics are taken in float32. Padding masks and statistics
-    over named axes are not offered: inside a jit over devices the batch is the global one.
+    `var` in the collection `batch_stats`, all in float32. Padding masks and statistics over named
+    axes are not offered: inside a jit over devices the batch is the global one.
     """
 
     use_running_average: bool | None = None

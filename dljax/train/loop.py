@@ -97,12 +97,12 @@ def start(task: Task, seeds: Sequence[int], placement: Placement) -> Run:
     """The run at step 0: one state for each seed, each from its own root key."""
     init = placement.over_seeds(lambda key: task.init(jax.random.fold_in(key, INIT)), (0,))
 
-    def begin(keys):
+    def begin(seeds):
+        keys = jax.vmap(jax.random.key)(seeds)
         return Run(jnp.int32(0), keys, init(keys))
 
-    keys = jax.vmap(jax.random.key)(jnp.asarray(seeds, jnp.uint32))
     program = Program(jax.jit(begin, out_shardings=_shardings(task, placement)), placement)
-    return program(placement.put(keys, placement.seeds()))
+    return program(placement.put(np.asarray(seeds, np.uint32), placement.seeds()))
 
 
 def abstract(task: Task, seeds: Sequence[int], placement: Placement) -> Run:

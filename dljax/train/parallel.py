@@ -123,7 +123,7 @@ def place(
 
     auto: "data" if `batch_size` is given and a multiple of the number of devices, else one device.
     none: one device. data: each batch split over all devices. pmap: seeds over all devices.
-    seeds_by: "map", one after another in the program, with the bits of a seed alone. "vmap", side by
+    seeds_by: "map", one after another in the program, bit for bit as alone. "vmap", side by
     side: faster on a GPU or TPU, and for very small networks on a CPU, where it makes grouped
     convolutions that are slow at any other size. auto: map on a CPU, vmap elsewhere.
     Raises ValueError where batch or seeds cannot be split evenly.

@@ -75,13 +75,12 @@ def test_two_steps(model, npz, tmp_path):
     assert np.isfinite(outcome.summary["metrics"]["loss"]["mean"])
 
 
-@pytest.mark.parametrize("model", script.MODELS)
-@pytest.mark.parametrize("shape, classes", [((8, 8, 1), 10), ((32, 32, 3), 7)])
-def test_every_model_takes_a_step(model, shape, classes):
+@pytest.mark.parametrize("model", sorted(set(script.MODELS) - set(TRAINED)))
+def test_every_other_model_takes_a_step(model):
     """Shapes alone, without compiling."""
+    shape, classes = (8, 8, 1), 10
     config = configured(model=model)
-    whitening = np.zeros((2, 2, shape[-1], 8 * shape[-1]), np.float32)
-    network = script.network(config, classes, shape, whitening)
+    network = script.network(config, classes, shape)
     task = script.make_task(config, network, lambda x: x, classes, shape)
     key = jax.random.key(0)
     batch = {
@@ -189,6 +188,7 @@ def run(capsys, *words) -> tuple[int, str]:
         (["--dataset=/nowhere/at/all"], 1, "/nowhere/at/all"),
         (["--dataset=digit"], 1, "digit"),
         (["--batch_size=100000"], 1, "batch_size=100000"),
+        (["--model=fastnet"], 1, "fastnet needs images of 9x9 pixels or more: set --image_size"),
         (["--streaming", "--dataset=."], 1, "--image_size"),
         (["--parallel=data", "--batch_size=12"], 1, "not a multiple of the 8 devices"),
         (["--predict=x.png", "--workdir=/nowhere/at/all"], 1, "holds no run: train first"),
