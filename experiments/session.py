@@ -139,9 +139,11 @@ def train(config: base.Config, experiment: Experiment) -> Outcome:
             dropped_seeds=[seeds(config)[i] for i in result.dropped],
             notes=list(experiment.notes),
         )
-        if config.plots and experiment.draw and first:
+        if config.plots and experiment.draw:
             run = result.run.replace(states=driver.healthy(result.run.states, result.dropped))
-            experiment.draw(run, driver.healthy(sums, result.dropped), workdir / "plots")
+            run = jax.device_put(run, experiment.placement.everywhere())  # by all processes
+            if first:
+                experiment.draw(run, driver.healthy(sums, result.dropped), workdir / "plots")
         told.say(_closing(summary, workdir))
     return Outcome(result.run, sums, summary)
 

@@ -55,7 +55,7 @@ def one_seed(run, index):
 
 
 class TinyNet(nn.Module):
-    """A convolution, BatchNorm, dropout and a dense layer: all that a network may ask of the loop."""
+    """A convolution, BatchNorm, dropout, a dense layer: all that a network asks of the loop."""
 
     classes: int = 3
 
@@ -141,10 +141,11 @@ def sicken(task: Task, seed: int, at: int) -> Task:
 
     def step(state, batch, key):
         ill = jnp.all(jax.random.key_data(key) == spoilt)
-        is_float = lambda x: jnp.issubdtype(x.dtype, jnp.inexact)
-        return jax.tree.map(
-            lambda x: jnp.where(ill, jnp.nan, x) if is_float(x) else x, task.step(state, batch, key)
-        )
+
+        def spoil(x):
+            return jnp.where(ill, jnp.nan, x) if jnp.issubdtype(x.dtype, jnp.inexact) else x
+
+        return jax.tree.map(spoil, task.step(state, batch, key))
 
     return task._replace(step=step)
 

@@ -1,4 +1,4 @@
-"""Image classification's own part of the step and of the evaluation, and what looks at the result."""
+"""Image classification's own part of step and evaluation, and what looks at the result."""
 
 import jax
 import jax.numpy as jnp
@@ -9,6 +9,7 @@ from dljax.cnn import classification, inspection
 from dljax.cnn.baselines import image_baselines
 from dljax.data import augment
 from dljax.train import optim
+from dljax.train.loop import Run
 from tests import helpers
 from tests.helpers import TinyNet, stripes
 
@@ -34,7 +35,9 @@ def state():
 
 
 def test_evaluation_by_hand(state):
-    batch = {k: jnp.asarray(x) for k, x in stripes(6).items()} | {"mask": jnp.array([1, 1, 0, 1, 1, 1.0])}
+    batch = {k: jnp.asarray(x) for k, x in stripes(6).items()} | {
+        "mask": jnp.array([1, 1, 0, 1, 1, 1.0])
+    }
     sums = helpers.classifier().evaluate(state, batch, jax.random.key(0))
     logits = classification.predict_logits(TinyNet(), state, batch["image"])
     p = np.asarray(jax.nn.softmax(logits), np.float64)
@@ -65,7 +68,9 @@ def test_the_averaged_parameters_are_evaluated():
     for i in range(2):  # after one, they are the parameters themselves
         state, _ = step(state, batch, jax.random.key(i))
     averaged = optim.ema_params(state.opt_state, state.params)
-    assert not np.array_equal(averaged["classifier"]["kernel"], state.params["classifier"]["kernel"])
+    assert not np.array_equal(
+        averaged["classifier"]["kernel"], state.params["classifier"]["kernel"]
+    )
     expected = TinyNet().apply({"params": averaged, **state.model_state}, batch["image"] / 255.0)
     logits = classification.predict_logits(TinyNet(), state, batch["image"])
     np.testing.assert_allclose(logits, expected, atol=1e-6)
@@ -100,10 +105,8 @@ def test_probabilities_are_the_mean_over_seeds():
     states = jax.vmap(task.init)(jax.random.split(jax.random.key(0), 3))
     p = inspection.probabilities(TinyNet(), states, images, lambda x: x, batch_size=3)
     each = [
-        jax.nn.softmax(
-            classification.predict_logits(TinyNet(), jax.tree.map(lambda x: x[i], states), images)
-        )
-        for i in range(3)
+        jax.nn.softmax(classification.predict_logits(TinyNet(), one, images))
+        for one in (inspection.one_seed(Run(0, (), states), i) for i in range(3))
     ]
     assert p.shape == (7, 3)
     np.testing.assert_allclose(p, np.mean(each, 0), atol=1e-6)

@@ -15,7 +15,9 @@ def numbers(n: int = N) -> dict[str, np.ndarray]:
 @pytest.mark.parametrize("batch_size", [1, 3, 4, 10])
 def test_each_example_once_an_epoch(batch_size):
     data = feed.in_memory(numbers(), batch_size)
-    steps = 3 * N  # so many batches are `batch_size` times 3 epochs: they also run over epochs' ends
+    steps = (
+        3 * N
+    )  # so many batches are `batch_size` times 3 epochs: they also run over epochs' ends
     order = data.chunk(7, 0, steps).ravel()
     for epoch in order.reshape(-1, N):
         assert sorted(epoch) == list(range(N))

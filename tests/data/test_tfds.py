@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from dljax.data.sources import cache, decode, load_images, tfds_source
+from dljax.data.sources import cache, decode, download, load_images, tfds_source
 from tests.data.tfds_set import write_set
 
 SHAPE = (6, 5, 1)
@@ -186,8 +186,8 @@ def test_a_missing_set_says_what_is_there_and_what_to_do(tmp_path, monkeypatch):
     def no_network(*_, **__):
         raise OSError("no route to host\nand a second line")
 
-    monkeypatch.setattr(decode.importlib.util, "find_spec", lambda module: module)
-    monkeypatch.setattr(decode.socket, "getaddrinfo", no_network)
+    monkeypatch.setattr(download.importlib.util, "find_spec", lambda module: module)
+    monkeypatch.setattr(download.socket, "getaddrinfo", no_network)
     write(tmp_path)
     write(tmp_path, name="many/first")
     write(tmp_path, name="many/second")
@@ -198,7 +198,7 @@ def test_a_missing_set_says_what_is_there_and_what_to_do(tmp_path, monkeypatch):
     for part in (str(tmp_path), "many/first", "tiny", "importlib_resources", "tensorflow",
                  "no route to host"):  # fmt: skip
         assert part in message
-    monkeypatch.setattr(decode.importlib.util, "find_spec", lambda module: None)
+    monkeypatch.setattr(download.importlib.util, "find_spec", lambda module: None)
     with pytest.raises(
         FileNotFoundError, match="tfds:tiny:9.9.9 is not in.*tensorflow is not inst"
     ):

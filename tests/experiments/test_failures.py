@@ -99,7 +99,9 @@ def test_kills_and_signals_do_not_change_the_result(tmp_path):
         assert process.returncode == code, told
         assert f"continuing at step {killed_at} of {STEPS}" in told
         last = told.strip().splitlines()[-1]
-        said = re.fullmatch(rf"{signal.Signals(signum).name}: saved at step (\d+); go on with: (.*)", last)
+        said = re.fullmatch(
+            rf"{signal.Signals(signum).name}: saved at step (\d+); go on with: (.*)", last
+        )
         assert said, told
         killed_at = int(said[1])
         assert killed_at == newest(broken) < STEPS
@@ -118,7 +120,9 @@ def test_kills_and_signals_do_not_change_the_result(tmp_path):
 
 
 def train(workdir: Path, change=lambda experiment: experiment, **changes) -> session.Outcome:
-    config = configured(workdir, **{"steps": 20, "eval_every": 10, "checkpoint_every": 10} | changes)
+    config = configured(
+        workdir, **{"steps": 20, "eval_every": 10, "checkpoint_every": 10} | changes
+    )
     return session.train(config, change(script.build(config)))
 
 
@@ -174,10 +178,10 @@ def test_a_damaged_config(trained, tmp_path):
 
 
 def test_a_workdir_in_use(trained):
-    with checkpoint.lock(trained):
-        # flock belongs to the open file: a second one meets it in this process too
-        with pytest.raises(checkpoint.CheckpointError, match=rf"pid {os.getpid()}\): wait for it"):
-            train(trained)
+    # flock belongs to the open file: a second one meets it in this process too
+    message = rf"pid {os.getpid()}\): wait for it"
+    with checkpoint.lock(trained), pytest.raises(checkpoint.CheckpointError, match=message):
+        train(trained)
 
 
 def test_a_seed_is_dropped(tmp_path, capsys):

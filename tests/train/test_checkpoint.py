@@ -1,4 +1,4 @@
-"""Checkpoints survive what happens to files: kills, damage, full disks, two writers, other devices."""
+"""Checkpoints survive what happens: kills, damage, full disks, two writers, other devices."""
 
 import errno
 import os
@@ -78,7 +78,9 @@ def test_the_newest_and_the_best_are_kept(tmp_path, fresh):
 
 
 def data_files(folder):
-    return [p for p in folder.rglob("*") if p.is_file() and p.parent.name == "d" and p.stat().st_size]
+    return [
+        p for p in folder.rglob("*") if p.is_file() and p.parent.name == "d" and p.stat().st_size
+    ]
 
 
 def truncate(folder):
@@ -163,9 +165,11 @@ def test_all_damaged(saved):
         truncate(saved / "checkpoints" / step)
     before = sorted(saved.rglob("*"))
     for _ in range(2):  # the second time it is as true as the first
-        with pytest.raises(CheckpointError, match="no checkpoint in .* can be read") as error:
-            with Store(saved) as store:
-                store.restore(like())
+        with (
+            Store(saved) as store,
+            pytest.raises(CheckpointError, match="no checkpoint in .* can be read") as error,
+        ):
+            store.restore(like())
         assert "\n" not in str(error.value)
     assert sorted(saved.rglob("*")) == before
 

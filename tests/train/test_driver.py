@@ -155,7 +155,9 @@ def test_intervals_by_default(tmp_path):
 
 
 def test_the_best_checkpoint_is_kept(tmp_path):
-    train(tmp_path, steps=30, score=lambda values: float(values["loss"].mean()))  # falls: first best
+    train(
+        tmp_path, steps=30, score=lambda values: float(values["loss"].mean())
+    )  # falls: first best
     with Store(tmp_path, read_only=True) as store:
         assert store.best_step() == 10
     assert saved_steps(tmp_path) == {10, 20, 30}
@@ -188,7 +190,7 @@ def test_the_steps_of_a_dispatch_are_chosen(seconds, every, low, high):
 
 def test_a_short_slow_dispatch_does_not_settle_it():
     pace = driver._Pace(0, 1000)
-    for k in (1, 1):
+    for _ in range(2):
         pace.took(pace.next(1000), 1e-3)
     before = pace.k
     assert before > 4

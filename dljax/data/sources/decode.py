@@ -1,24 +1,57 @@
-"""Decodes a prepared TFDS set to arrays, in a process per core; the only reader that is slow.
+"""Decodes a prepared TFDS set: example by example, or all to arrays in a process per core.
 
 `python -m dljax.data.sources.decode JOB` is a worker: JOB is JSON, and a line per block of
 examples goes to its standard output. Workers are commands, not forks (JAX has threads) nor spawned
 copies of the caller (whose script may have no main guard).
 """
 
-import importlib.util
 import json
 import os
-import socket
 import subprocess
 import sys
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
+from dljax.data.sources.image import resize, to_channels
 from dljax.data.sources.prepared import Prepared
 
 BLOCK = 256
+
+
+class TfdsSource(Sequence):
+    """Random access to one split of a prepared set, decoded on demand.
+
+    `source[index]` is {'image': uint8 [H, W, C], 'label': int32 []}, and
+    `source.__getitems__(indices)` a list of such examples.
+    """
+
+    def __init__(self, prepared: Prepared, split_name: str, shape: tuple[int, int, int]):
+        import tensorflow_datasets
+
+        builder = tensorflow_datasets.builder_from_directory(str(prepared.folder))
+        self.classes = prepared.classes
+        self._prepared, self._shape = prepared, shape
+        self._records = builder.as_data_source(split=split_name)
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def __getitem__(self, index: int) -> dict[str, np.ndarray]:
+        return self._example(self._records[index])
+
+    def __getitems__(self, indices: Sequence[int]) -> list[dict[str, np.ndarray]]:
+        return [self._example(record) for record in self._records.__getitems__(list(indices))]
+
+    def _example(self, record: dict) -> dict[str, np.ndarray]:
+        *size, channels = self._shape
+        image = resize(record[self._prepared.image][..., :3], size)
+        return {
+            "image": to_channels(image, channels),
+            "label": np.int32(record[self._prepared.label]),
+        }
 
 
 def decode_splits(
@@ -107,8 +140,6 @@ def _run(jobs: list[dict], total: int, name: str, quiet: bool) -> None:
 
 def work(job: dict) -> None:
     """Decodes the job's parts into the arrays that lie in its target folder."""
-    from dljax.data.sources.tfds import TfdsSource
-
     prepared = Prepared(**{**job["prepared"], "folder": Path(job["prepared"]["folder"])})
     for split, start, stop in job["parts"]:
         if start == stop:
@@ -125,27 +156,6 @@ def work(job: dict) -> None:
             print(len(indices), flush=True)
         images.flush()
         labels.flush()
-
-
-def download(name: str, root: Path, otherwise: str) -> None:
-    """Downloads and prepares a TFDS set as array_record.
-
-    Raises:
-      FileNotFoundError: it can't be done: `otherwise` and the reason. Without TensorFlow or a
-        network this is said at once, since tfds would try for minutes.
-    """
-    try:
-        for module in ("tensorflow", "importlib_resources"):
-            if importlib.util.find_spec(module) is None:
-                raise ImportError(f"{module} is not installed")
-        socket.getaddrinfo("storage.googleapis.com", 443)
-        import tensorflow_datasets
-
-        builder = tensorflow_datasets.builder(name, data_dir=str(root), file_format="array_record")
-        builder.download_and_prepare()
-    except Exception as error:  # no network, unknown name, full disk: one line for all of them
-        reason = (str(error).strip().splitlines() or [""])[0]
-        raise FileNotFoundError(f"{otherwise} ({type(error).__name__}: {reason[:200]}).") from error
 
 
 if __name__ == "__main__":

@@ -6,6 +6,8 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
+from dljax.data.sources.download import download
+
 VERSION = re.compile(r"\d+\.\d+\.\d+")
 
 
@@ -38,8 +40,6 @@ def find(dataset: str, data_dir: str | None = None) -> Prepared:
     name, config, version = match.groups()
     folder = version_folder(root, name, config, version)
     if folder is None:
-        from dljax.data.sources.decode import download
-
         download(dataset.removeprefix("tfds:"), root, missing(dataset, root))
         folder = version_folder(root, name, config, version)
         if folder is None:

@@ -7,13 +7,12 @@ where that is read-only). A later start reads those arrays and does not import t
 import hashlib
 import math
 import os
-from collections.abc import Sequence
 
 import numpy as np
 
-from dljax.data.sources import cache
+from dljax.data.sources import cache, decode
 from dljax.data.sources.dataset import Dataset, labelled, split
-from dljax.data.sources.image import resize, to_channels
+from dljax.data.sources.decode import TfdsSource
 from dljax.data.sources.prepared import Prepared, find
 
 TEST_SHARE = 0.2
@@ -114,46 +113,11 @@ def cached_arrays(
             "give a smaller size, or stream it (dljax.data.streaming)."
         )
 
-    from dljax.data.sources.decode import decode_splits
-
     place = places[0] if cache.can_write(places[0]) else places[1]
     with cache.building(place / folder_name) as temporary:
-        names = decode_splits(prepared, splits, shape, temporary, quiet)
+        names = decode.decode_splits(prepared, splits, shape, temporary, quiet)
         cache.seal(temporary, key, names)
         return {name: np.load(temporary / f"{name}.npy", allow_pickle=False) for name in names}
-
-
-class TfdsSource(Sequence):
-    """Random access to one split of a prepared set, decoded on demand.
-
-    `source[index]` is {'image': uint8 [H, W, C], 'label': int32 []}, and
-    `source.__getitems__(indices)` a list of such examples.
-    """
-
-    def __init__(self, prepared: Prepared, split_name: str, shape: tuple[int, int, int]):
-        import tensorflow_datasets
-
-        builder = tensorflow_datasets.builder_from_directory(str(prepared.folder))
-        self.classes = prepared.classes
-        self._prepared, self._shape = prepared, shape
-        self._records = builder.as_data_source(split=split_name)
-
-    def __len__(self) -> int:
-        return len(self._records)
-
-    def __getitem__(self, index: int) -> dict[str, np.ndarray]:
-        return self._example(self._records[index])
-
-    def __getitems__(self, indices: Sequence[int]) -> list[dict[str, np.ndarray]]:
-        return [self._example(record) for record in self._records.__getitems__(list(indices))]
-
-    def _example(self, record: dict) -> dict[str, np.ndarray]:
-        *size, channels = self._shape
-        image = resize(record[self._prepared.image][..., :3], size)
-        return {
-            "image": to_channels(image, channels),
-            "label": np.int32(record[self._prepared.label]),
-        }
 
 
 def tfds_source(
