@@ -26,14 +26,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-import torch
-import torch.nn.functional as F
 
 from dljax.data import feed
 from dljax.nn.lenet import LeNet
 from dljax.nn.resnet import ResNet
 from dljax.train import loop, report
 from dljax.train.parallel import place
+
+try:
+    import torch
+    import torch.nn.functional as F
+except ImportError:
+    raise SystemExit("benchmarks.steps compares with PyTorch: pip install torch") from None
 
 RATE, MOMENTUM, STEPS = 0.01, 0.9, 10
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import chex
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -78,11 +79,14 @@ def task(
     """
 
     def init(key: Key) -> State:
-        variables = model.init(key, jnp.zeros((1, *image_shape)), train=False)
+        blank = jnp.zeros((1, *image_shape))
+        logits, variables = model.init_with_output(key, blank, train=False)
+        chex.assert_shape(logits, (1, classes))
         model_state, params = _split(variables)
         return State(params, model_state, tx.init(params))
 
     def step(state: State, batch: dict[str, Array], key: Key) -> tuple[State, Sums]:
+        chex.assert_shape(batch["image"], (None, *image_shape))
         augment_key, mix_key, dropout_key = (jax.random.fold_in(key, i) for i in range(3))
         images = batch["image"].astype(jnp.float32) / 255
         if augmentation:
@@ -116,6 +120,7 @@ def task(
 
     def evaluate(state: State, batch: dict[str, Array], key: Key) -> Sums:
         del key
+        chex.assert_shape(batch["image"], (None, *image_shape))
         logits = predict_logits(model, state, batch["image"], normalize, flip_at_evaluation)
         labels, mask = batch["label"], batch["mask"]
         return {
