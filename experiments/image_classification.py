@@ -82,6 +82,9 @@ class Config(base.Config):
     mixup: float = base.field(0.0, "alpha of mixup; 0: none", minimum=0)
     cutmix: float = base.field(0.0, "alpha of cutmix; 0: none", minimum=0)
 
+    shift_views: int = base.field(
+        0, "evaluate shifted copies too, by so many pixels; 0: not", minimum=0, resume=False
+    )
     validation: float = base.field(
         0.1,
         "share of train held out to choose by, if the set has no such part; 0: none",
@@ -175,7 +178,7 @@ def make_task(
         augmentation=augment.chain(*parts) if parts else None,
         mix=mix,
         label_smoothing=config.label_smoothing,
-        flip_at_evaluation=config.flip,
+        views=classification.Views(config.flip, config.shift_views),
     )
 
 
@@ -217,8 +220,10 @@ def build(config: Config) -> Experiment:
         whitening = np.asarray(whitening_kernel(normalize(images[:5000].astype(np.float32) / 255)))
     model = network(config, len(classes), shape, whitening)
 
+    views = classification.Views(config.flip, config.shift_views)
+
     def draw(run: Any, sums: Any, folder: Path) -> None:
-        inspection.draw(folder, run, sums, model, normalize, data.shown, classes, flip=config.flip)
+        inspection.draw(folder, run, sums, model, normalize, data.shown, classes, views)
 
     return Experiment(
         name="image_classification",
@@ -262,7 +267,7 @@ def predict(config: Config, path: str) -> list[dict[str, Any]]:
 
     from dljax import plots
     from dljax.cnn import inspection
-    from dljax.cnn.classification import Normalize
+    from dljax.cnn.classification import Normalize, Views
     from dljax.data.sources import read_images
     from dljax.train.parallel import place
     from experiments import session
@@ -280,7 +285,8 @@ def predict(config: Config, path: str) -> list[dict[str, Any]]:
     model = network(config, len(classes), shape, whitening)
     task = make_task(config, model, normalize, len(classes), shape)
     run, step = session.restore(config, task, place("none"))
-    p = inspection.probabilities(model, run.states, images.images, normalize, flip=config.flip)
+    views = Views(config.flip, config.shift_views)
+    p = inspection.probabilities(model, run.states, images.images, normalize, views)
     rows = [
         {"file": name, "label": classes[i], "probability": round(float(q[i]), 6)}
         for name, q, i in zip(images.names, p, p.argmax(-1), strict=True)

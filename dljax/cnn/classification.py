@@ -7,7 +7,7 @@ and "label" int [B]; evaluation batches hold "mask" [B] too.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import chex
 import flax.linen as nn
@@ -43,6 +43,32 @@ class Normalize(struct.PyTreeNode):
         return (images - jnp.asarray(self.mean)) / jnp.asarray(self.std)
 
 
+class Views(NamedTuple):
+    """The versions of an image whose logits are averaged at evaluation; by default itself alone.
+
+    flip: its mirror image too. shift: also the image moved by so many pixels up and left, and down
+    and right, with mirrored borders (Jordan 2024, arXiv:2404.00498, section 3.6).
+    """
+
+    flip: bool = False
+    shift: int = 0
+
+    def __call__(self, images: Array) -> list[Array]:
+        """Versions of images [B, H, W, C], each of that shape."""
+        versions, (_, height, width, _) = [images], images.shape
+        if self.shift:
+            border = (self.shift, self.shift)
+            padded = jnp.pad(images, ((0, 0), border, border, (0, 0)), mode="reflect")
+            for start in (0, 2 * self.shift):
+                versions.append(padded[:, start : start + height, start : start + width])
+        if self.flip:
+            versions += [version[:, :, ::-1] for version in versions]
+        return versions
+
+
+ITSELF = Views()
+
+
 def normalization(images: np.ndarray) -> Normalize:
     """The Normalize of uint8 training images [N, H, W, C]; a constant channel keeps its scale."""
     mean, square = np.zeros(images.shape[-1]), np.zeros(images.shape[-1])
@@ -66,7 +92,7 @@ def task(
     augmentation: Callable[[Key, Array], Array] | None = None,
     mix: Callable[[Key, Array, Array], tuple[Array, Array]] | None = None,
     label_smoothing: float = 0.0,
-    flip_at_evaluation: bool = False,
+    views: Views = ITSELF,
 ) -> Task:
     """Softmax classification of images.
 
@@ -75,7 +101,7 @@ def task(
     augmentation: (key, image [H, W, C] in 0..1) -> image, for each training image.
     mix: (key, images, targets [B, classes]) -> the same, mixup or cutmix; training accuracy is then
         counted against the heavier label.
-    flip_at_evaluation: average the logits of the image and its mirror image.
+    views: what of an image is averaged over at evaluation.
     """
 
     def init(key: Key) -> State:
@@ -121,7 +147,7 @@ def task(
     def evaluate(state: State, batch: dict[str, Array], key: Key) -> Sums:
         del key
         chex.assert_shape(batch["image"], (None, *image_shape))
-        logits = predict_logits(model, state, batch["image"], normalize, flip_at_evaluation)
+        logits = predict_logits(model, state, batch["image"], normalize, views)
         labels, mask = batch["label"], batch["mask"]
         return {
             "loss": metrics.cross_entropy(logits, labels, mask),
@@ -146,17 +172,17 @@ def predict_logits(
     state: State,
     images: Array,
     normalize: Callable[[Array], Array] = lambda images: images,
-    flip: bool = False,
+    views: Views = ITSELF,
 ) -> Array:
-    """Logits float32 [B, classes] of uint8 images [B, H, W, C].
+    """Logits float32 [B, classes] of uint8 images [B, H, W, C], the mean over their views.
 
-    By the averaged parameters if there are any; `flip` averages in the mirror images.
+    By the averaged parameters if there are any.
     """
     params = optim.ema_params(state.opt_state, state.params)
     images = normalize(images.astype(jnp.float32) / 255)
-    views = (images, images[:, :, ::-1]) if flip else (images,)
-    logits = [model.apply({"params": params, **state.model_state}, x, train=False) for x in views]
-    return sum(x.astype(jnp.float32) for x in logits) / len(views)
+    variables = {"params": params, **state.model_state}
+    logits = [model.apply(variables, x, train=False) for x in views(images)]
+    return sum(x.astype(jnp.float32) for x in logits) / len(logits)
 
 
 def summarise(sums: Sums) -> dict[str, np.ndarray]:

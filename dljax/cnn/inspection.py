@@ -14,7 +14,7 @@ import jax
 import numpy as np
 
 from dljax import plots
-from dljax.cnn.classification import State, predict_logits
+from dljax.cnn.classification import ITSELF, State, Views, predict_logits
 from dljax.train import optim
 from dljax.train.loop import Array, Run, Sums
 from dljax.train.report import read_metrics
@@ -30,8 +30,8 @@ def probabilities(
     states: State,
     images: np.ndarray,
     normalize: Callable[[Array], Array],
+    views: Views = ITSELF,
     *,
-    flip: bool = False,
     batch_size: int = 256,
 ) -> np.ndarray:
     """Class probabilities float32 [N, classes] of uint8 images [N, H, W, C], the mean of the seeds.
@@ -43,7 +43,7 @@ def probabilities(
     @jax.jit
     def one(states, images):
         def mapped(state):
-            return jax.nn.softmax(predict_logits(model, state, images, normalize, flip))
+            return jax.nn.softmax(predict_logits(model, state, images, normalize, views))
 
         return jax.lax.map(mapped, states).mean(0)
 
@@ -93,8 +93,7 @@ def draw(
     normalize: Callable[[Array], Array],
     test: dict[str, np.ndarray],
     classes: tuple[str, ...],
-    *,
-    flip: bool = False,
+    views: Views = ITSELF,
 ) -> None:
     """The pictures of a classification run in `folder` (workdir/plots).
 
@@ -107,7 +106,7 @@ def draw(
     plots.confusion_matrix(sums["confusion"][0], classes, folder / "confusion.png")
     plots.reliability(*sums["calibration"], folder / "reliability.png")
 
-    p = probabilities(model, run.states, test["image"], normalize, flip=flip)
+    p = probabilities(model, run.states, test["image"], normalize, views)
     labels, predicted = test["label"], p.argmax(-1)
     worst = np.argsort(p[np.arange(len(p)), labels], kind="stable")[:24]
     titles = [

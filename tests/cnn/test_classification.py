@@ -56,9 +56,19 @@ def test_flip_at_evaluation_averages_both_views(state):
     plain, mirrored = (
         classification.predict_logits(TinyNet(), state, x) for x in (images, images[:, :, ::-1])
     )
-    both = classification.predict_logits(TinyNet(), state, images, flip=True)
+    views = classification.Views(flip=True)
+    both = classification.predict_logits(TinyNet(), state, images, views=views)
     np.testing.assert_allclose(both, (plain + mirrored) / 2, atol=1e-6)
     assert np.abs(plain - mirrored).max() > 1e-4
+
+
+def test_views_of_a_counted_image():
+    image = jnp.arange(9.0).reshape(1, 3, 3, 1)
+    itself, right_down, left_up, mirror, *_ = classification.Views(True, 1)(image)
+    np.testing.assert_array_equal(itself, image)
+    np.testing.assert_array_equal(mirror[0, 0, :, 0], [2, 1, 0])
+    np.testing.assert_array_equal(right_down[0, ..., 0], [[4, 3, 4], [1, 0, 1], [4, 3, 4]])
+    np.testing.assert_array_equal(left_up[0, ..., 0], [[4, 5, 4], [7, 8, 7], [4, 5, 4]])
 
 
 def test_the_averaged_parameters_are_evaluated():

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from experiments import base, session
+from experiments import base
 from experiments import image_classification as script
 from tests.helpers import stripes
 
@@ -135,9 +135,13 @@ def test_a_folder_in_memory_and_streamed(folder):
     assert (memory.facts["image_shape"], streamed.facts["image_shape"]) == ((8, 8, 1), (8, 8, 3))
 
     def images(examples):
-        parts = [jax.vmap(examples.batch, (None, 0))(examples.arrays, c) for c in examples.chunks()]
-        kept = [np.asarray(p["image"])[np.asarray(p["mask"]) == 1] for p in parts]
-        return np.concatenate(kept)[..., 0]
+        items = [
+            jax.tree.map(lambda x, i=i: x[i], chunk)
+            for chunk in examples.chunks()
+            for i in range(len(chunk["mask"]))
+        ]
+        batches = [examples.batch(examples.arrays, item) for item in items]
+        return np.concatenate([batch["image"][batch["mask"] == 1] for batch in batches])[..., 0]
 
     np.testing.assert_array_equal(images(memory.test), images(streamed.test))
 
