@@ -141,7 +141,8 @@ def train(config: base.Config, experiment: Experiment) -> Outcome:
         )
         if config.plots and experiment.draw:
             run = result.run.replace(states=driver.healthy(result.run.states, result.dropped))
-            run = jax.device_put(run, experiment.placement.everywhere())  # by all processes
+            whole = jax.jit(lambda run: run, out_shardings=experiment.placement.everywhere())
+            run = whole(run)  # by all processes
             if first:
                 experiment.draw(run, driver.healthy(sums, result.dropped), workdir / "plots")
         told.say(_closing(summary, workdir))

@@ -20,7 +20,7 @@ from dljax.data.feed import Examples, Feed
 from dljax.train import loop, metrics
 from dljax.train.checkpoint import Store
 from dljax.train.loop import Interrupted, NotFinite, Run, Sums, Task
-from dljax.train.parallel import Placement, place
+from dljax.train.parallel import Placement, agreed, place
 from dljax.train.report import Report
 
 # A dispatch should take about this long: long enough to hide the host, short enough for Ctrl-C.
@@ -130,7 +130,8 @@ def train(
             sums, bad = jax.device_get((sums, bad))
             compiled = advance.program.seconds - compiled
             elapsed = time.perf_counter() - begin - compiled
-            pace.took(done, elapsed)
+            if not pace.settled:
+                pace.took(done, agreed(elapsed))  # all processes choose the same
             seconds["compile"] += compiled
             seconds["train"] += elapsed
 

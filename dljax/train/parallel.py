@@ -185,6 +185,15 @@ def initialize_processes() -> None:
         jax.distributed.initialize()
 
 
+def agreed(value: float) -> float:
+    """The first process's value, in all processes (which must all ask)."""
+    if jax.process_count() == 1:
+        return value
+    from jax.experimental import multihost_utils
+
+    return float(multihost_utils.broadcast_one_to_all(np.float32(value)))
+
+
 @functools.cache
 def compiler_options(platform: str) -> dict[str, Any]:
     """Compiler options for a training program on that platform.
