@@ -21,7 +21,6 @@ from typing import Any, NamedTuple
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import Array, lax
 
 from dljax.nn.reduce import add_bias
@@ -230,8 +229,8 @@ def _wide(w: Array, stride: int, dilation: int, low: int, outputs: int, width: i
     Output t sees with its column b the pixel t stride + b dilation - low.
     """
     kh, kw, i, o = w.shape
-    b, pixel, t = np.ogrid[:kw, :width, :outputs]
-    seen = np.asarray(pixel == t * stride + b * dilation - low, w.dtype)
+    b, pixel, t = jnp.ogrid[:kw, :width, :outputs]
+    seen = (pixel == t * stride + b * dilation - low).astype(w.dtype)
     return jnp.einsum("abio,bpt->apito", w, seen).reshape(kh, width, i, outputs * o)
 
 

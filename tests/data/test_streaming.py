@@ -1,6 +1,5 @@
 """Streams are pure functions of (seed, step), cover every epoch, and fetch ahead within bounds."""
 
-
 import numpy as np
 import pytest
 
