@@ -6,6 +6,7 @@ A script builds an `Experiment`; `train` here runs it through dljax.train with a
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 import time
@@ -26,6 +27,7 @@ LEFT_BEHIND = (
     "checkpoints",
     "tensorboard",
     "plots",
+    "predictions",
     "config.json",
     "facts.json",
     "metrics.jsonl",
@@ -156,18 +158,23 @@ def restore(
 
     Its states are those of the seeds that were not dropped.
     """
+    like = loop.abstract(task, seeds(config), placement)
     with checkpoint.Store(config.workdir, read_only=True) as store:
-        step = (store.best_step() if best else None) or store.latest_step()
-        if step is None:
-            raise FileNotFoundError(
-                f"{config.workdir} holds no checkpoint: train first, or name another --workdir"
-            )
-        run, meta = store.restore(loop.abstract(task, seeds(config), placement), step)
-    return run.replace(states=driver.healthy(run.states, meta["dropped"])), step
+        step, found = store.best_step() if best else None, None
+        if step is not None:
+            with contextlib.suppress(checkpoint.CheckpointError):  # damaged: the newest will do
+                found = store.restore(like, step)
+        found = found or store.restore(like)
+    if found is None:
+        raise FileNotFoundError(
+            f"{config.workdir} holds no checkpoint: train first, or name another --workdir"
+        )
+    run, meta = found
+    return run.replace(states=driver.healthy(run.states, meta["dropped"])), meta["step"]
 
 
 def saved(config: base.Config) -> tuple[base.Config, dict[str, Any]]:
-    """The Config and the facts of the run in config.workdir, whatever the other flags say."""
+    """The Config and the facts of the run in config.workdir; of the flags, `plots` alone counts."""
     workdir = Path(config.workdir)
     try:
         values = json.loads((workdir / "config.json").read_text())
@@ -178,7 +185,8 @@ def saved(config: base.Config) -> tuple[base.Config, dict[str, Any]]:
         ) from None
     except ValueError as error:
         raise ValueError(f"{workdir} has a damaged config.json or facts.json ({error})") from None
-    return base.from_json(type(config), {**values, "workdir": str(workdir)}), facts
+    now = {"workdir": str(workdir), "plots": config.plots}
+    return base.from_json(type(config), {**values, **now}), facts
 
 
 def _claim(workdir: Path, config: base.Config, facts: Mapping[str, Any]) -> None:
