@@ -147,7 +147,7 @@ def test_a_folder_in_memory_and_streamed(folder):
 
 
 def predict(workdir, path, capsys):
-    rows = script.predict(configured(workdir=workdir), str(path))
+    rows = script.predict(configured(workdir=workdir, plots=True), str(path))
     with open(Path(workdir) / "predictions" / "predictions.csv", newline="") as file:
         written = list(csv.DictReader(file))
     assert [row["file"] for row in written] == [row["file"] for row in rows]
