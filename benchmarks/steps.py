@@ -14,7 +14,6 @@ Prints a table; --workdir gets summary.json with the ratios over the repetitions
 from __future__ import annotations
 
 import argparse
-import platform
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -57,7 +56,10 @@ def main() -> None:
     parser.add_argument("--workdir", type=Path, help="where summary.json goes")
     parser.add_argument("--repeats", type=int, default=9, help="timed stretches of each")
     flags = parser.parse_args()
-    print(f"{cpu()}, {torch.get_num_threads()} threads; jax {jax.__version__}, ", end="")
+    print(
+        f"{report.device_name()}, {torch.get_num_threads()} threads; jax {jax.__version__}, ",
+        end="",
+    )
     print(f"flax {flax.__version__}, torch {torch.__version__}")
     start, metrics = time.perf_counter(), {}
     for case in CASES:
@@ -235,14 +237,6 @@ def copy(params: Any, modules: dict[str, torch.nn.Module]) -> None:
         module.weight.data = module.weight.data.contiguous()
         if "bias" in params[name]:
             module.bias.data = torch.tensor(np.array(params[name]["bias"]))
-
-
-def cpu() -> str:
-    """The processor's name."""
-    path = Path("/proc/cpuinfo")
-    lines = path.read_text().splitlines() if path.exists() else []
-    names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor()
 
 
 BLOCKS = ((16, 16, 1), (16, 32, 2), (32, 64, 2))  # inputs, width, stride

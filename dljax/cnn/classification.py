@@ -47,7 +47,7 @@ class Views(NamedTuple):
     """The versions of an image whose logits are averaged at evaluation; by default itself alone.
 
     flip: its mirror image too. shift: also the image moved by so many pixels up and left, and down
-    and right, with mirrored borders (Jordan 2024, arXiv:2404.00498, section 3.6).
+    and right, with mirrored borders (after Jordan 2024, arXiv:2404.00498).
     """
 
     flip: bool = False

@@ -1,4 +1,4 @@
-"""Streams are pure functions of (seed, step), cover every epoch, and fetch ahead within bounds."""
+"""Streams are pure functions of (seed, step) and cover every epoch."""
 
 import numpy as np
 import pytest
