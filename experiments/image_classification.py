@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from experiments import base
+from experiments import base, optimization
 
 if TYPE_CHECKING:
     from dljax.cnn.classification import Normalize
@@ -32,7 +32,7 @@ PICTURES = 20  # of predictions drawn, at most
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(base.Config):
+class Config(optimization.Config):
     """The flags of image classification; the defaults are tuned for digits."""
 
     workdir: str = base.field(
@@ -48,25 +48,6 @@ class Config(base.Config):
 
     model: str = base.field("allconv", "network", choices=MODELS)
     widths: tuple[int, ...] = base.field((), "channels of its stages; none: its own", minimum=1)
-    optimizer: str = base.field(
-        "adamw",
-        "optimiser",
-        choices=("sgd", "momentum", "nesterov", "adam", "adamw", "lion", "muon"),
-    )
-    schedule: str = base.field(
-        "cosine", "learning-rate schedule", choices=("constant", "linear", "cosine", "one_cycle")
-    )
-    warmup: float = base.field(0.1, "share of the steps that warm up", minimum=0, maximum=1)
-    momentum: float | None = base.field(
-        None, "decay of the first moment; none: the optimiser's own"
-    )
-    weight_decay: float = base.field(0.05, "weight decay (of kernels alone)", minimum=0)
-    clip_norm: float = base.field(0.0, "largest norm of the gradient; 0: no clipping", minimum=0)
-    accumulate: int = base.field(1, "gradients averaged into one update", minimum=1)
-    ema: float = base.field(
-        0.0, "decay of the averaged parameters used to evaluate; 0: none", minimum=0
-    )
-
     label_smoothing: float = base.field(
         0.1, "share of the target that is uniform", minimum=0, maximum=1
     )
@@ -133,23 +114,7 @@ def make_task(
     """The Task of a Config: its optimiser, augmentation and loss around `model`."""
     from dljax.cnn import classification
     from dljax.data import augment
-    from dljax.train import optim
 
-    rate = optim.schedule(
-        config.schedule,
-        config.learning_rate,
-        config.steps,
-        warmup=round(config.warmup * config.steps),
-    )
-    tx = optim.optimizer(
-        config.optimizer,
-        rate,
-        momentum=config.momentum,
-        weight_decay=config.weight_decay,
-        clip_norm=config.clip_norm or None,
-        accumulate=config.accumulate,
-        ema=config.ema or None,
-    )
     parts = []
     if config.crop:
         parts.append(augment.random_crop(config.crop))
@@ -171,7 +136,7 @@ def make_task(
         )
     return classification.task(
         model,
-        tx,
+        optimization.transformation(config),
         image_shape=tuple(image_shape),
         classes=classes,
         normalize=normalize,

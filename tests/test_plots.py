@@ -7,6 +7,7 @@ from matplotlib import _pylab_helpers
 from PIL import Image
 
 from dljax import plots
+from dljax.plots import canvas
 
 RNG = np.random.default_rng(0)
 STEPS = np.arange(1, 41) * 50
@@ -41,7 +42,7 @@ def axes(monkeypatch, tmp_path):
 
     def draw(function, *args):
         saved = []
-        monkeypatch.setattr(plots, "_save", lambda figure, path: saved.append(figure))
+        monkeypatch.setattr(canvas, "save", lambda figure, path: saved.append(figure))
         function(*args, tmp_path / "x.png")
         return saved[0].axes
 
@@ -50,14 +51,14 @@ def axes(monkeypatch, tmp_path):
 
 @pytest.mark.parametrize("name", DRAW)
 def test_writes_a_small_readable_png_and_keeps_no_figure(name, tmp_path, monkeypatch):
-    figures, figure_of = [], plots._figure
+    figures, figure_of = [], canvas.figure
 
     def watched(*size):
         figure = figure_of(*size)
         figures.append(weakref.ref(figure))
         return figure
 
-    monkeypatch.setattr(plots, "_figure", watched)
+    monkeypatch.setattr(canvas, "figure", watched)
     path = tmp_path / "plots" / f"{name}.png"
     DRAW[name](path)
     with Image.open(path) as picture:

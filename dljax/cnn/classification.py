@@ -7,7 +7,7 @@ and "label" int [B]; evaluation batches hold "mask" [B] too.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import chex
 import flax.linen as nn
@@ -18,16 +18,9 @@ import optax
 from flax import struct
 
 from dljax.data import augment
-from dljax.train import metrics, optim
+from dljax.train import metrics
 from dljax.train.loop import Array, Key, Sums, Task
-
-
-class State(struct.PyTreeNode):
-    """What training changes. model_state: collections that are not trained (batch_stats)."""
-
-    params: Any
-    model_state: Any
-    opt_state: Any
+from dljax.train.supervised import State, begin, descend
 
 
 class Normalize(struct.PyTreeNode):
@@ -108,8 +101,7 @@ def task(
         blank = jnp.zeros((1, *image_shape))
         logits, variables = model.init_with_output(key, blank, train=False)
         chex.assert_shape(logits, (1, classes))
-        model_state, params = _split(variables)
-        return State(params, model_state, tx.init(params))
+        return begin(variables, tx)
 
     def step(state: State, batch: dict[str, Array], key: Key) -> tuple[State, Sums]:
         chex.assert_shape(batch["image"], (None, *image_shape))
@@ -132,17 +124,15 @@ def task(
                 mutable=list(state.model_state),
             )
             values = metrics.softmax_loss(logits, targets, label_smoothing)
-            return values.mean(), (logits, model_state, values)
+            return values.mean(), (model_state, (logits, values))
 
-        gradient, (logits, model_state, values) = jax.grad(loss, has_aux=True)(state.params)
-        updates, opt_state = tx.update(gradient, state.opt_state, state.params)
-        params = optax.apply_updates(state.params, updates)
+        state, (logits, values), gradient_norm = descend(state, tx, loss)
         sums = {
             "loss": metrics.mean(values),
             "accuracy": metrics.accuracy(logits, targets.argmax(-1)),
-            "gradient_norm": (optax.global_norm(gradient), jnp.float32(1)),
+            "gradient_norm": gradient_norm,
         }
-        return State(params, model_state, opt_state), sums
+        return state, sums
 
     def evaluate(state: State, batch: dict[str, Array], key: Key) -> Sums:
         del key
@@ -161,12 +151,6 @@ def task(
     return Task(init, step, evaluate)
 
 
-def _split(variables: Any) -> tuple[dict[str, Any], Any]:
-    rest = dict(variables)
-    params = rest.pop("params")
-    return rest, params
-
-
 def predict_logits(
     model: nn.Module,
     state: State,
@@ -178,10 +162,8 @@ def predict_logits(
 
     By the averaged parameters if there are any.
     """
-    params = optim.ema_params(state.opt_state, state.params)
     images = normalize(images.astype(jnp.float32) / 255)
-    variables = {"params": params, **state.model_state}
-    logits = [model.apply(variables, x, train=False) for x in views(images)]
+    logits = [model.apply(state.variables(), x, train=False) for x in views(images)]
     return sum(x.astype(jnp.float32) for x in logits) / len(logits)
 
 

@@ -1,0 +1,25 @@
+"""Every picture that a run leaves behind, as a PNG.
+
+Functions (arrays..., path) -> None that draw on figures of their own: no pyplot, no state, no
+display. A folder that does not exist is made.
+"""
+
+from dljax.plots.images import (
+    confusion_matrix,
+    feature_maps,
+    filters,
+    image_grid,
+    prediction,
+    reliability,
+)
+from dljax.plots.training import learning_curves
+
+__all__ = [
+    "confusion_matrix",
+    "feature_maps",
+    "filters",
+    "image_grid",
+    "learning_curves",
+    "prediction",
+    "reliability",
+]

@@ -1,0 +1,72 @@
+"""Pictures of a training run, whatever its topic."""
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from dljax.plots import canvas
+
+
+def learning_curves(metrics: Mapping[str, tuple[np.ndarray, np.ndarray]], path: Path | str) -> None:
+    """One panel a metric, one line a part, with a band over the seeds.
+
+    metrics: 'part/metric' -> (steps [T], values [T, S]), what `report.read_metrics` returns; NaN is
+    left out. The line is the mean, the band goes from the smallest to the largest seed, the
+    legend tells the last mean and deviation. The axis is logarithmic where all values are positive
+    and span a factor of 10; else it leaves out the first tenth of the run, so that the rest shows.
+    """
+    panels: dict[str, dict[str, tuple[np.ndarray, np.ndarray]]] = {}
+    for name, series in metrics.items():
+        part, _, metric = name.rpartition("/")
+        panels.setdefault(metric, {})[part] = series
+    columns = len(panels) if len(panels) < 4 else 2 if len(panels) == 4 else 3
+    rows = math.ceil(len(panels) / columns)
+    figure = canvas.figure(4.2 * columns, 3.2 * rows)
+    seeds = max(values.shape[1] for _, values in metrics.values())
+    title = "Learning curves"
+    if seeds > 1:
+        title += f", mean of {seeds} seeds (band: smallest to largest)"
+    figure.suptitle(title if columns > 1 else title.replace(", ", "\n"), fontsize=11)
+    for index, (metric, parts) in enumerate(panels.items()):
+        axes = figure.add_subplot(rows, columns, index + 1)
+        for part, (steps, values) in parts.items():
+            _curve(axes, part, steps, values)
+        _y_scale(axes, [values for _, values in parts.values()])
+        axes.set(title=metric.replace("_", " "), xlabel="step")
+        axes.grid(alpha=0.3, which="both", linewidth=0.5)
+        axes.legend(fontsize=8, framealpha=0.8)
+    canvas.save(figure, path)
+
+
+def _curve(axes: Axes, part: str, steps: np.ndarray, values: np.ndarray) -> None:
+    known = ~np.isnan(values).all(axis=1)
+    steps, values = steps[known], values[known]
+    if not len(steps):
+        return
+    mean = np.nanmean(values, axis=1)
+    last = values[-1][~np.isnan(values[-1])]
+    label = f"{part} {mean[-1]:.4g}".strip()
+    if len(last) > 1 and np.ptp(last):
+        label += f" ± {last.std(ddof=1):.1g}"
+    marker = "o" if len(steps) < 20 else None
+    colour = canvas.PARTS.get(part)
+    (line,) = axes.plot(steps, mean, color=colour, marker=marker, markersize=3, label=label)
+    if values.shape[1] > 1:
+        low, high = np.nanmin(values, axis=1), np.nanmax(values, axis=1)
+        axes.fill_between(steps, low, high, color=line.get_color(), alpha=0.25, linewidth=0)
+
+
+def _y_scale(axes: Axes, series: Sequence[np.ndarray]) -> None:
+    every = np.concatenate([values.ravel() for values in series])
+    every = every[np.isfinite(every)]
+    if len(every) and every.min() > 0 and every.max() > 10 * every.min():
+        axes.set_yscale("log")
+        return
+    late = np.concatenate([values[len(values) // 10 :].ravel() for values in series])
+    late = late[np.isfinite(late)]
+    if len(late):
+        margin = 0.06 * (late.max() - late.min()) or 0.05 * abs(late.max()) or 1.0
+        axes.set_ylim(late.min() - margin, late.max() + margin)

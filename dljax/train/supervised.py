@@ -1,0 +1,48 @@
+"""One network, one loss, one optimiser: the State and the step that supervised tasks share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax import struct
+
+from dljax.train import metrics, optim
+
+
+class State(struct.PyTreeNode):
+    """What training changes. model_state: collections that are not trained (batch_stats)."""
+
+    params: Any
+    model_state: Any
+    opt_state: Any
+
+    def variables(self) -> dict[str, Any]:
+        """What a Flax module is evaluated with: the averaged parameters if there are any."""
+        return {"params": optim.ema_params(self.opt_state, self.params), **self.model_state}
+
+
+def begin(variables: Any, tx: optax.GradientTransformation) -> State:
+    """The State before the first step, from the variables that a Flax module was initialised to."""
+    model_state = dict(variables)
+    params = model_state.pop("params")
+    return State(params, model_state, tx.init(params))
+
+
+def descend(
+    state: State,
+    tx: optax.GradientTransformation,
+    loss: Callable[[Any], tuple[jax.Array, tuple[Any, Any]]],
+) -> tuple[State, Any, metrics.Pair]:
+    """One update by the gradient of loss: params -> (scalar, (model_state, auxiliary)).
+
+    Returns the new State, the auxiliary value, and the norm of the gradient as a pair for Sums.
+    """
+    gradient, (model_state, auxiliary) = jax.grad(loss, has_aux=True)(state.params)
+    updates, opt_state = tx.update(gradient, state.opt_state, state.params)
+    params = optax.apply_updates(state.params, updates)
+    norm = (optax.global_norm(gradient), jnp.float32(1))
+    return State(params, model_state, opt_state), auxiliary, norm
