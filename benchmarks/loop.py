@@ -32,7 +32,8 @@ from dljax.cnn import classification
 from dljax.data import feed
 from dljax.nn.lenet import LeNet
 from dljax.train import driver, loop, optim, report
-from dljax.train.parallel import compiler_options, place
+from dljax.train.compilation import compiler_options
+from dljax.train.parallel import place
 
 
 class Case(NamedTuple):

@@ -19,7 +19,8 @@ import numpy as np
 from absl import logging
 
 from dljax.data.feed import Examples, Feed
-from dljax.train import checkpoint, driver, loop, metrics, report
+from dljax.data.sources.cache import user_cache
+from dljax.train import checkpoint, compilation, driver, loop, metrics, report
 from dljax.train.parallel import Placement
 from experiments import base
 
@@ -36,6 +37,7 @@ LEFT_BEHIND = (
 
 
 logging.set_verbosity(logging.ERROR)  # orbax warns of what is meant to be
+compilation.keep_programs(user_cache("programs"))  # a second start compiles nothing
 
 
 class Experiment(NamedTuple):

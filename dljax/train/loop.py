@@ -8,7 +8,6 @@ checkpoints and signals around.
 from __future__ import annotations
 
 import signal
-import time
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -20,7 +19,8 @@ from jax.sharding import PartitionSpec as P
 
 from dljax.data.feed import Examples, Feed
 from dljax.train import metrics
-from dljax.train.parallel import Placement, compiler_options
+from dljax.train.compilation import Program
+from dljax.train.parallel import Placement
 
 Array = jax.Array
 Key = jax.Array
@@ -72,21 +72,6 @@ class Interrupted(Exception):
 
 class NotFinite(RuntimeError):
     """A loss, a gradient or a state is NaN or infinite."""
-
-
-class Program:
-    """A function compiled at its first call; `seconds` is what that took."""
-
-    def __init__(self, f: Callable, placement: Placement):
-        self._f, self._placement, self._compiled, self.seconds = f, placement, None, 0.0
-
-    def __call__(self, *args: Any) -> Any:
-        if self._compiled is None:
-            begin = time.perf_counter()
-            options = compiler_options(self._placement.platform)
-            self._compiled = self._f.lower(*args).compile(compiler_options=options)
-            self.seconds = time.perf_counter() - begin
-        return self._compiled(*args)
 
 
 def _shardings(task: Task, placement: Placement) -> Run:

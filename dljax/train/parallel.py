@@ -192,21 +192,3 @@ def agreed(value: float) -> float:
     from jax.experimental import multihost_utils
 
     return float(multihost_utils.broadcast_one_to_all(np.float32(value)))
-
-
-@functools.cache
-def compiler_options(platform: str) -> dict[str, Any]:
-    """Compiler options for a training program on that platform.
-
-    On a CPU, jaxlib 0.10 sends convolutions to a YNNPACK fusion that made a weight gradient 13
-    times slower (297 ms against 22 ms, 64x32x32, 32 channels): switched off, where the option
-    exists.
-    """
-    options = {"xla_cpu_experimental_ynn_fusion_type": ""}
-    if platform != "cpu":
-        return {}
-    try:
-        jax.jit(lambda x: x + 1).lower(0.0).compile(compiler_options=options)
-    except Exception:  # another release of jaxlib that doesn't know the option
-        return {}
-    return options
