@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from experiments.session import Experiment, Outcome
 
 MODELS = (
-    "lenet", "allconv", "fastnet",
+    "lenet", "allconv", "fastnet", "mobilenet",
     "resnet20", "resnet32", "resnet56", "resnet18", "resnet34", "resnet50", "resnet101",
 )  # fmt: skip
 PICTURES = 20  # of predictions drawn, at most
@@ -90,7 +90,7 @@ def network(
     """The Flax module that --model and --widths name."""
     import jax.numpy as jnp
 
-    from dljax.nn import allconv, fastnet, lenet, resnet
+    from dljax.nn import allconv, fastnet, lenet, mobilenet, resnet
 
     settings: dict[str, Any] = {"classes": classes, "dtype": jnp.dtype(config.dtype)}
     if config.widths:
@@ -103,6 +103,12 @@ def network(
         if min(image_shape[:2]) < 9:
             raise ValueError("fastnet needs images of 9x9 pixels or more: set --image_size")
         return fastnet.FastNet(**settings, whitening=whitening)
+    if config.model == "mobilenet":
+        widths = settings.pop("widths", (64, 128, 128, 256, 256))
+        blocks = [
+            (b, 2 if b > a else 1) for a, b in zip((widths[0], *widths), widths, strict=False)
+        ]
+        return mobilenet.MobileNet(**settings, blocks=blocks, small_images=max(image_shape) <= 64)
     if config.model in ("resnet50", "resnet101"):
         settings["small_images"] = max(image_shape[:2]) <= 64
     return getattr(resnet, config.model)(**settings)
