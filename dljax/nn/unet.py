@@ -69,7 +69,8 @@ class UNet(nn.Module):
 class UpConv(nn.Module):
     """A transposed 2x2 convolution of stride 2: [B, H, W, C] to [B, 2 H, 2 W, features].
 
-    Its windows do not overlap, so it is a dense layer whose outputs are laid out as 2x2 pixels.
+    Its windows do not overlap, so it is a dense layer whose outputs are laid out as 2x2 pixels. It
+    has no bias: a BatchNorm follows soon.
     """
 
     features: int
@@ -78,6 +79,6 @@ class UpConv(nn.Module):
     @nn.compact
     def __call__(self, x: Array) -> Array:
         batch, height, width, _ = x.shape
-        x = Dense(4 * self.features, dtype=self.dtype)(x)
+        x = Dense(4 * self.features, use_bias=False, dtype=self.dtype)(x)
         x = x.reshape(batch, height, width, 2, 2, self.features)
         return x.transpose(0, 1, 3, 2, 4, 5).reshape(batch, 2 * height, 2 * width, self.features)

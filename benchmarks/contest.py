@@ -1,0 +1,127 @@
+"""What the benchmarks of training steps share: contestants that make steps, timed in turn.
+
+A contestant is a function of k that makes k steps and returns their loss (of all steps the mean, or
+of the last one). Each starts from the same weights and sees the same batch; the losses of the first
+steps must agree before anything is timed.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from dljax.data import feed
+from dljax.train import loop, report
+from dljax.train.compilation import Program
+from dljax.train.parallel import place
+
+RATE, MOMENTUM, STEPS = 0.01, 0.9, 10
+Steps = Callable[[int], float]
+
+
+def in_our_loop(
+    loss: Callable[[Any, Any, Any], tuple[jax.Array, Any]],
+    params: Any,
+    stats: Any,
+    batch: dict[str, np.ndarray],
+    part: str = "step",
+) -> tuple[Steps, Program]:
+    """A contestant that steps in the shared loop by SGD with momentum, and its program.
+
+    loss: (params, stats, batch) -> (scalar, new stats). part: "forward" computes the loss alone,
+    "backward" its gradient too, "step" the whole; the first two leave the weights as they are.
+    """
+    tx = optax.sgd(RATE, MOMENTUM)
+
+    def step(state, batch, key):
+        params, stats, opt_state, last = state
+        # No step may be moved out of the loop, so each depends on the one before.
+        again = jax.tree.map(lambda x: x + 0 * last, params) if part != "step" else params
+        if part == "forward":
+            value, _ = loss(again, stats, batch)
+        else:
+            gradient = jax.value_and_grad(loss, has_aux=True)
+            (value, new), gradient = gradient(again, stats, batch)
+        last = value
+        if part == "backward":
+            last = sum(jnp.sum(leaf[..., :1]) for leaf in jax.tree.leaves(gradient))
+        if part == "step":
+            updates, opt_state = tx.update(gradient, opt_state)
+            params, stats = optax.apply_updates(params, updates), new
+        return (params, stats, opt_state, last), {"loss": (value, jnp.ones(()))}
+
+    def init(key):
+        return params, stats, tx.init(params), jnp.zeros(())
+
+    task = loop.Task(init, step, evaluate=None)
+    placement = place("none")
+    size = len(jax.tree.leaves(batch)[0])
+    advance = loop.advance(task, feed.in_memory(batch, size), placement, STEPS)
+    items = {k: advance.prepare([0], 0, k) for k in (1, STEPS)}
+    run = loop.start(task, [0], placement)
+
+    def steps(k: int) -> float:
+        nonlocal run
+        run, sums, _ = advance(run, items[k], k)
+        total, count = sums["loss"]
+        return float(total[0] / count[0])
+
+    return steps, advance.program
+
+
+def check_equal(name: str, contestants: dict[str, Steps], count: int = 3) -> None:
+    """Makes `count` steps by each; ValueError unless all have the losses of the first."""
+    losses = {who: [steps(1) for _ in range(count)] for who, steps in contestants.items()}
+    first = next(iter(losses.values()))
+    for who, loss in losses.items():
+        if not np.allclose(loss, first, rtol=2e-3):
+            raise ValueError(f"{name}: {who} has other losses than the others: {losses}")
+
+
+def interleaved(contestants: dict[str, Steps], repeats: int) -> dict[str, np.ndarray]:
+    """Milliseconds a step [repeats] of each, in stretches of STEPS steps, A B C A B C ..."""
+    times: dict[str, list[float]] = {name: [] for name in contestants}
+    for _ in range(repeats):
+        for name, steps in contestants.items():
+            begin = time.perf_counter()
+            steps(STEPS)
+            times[name].append(1e3 * (time.perf_counter() - begin) / STEPS)
+    return {name: np.array(ms) for name, ms in times.items()}
+
+
+def tell(title: str, times: dict[str, np.ndarray], peers: Sequence[str]) -> np.ndarray:
+    """Prints a table; returns the ratios [repeats] of "dljax" to the fastest of the peers.
+
+    A ratio is that of two stretches side by side in time.
+    """
+    best = min(peers, key=lambda name: np.median(times[name]))
+    print(f"\n{title}: ms a step, median (min to max), against {best}")
+    for name, ms in times.items():
+        ratio = np.median(ms) / np.median(times[best])
+        print(f"  {name:20} {np.median(ms):8.1f} ({min(ms):.1f} to {max(ms):.1f}) {ratio:8.2f}")
+    ratios = times["dljax"] / times[best]
+    print(f"  dljax / {best}, of stretches side by side: median {np.median(ratios):.2f}")
+    return ratios
+
+
+def finish(
+    name: str, workdir: Path | None, config: dict, metrics: dict[str, Any], begin: float
+) -> None:
+    """Writes summary.json, from which the ledger takes its entries."""
+    report.summary(
+        workdir,
+        experiment=f"benchmarks.{name}",
+        config=config,
+        dataset="random",
+        steps=0,
+        seconds={"all": time.perf_counter() - begin},
+        steps_per_second=0.0,
+        metrics=metrics,
+    )
