@@ -40,8 +40,12 @@ format: $(VENV)/.dev
 	@$(RUN) -m ruff format .
 
 bench: $(VENV)/.dev
-	@$(RUN) -m benchmarks.loop
-	@$(RUN) -m benchmarks.steps
+	@$(RUN) -m benchmarks.steps --repeats=5
+	@$(RUN) -m benchmarks.recurrent
+	@$(RUN) -m benchmarks.loop --repeats=3
+	@$(RUN) -m benchmarks.data --repeats=3
+	@$(RUN) -m benchmarks.scaling
+	@$(RUN) -m benchmarks.compile
 
 clean:
 	rm -rf $(VENV) .pytest_cache .ruff_cache build *.egg-info

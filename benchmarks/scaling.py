@@ -1,0 +1,170 @@
+"""What a training step costs as things grow: batch, width, length, seeds.
+
+    python -m benchmarks.scaling [--workdir=runs/benchmark_scaling] [--repeats=3]
+
+LeNet over the batch size, a small ResNet over its width, a GRU over the length of its sequences,
+LeNet on 8x8 images over the number of seeds in one program (one after another, and side by side).
+Each point is the median of stretches of 10 steps. Leaves summary.json and a plot in the workdir.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+import jax.numpy as jnp
+import numpy as np
+
+from benchmarks import contest
+from benchmarks.loop import table
+from dljax.cnn import classification
+from dljax.data import feed
+from dljax.nn.dense import Dense
+from dljax.nn.lenet import LeNet
+from dljax.nn.recurrent import GRU
+from dljax.nn.resnet import ResNet
+from dljax.plots import canvas
+from dljax.train import loop, optim, report
+from dljax.train.parallel import place
+
+
+class Reader(nn.Module):
+    """A GRU over the rows of an image [B, T, I, 1], and a linear classifier."""
+
+    features: int
+
+    @nn.compact
+    def __call__(self, x, train=False):
+        _, ys = GRU(self.features)(x[..., 0])
+        return Dense(10, name="classifier")(ys[:, -1]).astype(jnp.float32)
+
+
+class Sweep(NamedTuple):
+    """What grows, by which numbers, and the step at each: number -> a function of k."""
+
+    name: str
+    grows: str
+    numbers: tuple[int, ...]
+    steps: Callable[[int], contest.Steps]
+
+
+def stepper(
+    model: nn.Module,
+    shape: tuple[int, int, int],
+    batch: int,
+    seeds: int = 1,
+    seeds_by: str = "auto",
+) -> contest.Steps:
+    """k steps of a classifier on random images in the shared loop."""
+    rng = np.random.default_rng(0)
+    arrays = {
+        "image": rng.integers(0, 256, (batch, *shape), np.uint8),
+        "label": rng.integers(0, 10, batch).astype(np.int32),
+    }
+    tx = optim.optimizer("nesterov", 0.01)
+    task = classification.task(model, tx, image_shape=shape, classes=10)
+    placement = place("none", num_seeds=seeds, seeds_by=seeds_by)
+    advance = loop.advance(task, feed.in_memory(arrays, batch), placement, contest.STEPS)
+    numbers = tuple(range(seeds))
+    run = loop.start(task, numbers, placement)
+    items = advance.prepare(numbers, 0, contest.STEPS)
+
+    def steps(k: int) -> float:
+        nonlocal run
+        run, sums, _ = advance(run, items, k)
+        total, count = sums["loss"]
+        return float(total[0] / count[0])
+
+    return steps
+
+
+SWEEPS = (
+    Sweep(
+        "LeNet, 28x28",
+        "images in a batch",
+        (16, 32, 64, 128, 256, 512),
+        lambda n: stepper(LeNet(10), (28, 28, 1), n),
+    ),
+    Sweep(
+        "small ResNet, 32x32, batch 32",
+        "channels of the first stage",
+        (8, 16, 32, 64),
+        lambda n: stepper(ResNet(10, (1, 1, 1), (n, 2 * n, 4 * n)), (32, 32, 3), 32),
+    ),
+    Sweep(
+        "GRU of 64, batch 64",
+        "steps of a sequence",
+        (16, 32, 64, 128, 256),
+        lambda n: stepper(Reader(64), (n, 16, 1), 64),
+    ),
+    Sweep(
+        "LeNet, 8x8, batch 32, seeds one after another",
+        "seeds in a program",
+        (1, 2, 4, 8),
+        lambda n: stepper(LeNet(10, padding="SAME"), (8, 8, 1), 32, n, "map"),
+    ),
+    Sweep(
+        "LeNet, 8x8, batch 32, seeds side by side",
+        "seeds in a program",
+        (1, 2, 4, 8),
+        lambda n: stepper(LeNet(10, padding="SAME"), (8, 8, 1), 32, n, "vmap"),
+    ),
+)
+
+
+def measure(sweep: Sweep, repeats: int) -> np.ndarray:
+    """Milliseconds a step [numbers, repeats]."""
+    contestants = {str(n): sweep.steps(n) for n in sweep.numbers}
+    for steps in contestants.values():
+        steps(contest.STEPS)
+    times = contest.interleaved(contestants, repeats)
+    return np.array([times[str(n)] for n in sweep.numbers])
+
+
+def draw(results: Iterable[tuple[Sweep, np.ndarray]], path: Path) -> None:
+    """A panel for each sweep: milliseconds a step, and the line of proportional cost."""
+    results = list(results)
+    figure = canvas.figure(4.0 * len(results), 3.4)
+    figure.suptitle(f"What a step costs as things grow; {report.device_name()}", fontsize=11)
+    for axes, (sweep, ms) in zip(figure.subplots(1, len(results)), results, strict=True):
+        numbers, middle = np.array(sweep.numbers), np.median(ms, axis=1)
+        axes.fill_between(numbers, ms.min(1), ms.max(1), color=canvas.MAIN, alpha=0.25, linewidth=0)
+        axes.plot(numbers, middle, "o-", color=canvas.MAIN, markersize=4, label="measured")
+        axes.plot(numbers, middle[-1] * numbers / numbers[-1], ":", color="black", linewidth=1,
+                  label="in proportion to the last")  # fmt: skip
+        axes.set(xscale="log", yscale="log", xlabel=sweep.grows, ylabel="ms a step")
+        axes.set_xticks(numbers, [str(n) for n in numbers], minor=False)
+        axes.minorticks_off()
+        axes.set_title(sweep.name, fontsize=9)
+        axes.grid(alpha=0.3, linewidth=0.5)
+    figure.axes[0].legend(fontsize=8)
+    canvas.save(figure, path)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--workdir", type=Path, default=Path("runs/benchmark_scaling"))
+    parser.add_argument("--repeats", type=int, default=3, help="timed stretches of each")
+    flags = parser.parse_args()
+    begin, metrics, results = time.perf_counter(), {}, []
+    for sweep in SWEEPS:
+        ms = measure(sweep, flags.repeats)
+        results.append((sweep, ms))
+        rows: list[tuple[Any, ...]] = []
+        for n, values in zip(sweep.numbers, ms, strict=True):
+            rows.append((str(n), f"{np.median(values):.2f}", f"{np.median(values) / n:.4f}"))
+        print(table((f"{sweep.name}: {sweep.grows}", "ms a step", "ms each"), rows))
+        metrics[
+            f"{sweep.name}: cost of {sweep.grows} x {sweep.numbers[-1] // sweep.numbers[0]}"
+        ] = ms[-1] / ms[0]
+    draw(results, flags.workdir / "plots" / "scaling.png")
+    contest.finish("scaling", flags.workdir, {"repeats": flags.repeats}, metrics, begin)
+    print(f"{report.device_name()}; {report.versions()}; {flags.workdir}/plots/scaling.png")
+
+
+if __name__ == "__main__":
+    main()
