@@ -1,0 +1,260 @@
+"""Windows of a series: a past to look at and a future to forecast, for the loop.
+
+The series lies on the device once; a batch is named by the rows at which its windows begin and cut
+out inside the compiled program.
+
+The protocol: time is split into train, validation and test, in this order. A window belongs to a
+part if its whole future lies there. Windows to train on lie in the train part altogether; the past
+of the others may reach back across a boundary, as it would in use. Windows begin at every row.
+Scaling takes its mean and deviation from the rows of train alone.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from dljax.data import feed
+from dljax.data.calendar import calendar, future
+from dljax.data.feed import Batch, Examples, Feed
+from dljax.data.sources import grid
+from dljax.data.sources.series import Series
+
+EVALUATION_BATCH = 256
+
+
+class Split(NamedTuple):
+    """Rows of the parts, (first, end) each, the end left out."""
+
+    train: tuple[int, int]
+    validation: tuple[int, int]
+    test: tuple[int, int]
+
+
+def shares(rows: int, validation: float = 0.15, test: float = 0.15) -> Split:
+    """The last share of the rows as test part, the share before it as validation part."""
+    if validation <= 0 or test <= 0 or validation + test >= 1:
+        raise ValueError(f"validation={validation} and test={test} must be shares, below 1 in all")
+    second = rows - round(test * rows)
+    first = second - round(validation * rows)
+    return Split((0, first), (first, second), (second, rows))
+
+
+def ett_split(series: Series) -> Split:
+    """The standard split of ETTh1, ETTh2, ETTm1, ETTm2: 12, 4 and 4 months of 30 days.
+
+    Zhou et al. 2021 (Informer); what follows the 20 months is not used.
+
+    Raises ValueError unless the step is an hour or 15 minutes and the rows suffice.
+    """
+    kind, seconds = grid.step(series.freq)
+    if kind != "s" or seconds not in (3600, 900):
+        raise ValueError(
+            f"the ETT split is for steps of an hour or 15 minutes; {series.name} has {series.freq}"
+        )
+    month = 30 * 86400 // seconds
+    if len(series.time) < 20 * month:
+        raise ValueError(
+            f"the ETT split needs {20 * month} rows; {series.name} has {len(series.time)}"
+        )
+    return Split(*((first * month, end * month) for first, end in ((0, 12), (12, 16), (16, 20))))
+
+
+class Scaler(NamedTuple):
+    """Mean and standard deviation of each column, [C] each."""
+
+    mean: np.ndarray
+    std: np.ndarray
+
+    def apply(self, values: np.ndarray) -> np.ndarray:
+        """values [..., C] in standard deviations from the mean."""
+        return (values - np.asarray(self.mean)) / np.asarray(self.std)
+
+    def undo(self, scaled: np.ndarray) -> np.ndarray:
+        """The values [..., C] of scaled ones."""
+        return scaled * np.asarray(self.std) + np.asarray(self.mean)
+
+
+def fit_scaler(values: np.ndarray) -> Scaler:
+    """The `Scaler` of rows [T, C]; a column that is constant there keeps its scale."""
+    std = values.std(0)
+    return Scaler(values.mean(0), np.where(std > 1e-12 * np.abs(values).max(0), std, 1.0))
+
+
+class Windows(NamedTuple):
+    """A series ready for the loop.
+
+    train, validation, test: batches {"past" [B, W, C], "past_known" [B, W, K1], "future" [B, H, C],
+    "future_known" [B, H, K2]} float32, evaluation with "mask" [B] too. past_known is the scaled
+    covariates, then the calendar; future_known the calendar alone. values: the scaled targets,
+    float32 [T, C], up to the end of the test part. known: float32 [T, K1]. origins: part -> int32
+    [N], the first row of each window's future, in order. scaler: of the targets;
+    covariate_scaler: of the covariates.
+    """
+
+    train: Feed
+    validation: Examples
+    test: Examples
+    split: Split
+    scaler: Scaler
+    covariate_scaler: Scaler
+    values: np.ndarray
+    known: np.ndarray
+    origins: dict[str, np.ndarray]
+    window: int
+    horizon: int
+
+    @property
+    def dates(self) -> np.ndarray:
+        """The calendar's features [T, K2], which are known for the future too."""
+        return self.known[:, len(self.covariate_scaler.mean) :]
+
+    def truth(self, part: str) -> np.ndarray:
+        """The scaled futures of a part's windows, float32 [N, H, C]."""
+        views = np.lib.stride_tricks.sliding_window_view(self.values, self.horizon, 0)
+        return np.moveaxis(views[self.origins[part]], -1, 1)
+
+
+def windows(
+    series: Series,
+    window: int,
+    horizon: int,
+    batch_size: int,
+    split: Split,
+    *,
+    multiple: int = 1,
+    dated: bool = True,
+) -> Windows:
+    """All windows of `window` rows of past and `horizon` rows of future of a series.
+
+    multiple: what the size of an evaluation batch must be a multiple of (the number of devices).
+    dated: whether the calendar is among what is known.
+
+    Raises:
+      ValueError: a part is too short for one window, or the batch larger than the train part.
+    """
+    rows = {name: end - first for name, (first, end) in split._asdict().items()}
+    if window + horizon > rows["train"]:
+        raise ValueError(
+            f"window={window} and horizon={horizon} need {window + horizon} rows to train on; "
+            f"{series.name} has {rows['train']} there of {len(series.time)}"
+        )
+    for name in ("validation", "test"):
+        if horizon > rows[name]:
+            raise ValueError(
+                f"horizon={horizon} is longer than the {name} part of {series.name}: "
+                f"{rows[name]} of {len(series.time)} rows"
+            )
+    end = split.test[1]
+    train = slice(*split.train)
+    scaler = fit_scaler(series.values[train])
+    covariate_scaler = fit_scaler(series.covariates[train])
+    values = scaler.apply(series.values[:end]).astype(np.float32)
+    covariates = covariate_scaler.apply(series.covariates[:end]).astype(np.float32)
+    dates = _dates(series.time[:end], series.freq, dated)
+    known = np.concatenate([covariates, dates], -1)
+    first = {name: max(span[0], window) for name, span in split._asdict().items()}
+    first["train"] = split.train[0] + window
+    origins = {
+        name: np.arange(first[name], span[1] - horizon + 1, dtype=np.int32)
+        for name, span in split._asdict().items()
+    }
+    cut = _cutter(window, horizon, values.shape[1], covariates.shape[1])
+    size = max(batch_size, EVALUATION_BATCH)
+    evaluation = (
+        _examples(values, known, origins[name] - window, size, multiple, cut)
+        for name in ("validation", "test")
+    )
+    return Windows(
+        _feed(values, known, origins["train"] - window, batch_size, cut),
+        *evaluation,
+        split,
+        scaler,
+        covariate_scaler,
+        values,
+        known,
+        origins,
+        window,
+        horizon,
+    )
+
+
+def after_the_end(
+    series: Series,
+    window: int,
+    horizon: int,
+    scaler: Scaler,
+    covariate_scaler: Scaler,
+    *,
+    dated: bool = True,
+) -> tuple[Batch, np.ndarray]:
+    """The batch of one window at the end of a series, and the stamps of its unknown future.
+
+    The batch has "past" [1, W, C], "past_known" [1, W, K1], "future_known" [1, H, K2], and "future"
+    [1, H, C] that is zero; the stamps are datetime64[s] [H]. Raises ValueError where the series is
+    shorter than the window.
+    """
+    if len(series.time) < window:
+        raise ValueError(
+            f"{series.name} has {len(series.time)} rows: the forecast needs a window of {window}"
+        )
+    coming = future(series.time, series.freq, horizon)
+    covariates = covariate_scaler.apply(series.covariates[-window:])
+    dates = _dates(series.time[-window:], series.freq, dated)
+    coming_dates = _dates(coming, series.freq, dated)
+    batch = {
+        "past": scaler.apply(series.values[-window:]),
+        "past_known": np.concatenate([covariates, dates], -1),
+        "future": np.zeros((horizon, series.values.shape[1])),
+        "future_known": coming_dates,
+    }
+    return {name: x[None].astype(np.float32) for name, x in batch.items()}, coming
+
+
+def _dates(time: np.ndarray, freq: str, dated: bool) -> np.ndarray:
+    """The calendar's features [T, K2]; [T, 0] if not `dated`."""
+    return calendar(time, freq)[1] if dated else np.zeros((len(time), 0), np.float32)
+
+
+def _cutter(window: int, horizon: int, columns: int, covariates: int) -> Any:
+    """(rows [T, C + K1], starts [B]) -> the batch."""
+
+    def cut(rows: jax.Array, starts: jax.Array) -> Batch:
+        def one(start):
+            return jax.lax.dynamic_slice_in_dim(rows, start, window + horizon)
+
+        pieces = jax.vmap(one)(starts)
+        past, future = pieces[:, :window], pieces[:, window:]
+        return {
+            "past": past[..., :columns],
+            "past_known": past[..., columns:],
+            "future": future[..., :columns],
+            "future_known": future[..., columns + covariates :],
+        }
+
+    return cut
+
+
+def _feed(values, known, starts, batch_size, cut) -> Feed:
+    """Training batches: the windows that begin at `starts`, a fresh order each epoch."""
+    inner = feed.in_memory({"start": starts}, batch_size)
+    arrays = {"rows": np.concatenate([values, known], -1), **inner.arrays}
+
+    def batch(arrays: Any, item: Any) -> Batch:
+        return cut(arrays["rows"], arrays["start"][item])
+
+    return Feed(inner.chunk, batch, arrays)
+
+
+def _examples(values, known, starts, size, multiple, cut) -> Examples:
+    """Each of the windows once, in masked batches."""
+    inner = feed.examples({"start": starts}, size, multiple)
+    arrays = {"rows": np.concatenate([values, known], -1), **inner.arrays}
+
+    def batch(arrays: Any, item: Any) -> Batch:
+        picked = inner.batch({"start": arrays["start"]}, item)
+        return {**cut(arrays["rows"], picked["start"]), "mask": picked["mask"]}
+
+    return Examples(inner.chunks, batch, arrays)
