@@ -40,6 +40,19 @@ logging.set_verbosity(logging.ERROR)  # orbax warns of what is meant to be
 compilation.keep_programs(user_cache("programs"))  # a second start compiles nothing
 
 
+class Conclusion(NamedTuple):
+    """What an experiment finds out about its trained run, beyond the metrics.
+
+    findings: goes into summary.json. lines: what they mean, in words for the user. draw: plots
+    folder -> None, the pictures of them. facts: added to the experiment's.
+    """
+
+    findings: Mapping[str, Any]
+    lines: tuple[str, ...] = ()
+    facts: Mapping[str, Any] = {}
+    draw: Callable[[Path], None] | None = None
+
+
 class Experiment(NamedTuple):
     """All that `train` needs besides the Config.
 
@@ -48,7 +61,9 @@ class Experiment(NamedTuple):
     test: evaluated once, at the end. summarise: Sums -> metrics [seeds]. score: larger is better.
     facts: what the trained model needs to be used again without its data (facts.json).
     notes: lines for the user. baselines: () -> name -> metrics of simple methods on the same split.
-    draw: (Run, test Sums, plots folder) -> None.
+    draw: (Run, test Sums, plots folder) -> None. conclude: (Run, metrics, baselines) ->
+    Conclusion, of the seeds that were not dropped. use_best: test, draw and conclude from the best
+    checkpoint rather than from the last step.
     """
 
     name: str
@@ -64,6 +79,8 @@ class Experiment(NamedTuple):
     notes: tuple[str, ...] = ()
     baselines: Callable[[], dict[str, Any]] | None = None
     draw: Callable[[loop.Run, loop.Sums, Path], None] | None = None
+    conclude: Callable[[loop.Run, dict, dict], Conclusion] | None = None
+    use_best: bool = False
 
 
 class Outcome(NamedTuple):
@@ -115,6 +132,12 @@ def train(config: base.Config, experiment: Experiment) -> Outcome:
                 on_nan=config.on_nan,
             )
             best = store.best_step()
+            if experiment.use_best and best is not None:
+                like = loop.abstract(experiment.task, seeds(config), experiment.placement)
+                try:
+                    result = result._replace(run=store.restore(like, best)[0])
+                except checkpoint.CheckpointError as error:
+                    told.warn(f"the last step is scored, not the best one: {error}")
         sums, scores = {}, result.metrics
         seconds = dict(result.seconds)
         if experiment.test:
@@ -127,6 +150,15 @@ def train(config: base.Config, experiment: Experiment) -> Outcome:
             begin = time.perf_counter()
             baselines = experiment.baselines()
             seconds["baselines"] = time.perf_counter() - begin
+        whole = jax.jit(lambda run: run, out_shardings=experiment.placement.everywhere())
+        healthy = result.run.replace(states=driver.healthy(result.run.states, result.dropped))
+        healthy = whole(healthy)  # by all processes
+        conclusion = Conclusion({})
+        if experiment.conclude:
+            conclusion = experiment.conclude(healthy, scores, baselines)
+            if first:
+                facts = {**experiment.facts, **conclusion.facts}
+                report.write_json(workdir / "facts.json", facts)
         summary = report.summary(
             reported,
             experiment=experiment.name,
@@ -141,14 +173,16 @@ def train(config: base.Config, experiment: Experiment) -> Outcome:
             steps_per_call=result.steps_per_call,
             best_step=best,
             dropped_seeds=[seeds(config)[i] for i in result.dropped],
-            notes=list(experiment.notes),
+            notes=[*experiment.notes, *conclusion.lines],
+            **conclusion.findings,
         )
-        if config.plots and experiment.draw:
-            run = result.run.replace(states=driver.healthy(result.run.states, result.dropped))
-            whole = jax.jit(lambda run: run, out_shardings=experiment.placement.everywhere())
-            run = whole(run)  # by all processes
-            if first:
-                experiment.draw(run, driver.healthy(sums, result.dropped), workdir / "plots")
+        if config.plots and first:
+            if experiment.draw:
+                experiment.draw(healthy, driver.healthy(sums, result.dropped), workdir / "plots")
+            if conclusion.draw:
+                conclusion.draw(workdir / "plots")
+        for line in conclusion.lines:
+            told.say(line)
         told.say(_closing(summary, workdir))
     return Outcome(result.run, sums, summary)
 
@@ -227,7 +261,8 @@ def _closing(summary: dict[str, Any], workdir: Path) -> str:
     )
     lines = [f"test: {scores}"]
     for name, values in summary["baselines"].items():
-        lines.append(f"baseline {name}: " + ", ".join(f"{n} {v:.4f}" for n, v in values.items()))
+        known = [f"{n} {v:.4f}" for n, v in values.items() if v is not None]
+        lines.append(f"baseline {name}: " + ", ".join(known))
     if summary["dropped_seeds"]:
         lines.append(f"not counted, dropped as not finite: seeds {summary['dropped_seeds']}")
     seconds = ", ".join(f"{name} {value:.1f} s" for name, value in summary["seconds"].items())

@@ -1,3 +1,4 @@
+import functools
 import gc
 import weakref
 
@@ -22,6 +23,16 @@ CLASSES = ("bird", "cat", "dog")
 GREY, COLOUR = RNG.random((8, 8)), RNG.integers(256, size=(32, 32, 3)).astype(np.uint8)
 LAYERS = [("conv", RNG.random((8, 8, 12))), ("pool", RNG.random((4, 4, 3)))]
 CALIBRATION = (np.array([[0.5, 0.0], [1.55, 2.0]]), np.array([1.0, 2.0]))
+DAYS = np.datetime64("2024-01-01", "s") + np.arange(100) * np.timedelta64(1, "D")
+WAVE = np.sin(np.arange(100) / 5)
+OUTLOOKS = [
+    plots.Outlook(
+        title, DAYS[:80], WAVE[:80], DAYS[80:], WAVE[80:] + 0.1, truth,
+        [(WAVE[80:] - 0.5, WAVE[80:] + 0.6)], {"last value": np.full(20, WAVE[79])},
+    )
+    for title, truth in (("known", WAVE[80:]), ("unknown", None))
+]  # fmt: skip
+WALKS = {"network": WAVE + 0.1, "last value": WAVE - 0.3}
 DRAW = {
     "learning_curves": lambda path: plots.learning_curves(CURVES, path),
     "confusion_matrix": lambda path: plots.confusion_matrix(COUNTS, CLASSES, path),
@@ -32,6 +43,15 @@ DRAW = {
     "filters": lambda path: plots.filters(RNG.normal(size=(5, 5, 1, 6)), path),
     "colour_filters": lambda path: plots.filters(RNG.normal(size=(3, 3, 3, 40)), path),
     "deep_filters": lambda path: plots.filters(RNG.normal(size=(3, 3, 8, 100)), path),
+    "forecasts": lambda path: plots.forecasts(OUTLOOKS, "Forecasts", path),
+    "error_by_step": lambda path: plots.error_by_step(
+        {"network": LOSS[:, 0], "b": 9 * LOSS[:, 1]}, path
+    ),
+    "residuals": lambda path: plots.residuals(DAYS, RNG.normal(size=100), "Errors", path),
+    "coverage": lambda path: plots.coverage(
+        (0.1, 0.5), {"network": np.array([0.2, 0.5])}, "Q", path
+    ),
+    "backtest": lambda path: plots.backtest(DAYS, WAVE, WALKS, "Walk", path, DAYS[[0, 50]]),
     "feature_maps": lambda path: plots.feature_maps(LAYERS, GREY[..., None], path),
 }
 
@@ -160,3 +180,26 @@ def test_feature_maps_show_the_strongest_channels(axes):
     np.testing.assert_array_equal(panels[2].images[0].get_array(), maps[..., 2])
     np.testing.assert_array_equal(panels[3].images[0].get_array(), maps[..., 7])
     assert panels[2].texts[0].get_text() == "conv\n4x4x12"
+
+
+def test_forecasts_begin_at_the_last_known_value(axes):
+    known, unknown = axes(plots.forecasts, OUTLOOKS, "Forecasts")[:2]
+    lines = {line.get_label(): line for line in known.get_lines()}
+    assert {"observed", "came", "last value", "forecast"} <= lines.keys()
+    np.testing.assert_allclose(lines["forecast"].get_ydata(), [WAVE[79], *WAVE[80:] + 0.1])
+    assert "came" not in {line.get_label() for line in unknown.get_lines()}
+
+
+def test_a_backtest_adds_errors_up(axes):
+    draw = functools.partial(plots.backtest, refits=DAYS[[0, 50]])
+    upper, lower = axes(draw, DAYS, WAVE, WALKS, "Walk")
+    network, naive = lower.get_lines()
+    np.testing.assert_allclose(network.get_ydata(), 0.1 * np.arange(1, 101))
+    assert naive.get_label() == "last value 0.3"
+    assert len(upper.get_lines()) == 2 + 2  # truth, network, two refits
+
+
+def test_residuals_tell_memory_from_noise(axes):
+    _, _, memory = axes(plots.residuals, DAYS, WAVE, "Errors")
+    bars = [bar.get_height() for bar in memory.containers[0]]
+    assert bars[0] > 0.9 and min(bars) < -0.5

@@ -4,6 +4,7 @@ Functions (arrays..., path) -> None that draw on figures of their own: no pyplot
 display. A folder that does not exist is made.
 """
 
+from dljax.plots.anomaly import detections
 from dljax.plots.images import (
     confusion_matrix,
     feature_maps,
@@ -12,14 +13,22 @@ from dljax.plots.images import (
     prediction,
     reliability,
 )
+from dljax.plots.series import Outlook, backtest, coverage, error_by_step, forecasts, residuals
 from dljax.plots.training import learning_curves
 
 __all__ = [
+    "Outlook",
+    "backtest",
     "confusion_matrix",
+    "coverage",
+    "detections",
+    "error_by_step",
     "feature_maps",
     "filters",
+    "forecasts",
     "image_grid",
     "learning_curves",
     "prediction",
     "reliability",
+    "residuals",
 ]

@@ -1,0 +1,1 @@
+"""Recurrent networks: probes, forecasting, anomaly detection."""

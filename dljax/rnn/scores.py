@@ -1,0 +1,133 @@
+"""How good forecasts were, on the host: errors, skill, coverage, direction, and how sure that is.
+
+Forecasts and truth are [N, H, C] in one unit, window by window. Neighbouring windows share most of
+their future, so N windows are far fewer independent ones: uncertainty is that of a bootstrap of
+blocks of windows, with all columns together.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Estimate(NamedTuple):
+    """A number and the interval that it lies in with the confidence asked for."""
+
+    value: float
+    low: float
+    high: float
+
+
+def mase_scale(train: np.ndarray, season: int = 1) -> np.ndarray:
+    """Mean absolute error of repeating the last season one step ahead on train [T, C]: [C].
+
+    Hyndman and Koehler 2006, equation 7, with the season of Makridakis et al. 2020. Raises
+    ValueError where it is zero or the rows are too few.
+    """
+    if len(train) <= season:
+        raise ValueError(f"the scale of MASE needs more than a season of {season} rows")
+    scale = np.abs(train[season:].astype(np.float64) - train[:-season]).mean(0)
+    if (scale == 0).any():
+        raise ValueError("a column repeats itself season by season: MASE has no scale")
+    return scale
+
+
+def errors(predictions: np.ndarray, truth: np.ndarray, scale: np.ndarray) -> dict[str, float]:
+    """Mean squared, mean absolute and mean absolute scaled error (MASE) over all entries.
+
+    scale: `mase_scale` [C].
+    """
+    error = np.asarray(predictions, np.float64) - truth
+    absolute = np.abs(error)
+    return {
+        "mse": float(np.square(error).mean()),
+        "mae": float(absolute.mean()),
+        "mase": float((absolute / scale).mean()),
+    }
+
+
+def covered(low: np.ndarray, high: np.ndarray, truth: np.ndarray) -> dict[str, float]:
+    """Share of the truth within intervals, ends included, and their mean width."""
+    inside = (low <= truth) & (truth <= high)
+    return {"coverage": float(inside.mean()), "width": float(np.mean(high - low))}
+
+
+def wilson(successes: float, trials: float, confidence: float = 0.95) -> Estimate:
+    """The share of successes and its interval (Wilson 1927), for independent trials."""
+    from scipy.stats import norm
+
+    if not 0 <= successes <= trials or not trials:
+        raise ValueError(f"{successes} successes of {trials} trials have no share")
+    z = norm.ppf((1 + confidence) / 2)
+    share = successes / trials
+    middle = (share + z**2 / (2 * trials)) / (1 + z**2 / trials)
+    spread = z / (1 + z**2 / trials)
+    spread *= np.sqrt(share * (1 - share) / trials + z**2 / (4 * trials**2))
+    return Estimate(share, float(middle - spread), float(middle + spread))
+
+
+def block_means(values: np.ndarray, block: int, samples: int = 2000, seed: int = 0) -> np.ndarray:
+    """Means [samples, K] of values [N, K] resampled in blocks of neighbours.
+
+    The circular block bootstrap (Politis and Romano 1992); `block` should not be shorter than the
+    horizon, within which neighbouring windows overlap.
+    """
+    n = len(values)
+    block = min(block, n)
+    count = -(-n // block)
+    rest = n - (count - 1) * block
+    wrapped = np.concatenate([values, values[:block]]).astype(np.float64)
+    sums = np.concatenate([np.zeros((1, values.shape[1])), wrapped.cumsum(0)])
+    starts = np.random.default_rng(seed).integers(0, n, (samples, count))
+    lengths = np.full(count, block)
+    lengths[-1] = rest
+    return (sums[starts + lengths] - sums[starts]).sum(1) / n
+
+
+def skill(
+    losses: np.ndarray, reference: np.ndarray, block: int, confidence: float = 0.95
+) -> Estimate:
+    """1 - loss / reference over windows [N]: above 0 where the forecast is the better one.
+
+    An interval on one side of 0 is what a claim needs.
+    """
+    pairs = np.stack([losses, reference], -1)
+    mean, sampled = pairs.mean(0), block_means(pairs, block)
+    return _estimate(1 - mean[0] / mean[1], 1 - sampled[:, 0] / sampled[:, 1], confidence)
+
+
+class Direction(NamedTuple):
+    """Shares of changes whose sign was right, and of those that went up (what 'always up' gets)."""
+
+    accuracy: Estimate
+    up: Estimate
+    changes: int
+
+
+def direction(
+    predicted: np.ndarray, change: np.ndarray, block: int, confidence: float = 0.95
+) -> Direction:
+    """How often the sign of a predicted change [N, C] is that of the change [N, C] that came.
+
+    Changes of zero are left out; a prediction of zero is wrong. For changes over h steps, `block`
+    is h or more. Raises ValueError where nothing changed.
+    """
+    moved = change != 0
+    if not moved.any():
+        raise ValueError("no value changed: there is no direction to forecast")
+    right = (np.sign(predicted) == np.sign(change)) & moved
+    counts = np.stack([right.sum(1), (change > 0).sum(1), moved.sum(1)], -1)
+    mean, sampled = counts.mean(0), block_means(counts, block)
+    with np.errstate(invalid="ignore"):
+        accuracy, up = (
+            _estimate(mean[i] / mean[2], sampled[:, i] / sampled[:, 2], confidence)
+            for i in range(2)
+        )
+    return Direction(accuracy, up, int(moved.sum()))
+
+
+def _estimate(value: float, sampled: np.ndarray, confidence: float) -> Estimate:
+    low, high = np.nanquantile(sampled, [(1 - confidence) / 2, (1 + confidence) / 2])
+    return Estimate(float(value), float(low), float(high))
