@@ -14,6 +14,8 @@ from dljax.data import augment, feed
 from dljax.nn.convolution import Conv
 from dljax.nn.normalization import BatchNorm
 from dljax.nn.pooling import global_avg_pool
+from dljax.nn.recurrent import Stack
+from dljax.rnn import probes
 from dljax.train import loop, optim
 from dljax.train.loop import Task
 from dljax.train.parallel import Placement
@@ -92,6 +94,34 @@ def mixed_classifier() -> Task:
     return classifier(
         optim.optimizer("adamw", 5e-2, weight_decay=1e-2, accumulate=2, ema=0.9),
         mix=functools.partial(augment.mixup, alpha=0.2),
+    )
+
+
+def ramps(count: int, seed: int = 0) -> dict[str, np.ndarray]:
+    """Noisy ramps float32 [count, 9, 1], rising or falling, of 3 to 9 steps; then comes padding."""
+    rng = np.random.default_rng(seed)
+    label, length = rng.integers(0, 2, count), rng.integers(3, 10, count)
+    time = np.arange(9)
+    x = (2 * label[:, None] - 1) * time / length[:, None] + 0.3 * rng.normal(size=(count, 9))
+    x = np.where(time < length[:, None], x, 99.0)[..., None]
+    return {
+        "x": x.astype(np.float32),
+        "length": length.astype(np.int32),
+        "label": label.astype(np.int32),
+    }
+
+
+def sequence_classifier() -> Task:
+    """Two layers with dropout between them that read ramps up to their length."""
+
+    def sequences(batch):
+        return batch["x"], jnp.arange(9) < batch["length"][:, None]
+
+    return probes.classification_task(
+        probes.Reader(Stack(8, depth=2, dropout=0.2, variational=True), 2),
+        optim.optimizer("adamw", 2e-2, clip_norm=1.0),
+        shape=(9, 1),
+        sequences=sequences,
     )
 
 

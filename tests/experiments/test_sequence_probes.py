@@ -1,0 +1,39 @@
+"""The probes' script: each problem for two steps, and what it leaves behind."""
+
+import json
+
+import jax
+import numpy as np
+import pytest
+
+from experiments import sequence_probes as script
+
+SMALL = dict(steps=2, features=4, quiet=True, batch_size=8, baselines=False)
+
+
+@pytest.mark.parametrize(
+    ("probe", "settings"),
+    [
+        ("adding", {"cell": "lstm", "length": 12, "baselines": True}),
+        ("digits_rows", {"cell": "rnn", "plots": False, "depth": 2, "dropout": 0.2}),
+        ("digits_pixels", {"cell": "gru", "plots": False, "validation": 0.0, "dtype": "bfloat16"}),
+    ],
+)
+def test_two_steps(probe, settings, tmp_path):
+    config = script.Config(workdir=tmp_path, probe=probe, **SMALL | settings)
+    outcome = script.train(config)
+    assert int(outcome.run.step) == 2
+    assert all(x.dtype == np.float32 for x in jax.tree.leaves(outcome.run.states.params))
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert np.isfinite(summary["metrics"]["loss"]["mean"])
+    if probe == "adding":
+        assert summary["baselines"]["always 1"]["loss"] == pytest.approx(1 / 6, rel=0.1)
+        assert "not better than always 1" in summary["notes"][0]
+        assert "not solved" in summary["notes"][1]
+        pictures = {path.stem for path in (tmp_path / "plots").iterdir()}
+        assert pictures == {"learning_curves", "gradient_reach", "gates"}
+
+
+def test_nothing_to_predict(tmp_path):
+    with pytest.raises(ValueError, match="nothing to predict"):
+        script.run(script.Config(workdir=tmp_path, predict="x.csv"))
