@@ -1,5 +1,6 @@
 """What the README says: its Python runs, its commands and flags exist, its links lead somewhere."""
 
+import importlib
 import importlib.util
 import pathlib
 import re
@@ -7,9 +8,14 @@ import shlex
 
 import pytest
 
-from experiments import base, image_classification
+from experiments import base
 
 ROOT = pathlib.Path(__file__).parent.parent
+SCRIPTS = [
+    path.stem
+    for path in sorted((ROOT / "experiments").glob("*.py"))
+    if '__name__ == "__main__"' in path.read_text(encoding="utf-8")
+]
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
 PYTHON = [body for language, body in BLOCKS if language == "python"]
@@ -21,6 +27,10 @@ COMMANDS = [
 ]
 EVERY_LINK = re.findall(r"\]\(([^)]+)\)", TEXT) + re.findall(r'<img src="([^"]+)"', TEXT)
 LINKS = sorted({link for link in EVERY_LINK if not link.startswith("https://")})
+
+
+def config_of(module: str) -> type[base.Config]:
+    return importlib.import_module(module).Config
 
 
 def test_something_was_found():
@@ -44,9 +54,9 @@ def test_commands_exist(words):
         case ["make", target]:
             makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
             assert re.search(rf"^{target}:", makefile, re.MULTILINE)
-        case ["python", "-m", "experiments.image_classification", *flags]:
+        case ["python", "-m", module, *flags] if module.startswith("experiments."):
             if flags != ["--help"]:
-                base.parse(image_classification.Config, ["readme", *flags])
+                base.parse(config_of(module), ["readme", *flags])
         case ["python", "-m", module, *_]:
             assert importlib.util.find_spec(module) is not None
         case _:
@@ -55,8 +65,16 @@ def test_commands_exist(words):
 
 def test_flags_exist():
     spoken = set(re.findall(r"`--(\w+)", TEXT))
-    help_text = base.help_text(image_classification.Config, "", "")
-    assert spoken - {"help"} <= set(re.findall(r"--(?:\[no\])?(\w+)", help_text))
+    known = {"help"}
+    for name in SCRIPTS:
+        help_text = base.help_text(config_of(f"experiments.{name}"), "", "")
+        known |= set(re.findall(r"--(?:\[no\])?(\w+)", help_text))
+    assert spoken <= known
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_every_script_is_shown(name):
+    assert any(words[:3] == ["python", "-m", f"experiments.{name}"] for words in COMMANDS)
 
 
 @pytest.mark.parametrize("link", LINKS)

@@ -15,12 +15,15 @@ import pytest
 
 from dljax.data import feed
 from dljax.data.feed import Examples, Feed
+from dljax.rnn import anomaly, prequential
 from dljax.train import loop, metrics
 from dljax.train.checkpoint import Store
 from dljax.train.loop import Task
 from dljax.train.parallel import Placement
 from tests import helpers
 from tests.helpers import assert_close, assert_same, devices, one_seed
+from tests.rl import tasks as agents
+from tests.rnn import corpora, series
 
 
 class Case(NamedTuple):
@@ -28,7 +31,8 @@ class Case(NamedTuple):
 
     feed: batches of a multiple of 8 examples. examples: (batch size, multiple) -> Examples, 21 of
     them. falls: the training loss of the last LENGTH of STEPS steps is below this share of that of
-    the first LENGTH. atol: what 8 devices may differ by after LENGTH.
+    the first LENGTH. atol: what 8 devices may differ by after LENGTH. counted: the metric of an
+    evaluation that is a mean over examples.
     """
 
     task: Task
@@ -36,6 +40,7 @@ class Case(NamedTuple):
     examples: Callable[[int, int], Examples]
     falls: float
     atol: float = 1e-5
+    counted: str = "loss"
 
 
 def images(task: Task, falls: float) -> Case:
@@ -45,12 +50,54 @@ def images(task: Task, falls: float) -> Case:
     )
 
 
+def windows(task: Task, falls: float) -> Case:
+    train, test = series.cut(96), series.cut(21, seed=1)
+    return Case(
+        task, feed.in_memory(train, 16), lambda size, m: feed.examples(test, size, m), falls
+    )
+
+
+def sequences(falls: float) -> Case:
+    train, test = helpers.ramps(96), helpers.ramps(21, seed=1)
+    return Case(
+        helpers.sequence_classifier(),
+        feed.in_memory(train, 16),
+        lambda size, m: feed.examples(test, size, m),
+        falls,
+    )
+
+
+def read_once(judge: anomaly.Judge, falls: float) -> Case:
+    stacked = prequential.stack(corpora.waves(21), multiple=8)
+    return Case(
+        corpora.make_task(judge, stacked),
+        prequential.feed(stacked, prequential.Clock(STEPS), windows=2, length=12),
+        lambda size, m: prequential.examples(stacked, 21, size, m),
+        falls,
+    )
+
+
+def agent(task: Task, falls: float) -> Case:
+    def examples(size: int, multiple: int) -> Examples:
+        return helpers.episodes(21, size, multiple)
+
+    return Case(task, feed.nothing(), examples, falls, atol=1e-4, counted="return")
+
+
 CASES = {
     "classification": lambda: images(helpers.classifier(), 0.6),
     "classification_ema_accumulate_mixup": lambda: images(helpers.mixed_classifier(), 0.9),
+    "forecast_gru_quantiles": lambda: windows(series.gru_quantiles(), 0.6),
+    "forecast_segrnn": lambda: windows(series.segrnn(), 0.8),
+    "anomaly_forecast": lambda: read_once(anomaly.forecaster(6), 0.8),
+    "anomaly_autoencoder": lambda: read_once(anomaly.autoencoder(6), 0.8),
+    "sequences_of_unequal_length": lambda: sequences(0.7),
     "own_data": lambda: Case(
         helpers.toy(), feed.nothing(), lambda size, m: helpers.episodes(21, size, m), 0.1
     ),
+    "ppo_recurrent": lambda: agent(agents.recurrent_ppo(), 0.5),
+    "pqn": lambda: agent(agents.pqn_task(), 0.5),
+    "dqn_prioritised": lambda: agent(agents.prioritised_dqn(), 0.7),
 }
 SEEDS = (3, 5)
 LENGTH, STEPS = 8, 32
@@ -169,7 +216,7 @@ def test_masked_evaluation(trained):
     padded = loop.evaluate(case.task, run, case.examples(8, 1), devices(1))
     spread = loop.evaluate(case.task, jax.device_put(run, devices(8).everywhere()),
                            case.examples(8, 8), devices(8))  # fmt: skip
-    assert (whole["loss"][1] == 21).all()
+    assert (whole[case.counted][1] == 21).all()
     for sums in (padded, spread):
         assert_close(sums, whole, atol=1e-4)
         for name, (numerator, denominator) in whole.items():

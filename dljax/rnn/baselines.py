@@ -1,9 +1,9 @@
 """What every forecaster is held against: repeating the past, and a straight line through it.
 
 A baseline is a function fit(values [n, C], held) -> predict, where the last `held` of the known
-rows are kept for choosing and calibrating; predict(values [T, C], origins [N]) -> [N, H, C] forecasts the H rows
-from each origin on and looks at the rows before it alone. So it can be walked forward and fitted
-anew (backtest.py) like any other model.
+rows are kept for choosing and calibrating; predict(values [T, C], origins [N]) -> [N, H, C]
+forecasts the H rows from each origin on and looks at the rows before it alone. So it can be walked
+forward and fitted anew (backtest.py) like any other model.
 """
 
 from __future__ import annotations
