@@ -1,0 +1,1 @@
+"""Reinforcement learning: environments, returns, replay, and the algorithms, each one file."""

@@ -1,0 +1,169 @@
+"""Every algorithm on the probes: values and actions that are known."""
+
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from dljax.data import feed
+from dljax.rl import dqn, networks, ppo, pqn, reinforce
+from dljax.train import loop, metrics
+from tests.helpers import devices, episodes
+from tests.rl import probes
+
+GAMMA = 0.9
+PROBES = [
+    probes.one(), probes.seen(), probes.delayed(), probes.chosen(), probes.matched(), probes.cut()
+]  # fmt: skip
+MIXTURE = probes.mixture(PROBES)
+MLP = partial(networks.MLP, (32,))
+
+
+class Learned(NamedTuple):
+    """What an algorithm knows of observations [B, I]: value [B] and best action [B]."""
+
+    value: jax.Array
+    action: jax.Array
+
+
+def trained(task, steps):
+    """The state of one seed, and its evaluation."""
+    run = loop.start(task, (0,), devices(1))
+    advance = loop.advance(task, feed.nothing(), devices(1), steps)
+    run, _, bad = advance(run, advance.prepare((0,), 0, steps), steps)
+    assert int(bad[0]) == -1
+    scores = metrics.scalars(loop.evaluate(task, run, episodes(60, 32), devices(1)))
+    return jax.tree.map(lambda x: x[0], run.states), scores
+
+
+def by_reinforce():
+    settings = reinforce.Settings(environments=128, gamma=GAMMA)
+    network = networks.ActorCritic(MIXTURE.action, MLP)
+    state, scores = trained(reinforce.task(MIXTURE, network, optax.adam(5e-3), settings), 800)
+    return by_policy(network, state), scores
+
+
+def by_policy(network, state):
+    def ask(obs):
+        _, (policy, value) = network.apply(state.params, (), obs, jnp.ones(len(obs), bool))
+        return Learned(value, policy.mode())
+
+    return ask
+
+
+def by_ppo():
+    settings = ppo.Settings(
+        environments=64, rollout=8, gamma=GAMMA, value_clip=0.0, scale_rewards=False
+    )
+    network = networks.ActorCritic(MIXTURE.action, MLP)
+    state, scores = trained(ppo.task(MIXTURE, network, optax.adam(5e-3), settings), 80)
+    return by_policy(network, state), scores
+
+
+def by_pqn():
+    settings = pqn.Settings(environments=64, rollout=8, gamma=GAMMA, exploration=40, minibatches=4)
+    network = networks.ActionValues(MIXTURE.action, partial(MLP, norm=True))
+    return by_q(network, pqn.task(MIXTURE, network, optax.adam(5e-3), settings), 100)
+
+
+def by_dqn(**changes):
+    settings = dqn.Settings(
+        environments=16, rollout=2, capacity=4096, warmup=1024, updates=2, gamma=GAMMA,
+        target_every=20, exploration=300, **changes,
+    )  # fmt: skip
+    network = networks.ActionValues(MIXTURE.action, MLP, duelling=bool(changes))
+    return by_q(network, dqn.task(MIXTURE, network, optax.adam(3e-3), settings), 600)
+
+
+def by_q(network, task, steps):
+    state, scores = trained(task, steps)
+
+    def ask(obs):
+        q = network.apply(state.params, obs)
+        return Learned(q.max(-1), q.argmax(-1))
+
+    return ask, scores
+
+
+ALGORITHMS = {
+    "reinforce": by_reinforce,
+    "ppo": by_ppo,
+    "pqn": by_pqn,
+    "dqn": by_dqn,
+    "dqn_duelling_prioritised_3_step": partial(by_dqn, alpha=0.6, n=3),
+}
+
+
+@pytest.fixture(scope="module", params=ALGORITHMS)
+def learned(request):
+    return ALGORITHMS[request.param]()
+
+
+@pytest.mark.parametrize(
+    "name, obs, value",
+    [
+        ("one", 0, 1),
+        ("seen", 1, 1),
+        ("seen", -1, -1),
+        ("delayed", 1, 1),
+        ("delayed", 0, GAMMA),
+        ("chosen", 0, 1),
+        ("matched", 1, 1),
+        ("matched", -1, 1),
+        ("cut", 0, 1 / (1 - GAMMA)),
+    ],
+)
+def test_value(learned, name, obs, value):
+    found = learned[0](probes.code(PROBES, name, obs)[None]).value[0]
+    assert abs(found - value) < 0.05 * max(abs(value), 2), float(found)
+
+
+@pytest.mark.parametrize(
+    "name, obs, action", [("chosen", 0, 1), ("matched", 1, 1), ("matched", -1, 0)]
+)
+def test_action(learned, name, obs, action):
+    assert learned[0](probes.code(PROBES, name, obs)[None]).action[0] == action
+
+
+def test_evaluation_plays_whole_episodes_of_the_greedy_policy(learned):
+    """Of the 60 episodes each returns 1, but those that are cut return 3, and seen ones 1 or -1."""
+    state, _ = jax.vmap(MIXTURE.reset)(
+        jax.vmap(lambda n: jax.random.fold_in(jax.random.key(0xE1150DE5), n))(jnp.arange(60))
+    )
+    names = [PROBES[i].name for i in np.asarray(state.which)]
+    signs = np.asarray(state.place.sign)
+    returns = [{"cut": 3, "seen": sign}.get(n, 1) for n, sign in zip(names, signs, strict=True)]
+    lengths = [{"cut": 3, "delayed": 2}.get(n, 1) for n in names]
+    scores = learned[1]
+    np.testing.assert_allclose(scores["return"], [np.mean(returns)], rtol=1e-6)
+    np.testing.assert_allclose(scores["length"], [np.mean(lengths)], rtol=1e-6)
+
+
+def test_a_continuous_action_is_aimed():
+    env = probes.aimed()
+    network = networks.ActorCritic(env.action, MLP)
+    settings = ppo.Settings(environments=64, rollout=4, entropy_weight=0.0)
+    state, scores = trained(ppo.task(env, network, optax.adam(1e-2), settings), 60)
+    _, (policy, _) = network.apply(state.params, (), jnp.zeros((1, 1)), jnp.ones(1, bool))
+    assert abs(policy.mean[0, 0] - 0.5) < 0.05
+    assert jnp.exp(policy.log_std[0]) < 0.5  # it began at 1
+    assert scores["sampled_return"][0] < scores["return"][0]  # any other action is worse
+    assert -(0.05**2) < scores["return"][0] <= 0
+
+
+@pytest.mark.parametrize("recurrent", [False, True])
+def test_memory_is_needed_where_it_is(recurrent):
+    """The sign seen at first decides the action two steps later: chance without a memory."""
+    env = probes.remembered()
+    core = networks.Core(16) if recurrent else None
+    network = networks.ActorCritic(env.action, MLP, shared=recurrent, core=core)
+    settings = ppo.Settings(environments=32, rollout=12, gamma=0.9)
+    _, scores = trained(ppo.task(env, network, optax.adam(1e-2), settings), 80)
+    if recurrent:
+        assert scores["return"][0] == 1
+    else:
+        assert abs(scores["return"][0]) < 0.5

@@ -1,0 +1,101 @@
+"""Rings of rows, windows of them, and priorities."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from dljax.rl import replay, transitions
+
+
+def rows(first, count, environments=2):
+    """Rows whose entries tell time and environment: 10 t + e."""
+    time = first + jnp.arange(count)
+    return {"x": 10 * time[:, None] + jnp.arange(environments)}
+
+
+def filled(count, capacity=6):
+    memory = replay.empty(capacity, rows(0, 2))
+    for first in range(0, count, 2):
+        memory = replay.add(memory, rows(first, 2))
+    return memory
+
+
+def drawn(memory, n=1, batch=4000):
+    return np.asarray(replay.sample(memory, jax.random.key(0), batch, n)["x"])
+
+
+def test_only_what_was_added_is_sampled():
+    values, counts = np.unique(drawn(filled(4)), return_counts=True)
+    assert values.tolist() == [0, 1, 10, 11, 20, 21, 30, 31]
+    assert counts.min() > 420  # of 500 expected
+
+
+def test_the_oldest_rows_give_way():
+    assert np.unique(drawn(filled(10))).tolist() == [40, 41, 50, 51, 60, 61, 70, 71, 80, 81, 90, 91]
+
+
+def test_windows_are_consecutive_and_never_cross_the_end():
+    for count in (4, 10):
+        window = drawn(filled(count), n=3)
+        assert (np.diff(window, axis=0) == 10).all()
+        first = max(count - 6, 0)
+        assert np.unique(window[0] // 10).tolist() == list(range(first, count - 2))
+
+
+def test_rows_that_do_not_fit():
+    with pytest.raises(ValueError, match="7 rows can't be filled 2 at once"):
+        replay.empty(7, rows(0, 2))
+
+
+def test_priorities():
+    memory = replay.prioritised(replay.empty(6, rows(0, 2)))
+    for first in range(0, 10, 2):
+        memory = replay.add_prioritised(memory, rows(first, 2), 0.5)
+    place = (jnp.array([4, 0]), jnp.array([1, 0]))  # row 4: time 4; row 0: time 6
+    memory = replay.reprioritise(memory, place, jnp.array([-9.0, 4.0]), 0.5)
+    found = replay.sample_prioritised(memory, jax.random.key(1), 16_000, 1.0)
+    values, counts = np.unique(np.asarray(found.windows["x"][0]), return_counts=True)
+    weight = dict.fromkeys([40, 50, 51, 61, 70, 71, 80, 81, 90, 91], 1.0) | {41: 3.0, 60: 2.0}
+    assert values.tolist() == sorted(weight)
+    expected = np.array([weight[v] for v in values]) / 15
+    np.testing.assert_allclose(counts / 16_000, expected, atol=0.002)  # drawn by strata
+    # with beta 1, every entry counts the same in expectation
+    x, importance = np.asarray(found.windows["x"][0]), np.asarray(found.importance)
+    assert importance.max() == 1
+    assert importance[x == 41][0] == pytest.approx(1 / 3, rel=1e-4)
+    assert memory.largest == pytest.approx(9, rel=1e-5)
+    # the next rows begin with the largest priority
+    memory = replay.add_prioritised(memory, rows(10, 2), 0.5)
+    np.testing.assert_allclose(memory.weight[4], 3.0, rtol=1e-5)
+
+
+def test_windows_by_priority_do_not_cross_the_end():
+    memory = replay.prioritised(replay.empty(6, rows(0, 2)))
+    for first in range(0, 10, 2):
+        memory = replay.add_prioritised(memory, rows(first, 2), 1.0)
+    found = replay.sample_prioritised(memory, jax.random.key(1), 500, 0.5, n=3)
+    window = np.asarray(found.windows["x"])
+    assert (np.diff(window, axis=0) == 10).all()
+    assert np.unique(window[0] // 10).tolist() == [4, 5, 6, 7]
+    row, environment = found.place
+    np.testing.assert_array_equal(memory.replay.data["x"][row, environment], window[0])
+
+
+def test_n_step_targets():
+    """Three windows of three steps: whole, terminated after two, truncated after one."""
+    no = np.zeros((3, 3), bool)
+    terminated, truncated = no.copy(), no.copy()
+    terminated[1, 1], truncated[0, 2] = True, True
+    window = transitions.Transitions(
+        obs=jnp.zeros((3, 3, 1)),
+        action=jnp.zeros((3, 3), jnp.int32),
+        reward=jnp.array([[1.0] * 3, [2.0] * 3, [4.0] * 3]),
+        terminated=jnp.asarray(terminated),
+        truncated=jnp.asarray(truncated),
+        next_obs=jnp.array([[[10.0]] * 3, [[20.0]] * 3, [[30.0]] * 3]),
+    )
+    total, discount, last = transitions.n_step(window, 0.5)
+    np.testing.assert_allclose(total, [1 + 1 + 1, 1 + 1, 1])
+    np.testing.assert_allclose(discount, [0.125, 0.0, 0.5])
+    np.testing.assert_allclose(last[:, 0], [30, 20, 10])
