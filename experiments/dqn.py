@@ -35,7 +35,7 @@ class Config(agents.Config):
 
     capacity: int = base.field(32_768, "transitions that the memory holds", minimum=1)
     warmup_steps: int = base.field(2048, "random transitions it is filled with at first", minimum=1)
-    updates: int = base.field(2, "updates in a step of the task", minimum=1)
+    updates: int = base.field(4, "updates in a step of the task", minimum=1)
     target_every: int = base.field(50, "updates between copies to the target network", minimum=1)
     double: bool = base.field(True, "the online network chooses what the target network values")
     duelling: bool = base.field(False, "value and advantages apart in the network")
@@ -43,7 +43,7 @@ class Config(agents.Config):
     alpha: float = base.field(0.0, "priorities to this power; 0: uniform", minimum=0, maximum=1)
     beta: float = base.field(0.4, "power of the importance weights", minimum=0, maximum=1)
     explore: float = base.field(
-        0.2, "share of the steps in which random actions decline", minimum=0, maximum=1
+        0.1, "share of the steps in which random actions decline", minimum=0, maximum=1
     )
     epsilon: tuple[float, ...] = base.field(
         (1.0, 0.05), "share of random actions, first and last", minimum=0, maximum=1
