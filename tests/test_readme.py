@@ -14,7 +14,7 @@ ROOT = pathlib.Path(__file__).parent.parent
 SCRIPTS = [
     path.stem
     for path in sorted((ROOT / "experiments").glob("*.py"))
-    if '__name__ == "__main__"' in path.read_text(encoding="utf-8")
+    if '\nif __name__ == "__main__"' in path.read_text(encoding="utf-8")
 ]
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
@@ -34,16 +34,16 @@ def config_of(module: str) -> type[base.Config]:
 
 
 def test_something_was_found():
-    assert len(PYTHON) == 2 and len(COMMANDS) > 10 and len(LINKS) > 10
+    assert len(PYTHON) == 3 and len(COMMANDS) > 10 and len(LINKS) > 10
 
 
-@pytest.mark.parametrize("code", PYTHON, ids=["network", "experiment"])
+@pytest.mark.parametrize("code", PYTHON, ids=["network", "experiment", "environment"])
 def test_python_runs(code, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     quick, changed = re.subn(r"\bsteps=\d+", "steps=3", code)
     assert changed == 1
     exec(compile(quick, "README.md", "exec"), {"__name__": "readme"})
-    assert re.search(r"\d\.\d", capsys.readouterr().out), "it prints an accuracy"
+    assert re.search(r"\d\.\d", capsys.readouterr().out), "it prints a result"
 
 
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
