@@ -29,7 +29,7 @@ demo: $(VENV)/.runtime
 	@$(RUN) -m experiments.image_classification $(DEMO_FLAGS)
 
 test: $(VENV)/.dev
-	@$(RUN) -m pytest $(TEST_FLAGS)
+	@$(RUN) -m pytest --numprocesses=2 --dist=worksteal $(TEST_FLAGS)
 
 lint: $(VENV)/.dev
 	@$(RUN) -m ruff check .
