@@ -21,7 +21,6 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks import contest
-from benchmarks.loop import table
 from dljax.train import report
 
 ROOT = Path(__file__).parents[1]
@@ -30,7 +29,7 @@ ROOT = Path(__file__).parents[1]
 def experiments() -> list[str]:
     """The scripts that train by the shared command line."""
     scripts = sorted((ROOT / "experiments").glob("*.py"))
-    return [path.stem for path in scripts if "base.main(" in path.read_text(encoding="utf-8")]
+    return [path.stem for path in scripts if "\nif __name__ ==" in path.read_text(encoding="utf-8")]
 
 
 def start(name: str, folder: Path) -> tuple[float, float]:
@@ -52,7 +51,7 @@ def main() -> None:
     flags = parser.parse_args()
     begin, rows, metrics = time.perf_counter(), [], {}
     for name in experiments():
-        if flags.only not in name or name == "base":
+        if flags.only not in name:
             continue
         with tempfile.TemporaryDirectory() as folder:
             first, second = (start(name, Path(folder)) for _ in range(2))
@@ -61,7 +60,7 @@ def main() -> None:
             [second[0] / first[0]]
         )
     head = ("experiment", "compiles, s", "second start", "whole process, s", "second start")
-    print(table(head, rows))
+    print(contest.table(head, rows))
     contest.finish("compile", flags.workdir, {"only": flags.only}, metrics, begin)
     print(report.device_name())
 

@@ -76,6 +76,26 @@ def in_our_loop(
     return steps, advance.program
 
 
+def in_turn(
+    task: loop.Task, data: feed.Feed, seeds: Sequence[int] = (0,), seeds_by: str = "auto"
+) -> Steps:
+    """A contestant that makes STEPS steps of a task, and has the next items made meanwhile."""
+    placement = place("none", num_seeds=len(seeds), seeds_by=seeds_by)
+    advance = loop.advance(task, data, placement, STEPS)
+    run, step = loop.start(task, seeds, placement), 0
+    items = advance.prepare(seeds, step, STEPS)
+
+    def steps(k: int) -> float:
+        nonlocal run, step, items
+        run, sums, _ = advance(run, items, k)
+        step += k
+        items = advance.prepare(seeds, step, STEPS)
+        total, count = sums["loss"]
+        return float(total[0] / count[0])
+
+    return steps
+
+
 def check_equal(name: str, contestants: dict[str, Steps], count: int = 3) -> None:
     """Makes `count` steps by each; ValueError unless all have the losses of the first."""
     losses = {who: [steps(1) for _ in range(count)] for who, steps in contestants.items()}
@@ -125,3 +145,9 @@ def finish(
         steps_per_second=0.0,
         metrics=metrics,
     )
+
+
+def table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    """A table in Markdown."""
+    lines = [head, ("---",) * len(head), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"

@@ -14,7 +14,6 @@ Prints the tables; --workdir gets summary.json.
 from __future__ import annotations
 
 import argparse
-import os
 import shutil
 import tempfile
 import time
@@ -25,13 +24,11 @@ import numpy as np
 from PIL import Image
 
 from benchmarks import contest
-from benchmarks.loop import table
 from dljax.cnn import classification
-from dljax.data import augment, images
+from dljax.data import augment, feed, images
 from dljax.data.sources import load_images
 from dljax.nn.lenet import LeNet
 from dljax.train import loop, optim, report
-from dljax.train.parallel import place
 
 SIDE, BATCH, IMAGES = 32, 128, 2048
 AUGMENTATIONS = {
@@ -54,18 +51,18 @@ def main() -> None:
     if flags.data_dir:
         seconds = decoding(flags.dataset, flags.data_dir)
         metrics |= {f"{flags.dataset}: {name}, s": np.array([s]) for name, s in seconds.items()}
-        print(table((flags.dataset, "s"), [(n, f"{s:.2f}") for n, s in seconds.items()]))
+        print(contest.table((flags.dataset, "s"), [(n, f"{s:.2f}") for n, s in seconds.items()]))
     with tempfile.TemporaryDirectory() as folder:
         make_folder(Path(folder))
         times = streaming(folder, flags.repeats)
     rows = [(n, *spread(ms)) for n, ms in times.items()]
-    print(table(("images", "ms a step, median", "spread"), rows))
+    print(contest.table(("images", "ms a step, median", "spread"), rows))
     waits = 1 - times["in memory"] / times["streamed"]
     print(f"the device waits {np.median(waits):.1%} of a streamed step\n")
     metrics["share of a streamed step that the device waits"] = waits
     times = augmentations(flags.repeats)
     rows = [(n, *spread(ms), f"{np.median(ms / times['none']):.2f}") for n, ms in times.items()]
-    print(table(("augmentation", "ms a step, median", "spread", "against none"), rows))
+    print(contest.table(("augmentation", "ms a step, median", "spread", "against none"), rows))
     metrics |= {f"step with {n} / without": ms / times["none"] for n, ms in times.items()}
     contest.finish("data", flags.workdir, {"repeats": flags.repeats}, metrics, begin)
     print(f"{report.device_name()}; {report.versions()}")
@@ -108,7 +105,7 @@ def make_folder(root: Path) -> None:
     for i in range(IMAGES + IMAGES // 4):
         part = "train" if i < IMAGES else "test"
         path = root / part / str(i % 10) / f"{i}.png"
-        os.makedirs(path.parent, exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(rng.integers(0, 256, (SIDE, SIDE, 3), np.uint8)).save(path)
 
 
@@ -122,24 +119,6 @@ def task_of(augmentation: Any = None) -> loop.Task:
     )
 
 
-def stepper(task: loop.Task, data: Any) -> contest.Steps:
-    """A contestant: chunks of k steps, the next one's items read while the device works."""
-    placement = place("none")
-    advance = loop.advance(task, data, placement, contest.STEPS)
-    run, step = loop.start(task, [0], placement), 0
-    items = advance.prepare([0], step, contest.STEPS)
-
-    def steps(k: int) -> float:
-        nonlocal run, step, items
-        run, sums, _ = advance(run, items, k)
-        step += k
-        items = advance.prepare([0], step, contest.STEPS)
-        total, count = sums["loss"]
-        return float(total[0] / count[0])
-
-    return steps
-
-
 def streaming(folder: str, repeats: int) -> dict[str, np.ndarray]:
     """Milliseconds a step [repeats], from memory and streamed."""
     size = (SIDE, SIDE)
@@ -147,8 +126,8 @@ def streaming(folder: str, repeats: int) -> dict[str, np.ndarray]:
     read = images.streamed_images(folder, None, BATCH, size=size)
     task = task_of()
     contestants = {
-        "in memory": stepper(task, kept.train),
-        "streamed": stepper(task, read.train),
+        "in memory": contest.in_turn(task, kept.train),
+        "streamed": contest.in_turn(task, read.train),
     }
     for steps in contestants.values():
         steps(contest.STEPS)
@@ -162,8 +141,8 @@ def augmentations(repeats: int) -> dict[str, np.ndarray]:
         "image": rng.integers(0, 256, (IMAGES, SIDE, SIDE, 3), np.uint8),
         "label": rng.integers(0, 10, IMAGES).astype(np.int32),
     }
-    data = images.feed.in_memory(arrays, BATCH)
-    contestants = {name: stepper(task_of(a), data) for name, a in AUGMENTATIONS.items()}
+    data = feed.in_memory(arrays, BATCH)
+    contestants = {name: contest.in_turn(task_of(a), data) for name, a in AUGMENTATIONS.items()}
     for steps in contestants.values():
         steps(contest.STEPS)
     return contest.interleaved(contestants, repeats)

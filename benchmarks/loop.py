@@ -28,6 +28,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from benchmarks import contest
 from dljax.cnn import classification
 from dljax.data import feed
 from dljax.nn.lenet import LeNet
@@ -186,7 +187,7 @@ def main() -> None:
                     f"{share.min():.3f} to {share.max():.3f}",
                 )
             )
-    print(table(("case", "way", "steps/s, median", "of the bare scan", "spread"), rows))
+    print(contest.table(("case", "way", "steps/s, median", "of the bare scan", "spread"), rows))
     rows = []
     for case in CASES:
         ratios = [seeds(case) for _ in range(max(args.repeats // 2, 1))]
@@ -201,24 +202,11 @@ def main() -> None:
                     f"{values.min():.3f} to {values.max():.3f}",
                 )
             )
-    print(table(("8 seeds in one program / 8 runs", "", "wall time, median", "spread"), rows))
-    report.summary(
-        args.workdir,
-        experiment="benchmarks.loop",
-        config={"repeats": args.repeats},
-        dataset="random",
-        steps=0,
-        seconds={"all": time.perf_counter() - begin},
-        steps_per_second=0.0,
-        metrics=metrics,
+    print(
+        contest.table(("8 seeds in one program / 8 runs", "", "wall time, median", "spread"), rows)
     )
+    contest.finish("loop", args.workdir, {"repeats": args.repeats}, metrics, begin)
     print(f"{report.device_name()}; {report.versions()}")
-
-
-def table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
-    """A table in Markdown."""
-    lines = [head, ("---",) * len(head), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
 
 
 if __name__ == "__main__":

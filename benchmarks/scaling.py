@@ -20,7 +20,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from benchmarks import contest
-from benchmarks.loop import table
 from dljax.cnn import classification
 from dljax.data import feed
 from dljax.nn.dense import Dense
@@ -28,8 +27,7 @@ from dljax.nn.lenet import LeNet
 from dljax.nn.recurrent import GRU
 from dljax.nn.resnet import ResNet
 from dljax.plots import canvas
-from dljax.train import loop, optim, report
-from dljax.train.parallel import place
+from dljax.train import optim, report
 
 
 class Reader(nn.Module):
@@ -67,19 +65,7 @@ def stepper(
     }
     tx = optim.optimizer("nesterov", 0.01)
     task = classification.task(model, tx, image_shape=shape, classes=10)
-    placement = place("none", num_seeds=seeds, seeds_by=seeds_by)
-    advance = loop.advance(task, feed.in_memory(arrays, batch), placement, contest.STEPS)
-    numbers = tuple(range(seeds))
-    run = loop.start(task, numbers, placement)
-    items = advance.prepare(numbers, 0, contest.STEPS)
-
-    def steps(k: int) -> float:
-        nonlocal run
-        run, sums, _ = advance(run, items, k)
-        total, count = sums["loss"]
-        return float(total[0] / count[0])
-
-    return steps
+    return contest.in_turn(task, feed.in_memory(arrays, batch), tuple(range(seeds)), seeds_by)
 
 
 SWEEPS = (
@@ -157,7 +143,7 @@ def main() -> None:
         rows: list[tuple[Any, ...]] = []
         for n, values in zip(sweep.numbers, ms, strict=True):
             rows.append((str(n), f"{np.median(values):.2f}", f"{np.median(values) / n:.4f}"))
-        print(table((f"{sweep.name}: {sweep.grows}", "ms a step", "ms each"), rows))
+        print(contest.table((f"{sweep.name}: {sweep.grows}", "ms a step", "ms each"), rows))
         metrics[
             f"{sweep.name}: cost of {sweep.grows} x {sweep.numbers[-1] // sweep.numbers[0]}"
         ] = ms[-1] / ms[0]

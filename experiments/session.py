@@ -37,7 +37,7 @@ LEFT_BEHIND = (
 
 
 logging.set_verbosity(logging.ERROR)  # orbax warns of what is meant to be
-compilation.keep_programs(user_cache("programs"))  # a second start compiles nothing
+compilation.keep_programs(user_cache("programs"))  # a second start compiles little
 
 
 class Conclusion(NamedTuple):

@@ -52,6 +52,8 @@ def compiler_options(kind: str) -> dict[str, Any]:
 def keep_programs(folder: Path) -> None:
     """Keeps compiled programs under `folder` from now on, so that the next process loads them.
 
+    Those that took JAX a second or more (jax_persistent_cache_min_compile_time_secs).
+
     Does nothing where JAX has a folder already (JAX_COMPILATION_CACHE_DIR), or where none can be
     made; JAX_ENABLE_COMPILATION_CACHE=false switches it off. A program is found again by its code,
     options, devices and releases, so its bits are the same.
