@@ -23,6 +23,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
+from dljax.nn.depthwise import depthwise, padded
 from dljax.nn.reduce import add_bias
 from dljax.nn.window import Padding, Pads, Pair, output_size, pad_pairs, pair
 
@@ -74,7 +75,7 @@ def conv_reference(
     """
     (sh, sw), pads, (dh, dw), groups = _spec(x.shape, w.shape, strides, padding, dilation, groups)
     kh, kw, i, o = w.shape
-    x = _padded(x, pads)
+    x = padded(x, pads)
     n, height, width, _ = x.shape
     oh = (height - dh * (kh - 1) - 1) // sh + 1
     ow = (width - dw * (kw - 1) - 1) // sw + 1
@@ -193,7 +194,7 @@ def _cpu(spec: Spec, x: Array, w: Array) -> Array:
     if w.shape[:2] == (1, 1):
         return _pointwise(spec, x, w)
     if any(p < 0 or p >= k for pads, k in zip(spec.pads, w.shape[:2], strict=True) for p in pads):
-        x, spec = _padded(x, spec.pads), spec._replace(pads=((0, 0), (0, 0)))
+        x, spec = padded(x, spec.pads), spec._replace(pads=((0, 0), (0, 0)))
     return _window_conv(spec.strides, spec.pads, (1, 1), spec.dilation, x, w)
 
 
@@ -264,22 +265,13 @@ _window_conv.defvjp(lambda *args: (_window_conv(*args), args[4:]), _window_conv_
 
 
 def _pointwise(spec: Spec, x: Array, w: Array) -> Array:
-    x = _padded(x, spec.pads)[:, :: spec.strides[0], :: spec.strides[1]]
+    x = padded(x, spec.pads)[:, :: spec.strides[0], :: spec.strides[1]]
     return (x.reshape(-1, x.shape[3]) @ w[0, 0]).reshape(*x.shape[:3], w.shape[3])
 
 
 def _depthwise(spec: Spec, x: Array, w: Array) -> Array:
-    (kh, kw, _, o), (sh, sw), (dh, dw) = w.shape, spec.strides, spec.dilation
-    x = _padded(jnp.repeat(x, o // spec.groups, axis=3), spec.pads)
-    oh = (x.shape[1] - dh * (kh - 1) - 1) // sh + 1
-    ow = (x.shape[2] - dw * (kw - 1) - 1) // sw + 1
-    y = 0.0
-    for a in range(kh):
-        for b in range(kw):
-            rows = slice(a * dh, a * dh + (oh - 1) * sh + 1, sh)
-            columns = slice(b * dw, b * dw + (ow - 1) * sw + 1, sw)
-            y += x[:, rows, columns] * w[a, b, 0]
-    return y
+    x = jnp.repeat(x, w.shape[3] // spec.groups, axis=3)
+    return depthwise(spec.strides, spec.pads, (1, 1), spec.dilation, x, w[:, :, 0])
 
 
 def _grouped(spec: Spec, x: Array, w: Array) -> Array:
@@ -289,11 +281,3 @@ def _grouped(spec: Spec, x: Array, w: Array) -> Array:
     w = jnp.moveaxis(w.reshape(*w.shape[:3], spec.groups, -1), 3, 0)
     y = jnp.moveaxis(lax.map(lambda pair: one(*pair), (x, w)), 0, 3)
     return y.reshape(*y.shape[:3], -1)
-
-
-def _padded(x: Array, pads: Pads) -> Array:
-    """Zeros around the pixels; a negative number cuts pixels off."""
-    if pads == ((0, 0), (0, 0)):
-        return x
-    widths = ((0, 0, 0), (*pads[0], 0), (*pads[1], 0), (0, 0, 0))
-    return lax.pad(x, jnp.zeros((), x.dtype), widths)
