@@ -3,6 +3,7 @@
 #
 #   make demo DEMO_FLAGS="--seed=7"         further flags for the demo
 #   make test TEST_FLAGS="-k convolution"   further flags for pytest
+#   make test TEST_XLA_LEVEL=3              compile as real runs do (slower)
 #   make test PYTHON=/path/to/python3.12    choose the interpreter of a new .venv
 
 PYTHON ?=

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -24,6 +25,22 @@ from dljax.train.parallel import place
 
 RATE, MOMENTUM, STEPS = 0.01, 0.9, 10
 Steps = Callable[[int], float]
+
+
+def loss_of(model: nn.Module) -> Callable:
+    """(params, stats, batch) -> (mean cross-entropy, new stats) of a network in training."""
+
+    def loss(params, stats, batch):
+        logits, new = model.apply(
+            {"params": params, "batch_stats": stats},
+            batch["image"],
+            train=True,
+            mutable=["batch_stats"],
+        )
+        losses = optax.softmax_cross_entropy_with_integer_labels(logits, batch["label"])
+        return losses.mean(), new.get("batch_stats", {})
+
+    return loss
 
 
 def in_our_loop(
@@ -77,10 +94,14 @@ def in_our_loop(
 
 
 def in_turn(
-    task: loop.Task, data: feed.Feed, seeds: Sequence[int] = (0,), seeds_by: str = "auto"
+    task: loop.Task,
+    data: feed.Feed,
+    seeds: Sequence[int] = (0,),
+    seeds_by: str = "auto",
+    parallel: str = "none",
 ) -> Steps:
     """A contestant that makes STEPS steps of a task, and has the next items made meanwhile."""
-    placement = place("none", num_seeds=len(seeds), seeds_by=seeds_by)
+    placement = place(parallel, num_seeds=len(seeds), seeds_by=seeds_by)
     advance = loop.advance(task, data, placement, STEPS)
     run, step = loop.start(task, seeds, placement), 0
     items = advance.prepare(seeds, step, STEPS)
@@ -94,6 +115,28 @@ def in_turn(
         return float(total[0] / count[0])
 
     return steps
+
+
+def gigaflops(f: Callable, *args: Any) -> float:
+    """1e9 floating-point operations in a call of f, counted before the compiler changes it."""
+    return jax.jit(f).lower(*args).cost_analysis()["flops"] / 1e9
+
+
+def matrix_rate(dtype: Any = jnp.float32, size: int = 0) -> float:
+    """1e9 floating-point operations a second of a square matrix product: what the device can do.
+
+    The best of some; size: 2048 on a CPU, 8192 elsewhere.
+    """
+    size = size or (2048 if jax.devices()[0].platform == "cpu" else 8192)
+    a = jnp.ones((size, size), dtype)
+    product = jax.jit(lambda a: a @ a)
+    product(a).block_until_ready()
+    seconds = []
+    for _ in range(8):
+        begin = time.perf_counter()
+        product(a).block_until_ready()
+        seconds.append(time.perf_counter() - begin)
+    return 2e-9 * size**3 / min(seconds)
 
 
 def check_equal(name: str, contestants: dict[str, Steps], count: int = 3) -> None:

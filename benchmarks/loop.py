@@ -6,10 +6,12 @@ For LeNet on 28x28 images (batch 128) and on 8x8 images (batch 32), on random da
 interleaved:
 
 - `train`: the whole of dljax.train.driver.train with reports, a progress bar and metrics.jsonl,
-  wall time less what it compiled; against a bare jitted lax.scan of the same steps on the same
-  data, and against a Python loop with one dispatch per step.
-- seeds: 8 seeds in one program against 8 runs of one seed one after another, with the time to
-  compile and without.
+  wall time less what it compiled; the same without reports, and with four checkpoints too; against
+  a bare jitted lax.scan of the same steps on the same data, and a Python loop with one dispatch
+  per step.
+- steps per dispatch: the number that the driver chooses against others.
+- seeds: 1, 2, 4 and 8 in one program against as many runs of one seed, with the time to compile
+  and without; and the memory that they take.
 
 Prints the tables; --workdir gets summary.json with the ratios over the repetitions.
 """
@@ -17,6 +19,7 @@ Prints the tables; --workdir gets summary.json with the ratios over the repetiti
 from __future__ import annotations
 
 import argparse
+import contextlib
 import io
 import tempfile
 import time
@@ -33,6 +36,7 @@ from dljax.cnn import classification
 from dljax.data import feed
 from dljax.nn.lenet import LeNet
 from dljax.train import driver, loop, optim, report
+from dljax.train.checkpoint import Store
 from dljax.train.compilation import compiler_options
 from dljax.train.parallel import place
 
@@ -52,6 +56,9 @@ CASES = (
     Case("LeNet, batch 128", LeNet(10), (28, 28, 1), 128, 480),
     Case("LeNet on 8x8, batch 32, vmap", LeNet(10, padding="SAME"), (8, 8, 1), 32, 2400, "vmap"),
 )
+
+
+STEPS_PER_CALL, SEEDS = (1, 4, 16, 64, 256), (1, 2, 4, 8)
 
 
 class Terminal(io.StringIO):
@@ -78,8 +85,8 @@ def timed(f: Callable[[], Any]) -> float:
     return time.perf_counter() - begin
 
 
-def loops(case: Case, repeats: int) -> dict[str, np.ndarray]:
-    """Steps per second [repeats] of train, of the bare scan and of one dispatch per step."""
+def loops(case: Case, repeats: int) -> tuple[dict[str, np.ndarray], int]:
+    """Steps per second [repeats] of each way; and the steps per dispatch that `train` chose."""
     task, data = make(case)
     key, steps = jax.random.key(0), case.steps
     arrays = jax.device_put(data.arrays)
@@ -117,96 +124,141 @@ def loops(case: Case, repeats: int) -> dict[str, np.ndarray]:
 
         return timed(go)
 
-    def run_train() -> float:
-        with (
-            tempfile.TemporaryDirectory() as folder,
-            report.Report(folder, steps, stream=Terminal()) as told,
-        ):
+    def run_train(told: bool = True, checkpoints: bool = False) -> float:
+        nonlocal chosen
+        with contextlib.ExitStack() as stack:
+            folder = stack.enter_context(tempfile.TemporaryDirectory())
+            report_ = stack.enter_context(report.Report(folder, steps, stream=Terminal()))
+            store = Store(folder) if checkpoints else None
             begin = time.perf_counter()
             result = driver.train(
                 task,
                 data,
                 steps=steps,
                 placement=place("none"),
-                report=told,
-                steps_per_call=steps // 4,
+                report=report_ if told else None,
+                store=store,
+                checkpoint_every=steps // 4,
             )
             jax.block_until_ready(result.run)
+            chosen = result.steps_per_call
             return time.perf_counter() - begin - result.seconds["compile"]
 
-    run_bare(), run_stepwise(), run_train()
-    ways = {"train": run_train, "bare scan": run_bare, "one dispatch per step": run_stepwise}
+    ways = {
+        "bare scan": run_bare,
+        "train": run_train,
+        "train, no reports": lambda: run_train(told=False),
+        "train, four checkpoints": lambda: run_train(checkpoints=True),
+        "one dispatch per step": run_stepwise,
+    }
+    chosen = 0
+    for way in ways.values():
+        way()
     seconds = {name: [] for name in ways}
     for _ in range(repeats):
         for name, way in ways.items():
             seconds[name].append(way())
-    return {name: steps / np.array(values) for name, values in seconds.items()}
+    return {name: steps / np.array(values) for name, values in seconds.items()}, chosen
 
 
-def seeds(case: Case, count: int = 8) -> dict[str, float]:
-    """Wall seconds of `count` seeds in one program and of as many runs one after another.
+def dispatches(case: Case, repeats: int, chosen: int) -> dict[int, np.ndarray]:
+    """Steps per second [repeats] with so many steps a dispatch, items made meanwhile."""
+    task, data = make(case)
+    numbers = sorted({*STEPS_PER_CALL, chosen})
+    most = numbers[-1]
+    placement = place("none")
+    advance = loop.advance(task, data, placement, most)
+    run, step = loop.start(task, [0], placement), 0
 
-    Each with what it compiled ("with compile") and without ("apart").
+    def rate(k: int) -> float:
+        nonlocal run, step
+        items, begin = advance.prepare([0], step, k), time.perf_counter()
+        calls = max(case.steps // (2 * k), 1)
+        for _ in range(calls):
+            run, sums, _ = advance(run, items, k)
+            step += k
+            items = advance.prepare([0], step, k)
+            jax.device_get(sums)
+        return calls * k / (time.perf_counter() - begin)
+
+    rate(1)
+    rates = {k: [] for k in numbers}
+    for _ in range(repeats):
+        for k, values in rates.items():
+            values.append(rate(k))
+    return {k: np.array(values) for k, values in rates.items()}
+
+
+def seeds(case: Case) -> dict[int, dict[str, float]]:
+    """Of 1, 2, 4 and 8 seeds: wall seconds in one program over those of as many single runs.
+
+    Each with what it compiled ("with compile") and without ("apart"); and the megabytes that the
+    program takes ("MB"): its state, data and temporary arrays.
     """
     task, data = make(case)
 
-    def run(chosen: tuple[int, ...]) -> tuple[float, float]:
+    def run(count: int) -> tuple[float, float]:
         begin = time.perf_counter()
-        placement = place("none", seeds_by=case.seeds_by)
-        result = driver.train(task, data, steps=case.steps // 4, seeds=chosen, placement=placement)
+        placement = place("none", num_seeds=count, seeds_by=case.seeds_by)
+        result = driver.train(
+            task, data, steps=case.steps // 4, seeds=range(count), placement=placement
+        )
         whole = time.perf_counter() - begin
         return whole, whole - result.seconds["compile"]
 
-    together = run(tuple(range(count)))
-    alone = [run((seed,)) for seed in range(count)]
-    return {
-        "with compile": together[0] / sum(whole for whole, _ in alone),
-        "compile apart": together[1] / sum(apart for _, apart in alone),
-    }
+    def megabytes(count: int) -> float:
+        placement = place("none", num_seeds=count, seeds_by=case.seeds_by)
+        advance = loop.advance(task, data, placement, 1)
+        start = loop.start(task, range(count), placement)
+        advance(start, advance.prepare(range(count), 0, 1), 1)
+        return advance.program.megabytes()
+
+    alone = np.mean([run(1) for _ in range(3)], axis=0)
+    found = {}
+    for count in SEEDS:
+        whole, apart = run(count) / (count * alone)
+        found[count] = {"with compile": whole, "compile apart": apart, "MB": megabytes(count)}
+    return found
 
 
 def main() -> None:
-    """Runs both for each case, prints the tables, writes summary.json."""
+    """Runs all for each case, prints the tables, writes summary.json."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--workdir", type=Path, default=Path("runs/benchmark_loop"))
+    parser.add_argument("--workdir", type=Path, help="where summary.json goes")
     parser.add_argument("--repeats", type=int, default=5)
     args = parser.parse_args()
-    begin = time.perf_counter()
-    metrics, rows = {}, []
+    begin, metrics = time.perf_counter(), {}
+    rows, paces, many = [], [], []
     for case in CASES:
-        rates = loops(case, args.repeats)
+        rates, chosen = loops(case, args.repeats)
         for name, values in rates.items():
             share = values / rates["bare scan"]
             metrics[f"{case.name}: {name} / bare scan"] = share
-            rows.append(
-                (
-                    case.name,
-                    name,
-                    f"{np.median(values):.1f}",
-                    f"{np.median(share):.3f}",
-                    f"{share.min():.3f} to {share.max():.3f}",
-                )
-            )
-    print(contest.table(("case", "way", "steps/s, median", "of the bare scan", "spread"), rows))
-    rows = []
-    for case in CASES:
-        ratios = [seeds(case) for _ in range(max(args.repeats // 2, 1))]
-        for name in ratios[0]:
-            values = np.array([r[name] for r in ratios])
-            metrics[f"{case.name}: 8 seeds together / one after another, {name}"] = values
-            rows.append(
-                (
-                    case.name,
-                    name,
-                    f"{np.median(values):.3f}",
-                    f"{values.min():.3f} to {values.max():.3f}",
-                )
-            )
-    print(
-        contest.table(("8 seeds in one program / 8 runs", "", "wall time, median", "spread"), rows)
-    )
+            rows.append((case.name, name, f"{np.median(values):.1f}", *spread(share)))
+        paced = dispatches(case, args.repeats, chosen)
+        best = max(np.median(values) for values in paced.values())
+        for k, values in paced.items():
+            name = f"{k}, chosen" if k == chosen else str(k)
+            paces.append((case.name, name, f"{np.median(values):.1f}", *spread(values / best)))
+        metrics[f"{case.name}: chosen steps per dispatch / the best"] = paced[chosen] / best
+        for count, found in seeds(case).items():
+            many.append((case.name, str(count), *(f"{x:.3g}" for x in found.values())))
+            for name in ("with compile", "compile apart"):
+                together = f"{count} seeds together / one after another, {name}"
+                metrics[f"{case.name}: {together}"] = np.array([found[name]])
+    head = ("case", "way", "steps/s, median", "of the bare scan", "spread")
+    print(contest.table(head, rows))
+    head = ("case", "steps per dispatch", "steps/s, median", "of the best", "spread")
+    print(contest.table(head, paces))
+    head = ("case", "seeds in one program", "time / single runs, with compile", "apart", "MB")
+    print(contest.table(head, many))
     contest.finish("loop", args.workdir, {"repeats": args.repeats}, metrics, begin)
     print(f"{report.device_name()}; {report.versions()}")
+
+
+def spread(values: np.ndarray) -> tuple[str, str]:
+    """Median; minimum to maximum."""
+    return f"{np.median(values):.3f}", f"{values.min():.3f} to {values.max():.3f}"
 
 
 if __name__ == "__main__":

@@ -3,8 +3,10 @@
     python -m benchmarks.scaling [--workdir=runs/benchmark_scaling] [--repeats=3]
 
 LeNet over the batch size, a small ResNet over its width, a GRU over the length of its sequences,
-LeNet on 8x8 images over the number of seeds in one program (one after another, and side by side).
-Each point is the median of stretches of 10 steps. Leaves summary.json and a plot in the workdir.
+LeNet on 8x8 images over the number of seeds in one program (one after another, and side by side),
+and a batch of 128 images or 8 seeds over the number of devices: on a CPU, 8 virtual devices on the
+same cores, so that what they cost shows and no gain can. Each point is the median of stretches of
+10 steps. Leaves summary.json and a plot in the workdir.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -56,6 +59,7 @@ def stepper(
     batch: int,
     seeds: int = 1,
     seeds_by: str = "auto",
+    parallel: str = "none",
 ) -> contest.Steps:
     """k steps of a classifier on random images in the shared loop."""
     rng = np.random.default_rng(0)
@@ -65,7 +69,8 @@ def stepper(
     }
     tx = optim.optimizer("nesterov", 0.01)
     task = classification.task(model, tx, image_shape=shape, classes=10)
-    return contest.in_turn(task, feed.in_memory(arrays, batch), tuple(range(seeds)), seeds_by)
+    data = feed.in_memory(arrays, batch)
+    return contest.in_turn(task, data, tuple(range(seeds)), seeds_by, parallel)
 
 
 SWEEPS = (
@@ -102,6 +107,22 @@ SWEEPS = (
 )
 
 
+def devices(repeats: int) -> dict[str, np.ndarray]:
+    """Milliseconds a step [repeats] on one device and over all."""
+    wide = {"batch of 128": (28, 128, 1, "data"), "8 seeds of 32": (28, 32, 8, "pmap")}
+    times = {}
+    for name, (side, batch, seeds, parallel) in wide.items():
+        over = f"{name}, {parallel} over {jax.device_count()} devices"
+        contestants = {
+            f"{name}, one device": stepper(LeNet(10), (side, side, 1), batch, seeds),
+            over: stepper(LeNet(10), (side, side, 1), batch, seeds, parallel=parallel),
+        }
+        for steps in contestants.values():
+            steps(contest.STEPS)
+        times |= contest.interleaved(contestants, repeats)
+    return times
+
+
 def measure(sweep: Sweep, repeats: int) -> np.ndarray:
     """Milliseconds a step [numbers, repeats]."""
     contestants = {str(n): sweep.steps(n) for n in sweep.numbers}
@@ -136,7 +157,10 @@ def main() -> None:
     parser.add_argument("--workdir", type=Path, default=Path("runs/benchmark_scaling"))
     parser.add_argument("--repeats", type=int, default=3, help="timed stretches of each")
     flags = parser.parse_args()
+    jax.config.update("jax_num_cpu_devices", 8)
     begin, metrics, results = time.perf_counter(), {}, []
+    rows = [(n, f"{np.median(ms):.2f}") for n, ms in devices(flags.repeats).items()]
+    print(contest.table(("LeNet", "ms a step"), rows))
     for sweep in SWEEPS:
         ms = measure(sweep, flags.repeats)
         results.append((sweep, ms))

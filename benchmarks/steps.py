@@ -9,7 +9,8 @@ must agree; then stretches of 10 steps are timed in turn. Plain Flax (nn.Conv, n
 nn.BatchNorm) in the same loop takes seconds a step on a CPU and is timed once. --parts also times
 the forward pass alone, and forward with backward.
 
-Prints a table; --workdir gets summary.json with the ratios over the repetitions.
+Prints a table, and what no program could beat: the step's floating-point operations at the rate of
+a large matrix product. --workdir gets summary.json with the ratios over the repetitions.
 """
 
 from __future__ import annotations
@@ -24,7 +25,6 @@ import flax
 import flax.linen as nn
 import jax
 import numpy as np
-import optax
 
 from benchmarks import contest
 from dljax.nn.lenet import LeNet
@@ -67,7 +67,7 @@ def main() -> None:
         end="",
     )
     print(f"flax {flax.__version__}, torch {torch.__version__}")
-    begin, metrics = time.perf_counter(), {}
+    begin, metrics, rate = time.perf_counter(), {}, contest.matrix_rate()
     for case in CASES:
         if flags.only not in case.name:
             continue
@@ -75,46 +75,50 @@ def main() -> None:
             times = measure(case, part, flags.repeats, not flags.noplain)
             ratios = contest.tell(f"{case.name}, {part}", times, ("torch", "torch channels_last"))
             metrics[f"{case.name}, {part}: dljax / best of torch"] = ratios
+        work = operations(case)
+        print(f"  a step's {work:.2f} GFLOP at {rate:.0f} GFLOP/s: {1e3 * work / rate:.1f} ms")
     contest.finish("steps", flags.workdir, {"repeats": flags.repeats}, metrics, begin)
 
 
-def measure(case: Case, part: str, repeats: int, plain: bool) -> dict[str, np.ndarray]:
-    """Milliseconds a step of each contestant [repeats]; ValueError when losses disagree."""
+def operations(case: Case) -> float:
+    """1e9 floating-point operations of a loss and its gradient, by Flax's own layers."""
+    batch, variables = problem(case)
+    loss = contest.loss_of(case.plain)
+
+    def gradient(params):
+        return jax.grad(lambda p: loss(p, variables.get("batch_stats", {}), batch)[0])(params)
+
+    return contest.gigaflops(gradient, variables["params"])
+
+
+def problem(case: Case) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """A random batch, and a network's first variables."""
     rng = np.random.default_rng(0)
     size = case.shape[:3] if isinstance(case.model, UNet) else case.shape[:1]
     batch = {
         "image": rng.normal(size=case.shape).astype(np.float32),
         "label": rng.integers(0, case.classes, size).astype(np.int32),
     }
-    variables = dict(jax.jit(case.model.init)(jax.random.key(0), batch["image"][:1]))
+    return batch, dict(jax.jit(case.model.init)(jax.random.key(0), batch["image"][:1]))
+
+
+def measure(case: Case, part: str, repeats: int, plain: bool) -> dict[str, np.ndarray]:
+    """Milliseconds a step of each contestant [repeats]; ValueError when losses disagree."""
+    batch, variables = problem(case)
     params, stats = variables["params"], variables.get("batch_stats", {})
-    contestants = {"dljax": contest.in_our_loop(loss_of(case.model), params, stats, batch, part)[0]}
+    contestants = {
+        "dljax": contest.in_our_loop(contest.loss_of(case.model), params, stats, batch, part)[0]
+    }
     for name, layout in LAYOUTS.items():
         contestants[name] = eager(case.twin(params), batch, layout, part)
     contest.check_equal(case.name, contestants)
     times = contest.interleaved(contestants, repeats)
     if plain and part == "step":
-        steps, program = contest.in_our_loop(loss_of(case.plain), params, stats, batch)
+        steps, program = contest.in_our_loop(contest.loss_of(case.plain), params, stats, batch)
         begin = time.perf_counter()
         steps(1)
         times["plain Flax"] = np.array([1e3 * (time.perf_counter() - begin - program.seconds)])
     return times
-
-
-def loss_of(model: nn.Module) -> Callable:
-    """(params, stats, batch) -> (mean cross-entropy, new stats) of a network in training."""
-
-    def loss(params, stats, batch):
-        logits, new = model.apply(
-            {"params": params, "batch_stats": stats},
-            batch["image"],
-            train=True,
-            mutable=["batch_stats"],
-        )
-        losses = optax.softmax_cross_entropy_with_integer_labels(logits, batch["label"])
-        return losses.mean(), new.get("batch_stats", {})
-
-    return loss
 
 
 def eager(net: torch.nn.Module, batch: Any, layout: Any, part: str) -> contest.Steps:
