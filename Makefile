@@ -45,6 +45,7 @@ bench: $(VENV)/.dev
 	@$(RUN) -m benchmarks.recurrent
 	@$(RUN) -m benchmarks.loop --repeats=3
 	@$(RUN) -m benchmarks.data --repeats=3
+	@$(RUN) -m benchmarks.rl --repeats=2
 	@$(RUN) -m benchmarks.scaling
 	@$(RUN) -m benchmarks.compile
 

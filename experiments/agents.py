@@ -1,14 +1,17 @@
-"""What the scripts of reinforcement learning share: flags, environments, evaluation, pictures."""
+"""What the scripts of reinforcement learning share: flags, environments, evaluation, pictures.
+
+A script is a Config and `make(config) -> Agent`; `build`, `train`, `play` and `main` are here.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, NoReturn
 
-from experiments import base, optimization
+from experiments import base, optimization, sweep
 
 if TYPE_CHECKING:
     import optax
@@ -21,7 +24,13 @@ TEST = 1_000_000  # number of the first episode of the last evaluation; validati
 
 @dataclass(frozen=True, kw_only=True)
 class Config(optimization.Config):
-    """The flags of all agents."""
+    """The flags of all agents.
+
+    tuned: what a flag is that was left none, by the name of the environment, of its family (what
+    follows the dash: "MinAtar"), or "" for all others.
+    """
+
+    tuned: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
 
     num_seeds: int = base.field(8, "agents trained in one program", minimum=1)
     steps: int = base.field(0, "steps of the task; 0: as many as total_steps asks for", minimum=0)
@@ -37,16 +46,27 @@ class Config(optimization.Config):
 
     env: str = base.field("CartPole-v1", "name of an environment of gymnax")
     env_params: tuple[str, ...] = base.field((), "its parameters, each name=value")
-    total_steps: int = base.field(
-        500_000, "steps of each agent's environments, all together", minimum=1
+    total_steps: int | None = base.field(
+        None, "steps of each agent's environments, all together; none: as tuned", minimum=1
+    )
+    observations: str | None = base.field(
+        None, "as they are, or those that have bounds as -1 to 1; none: as tuned",
+        choices=("plain", "unit"),
+    )  # fmt: skip
+    network: str | None = base.field(
+        None, "what pictures go through (all else: mlp); none: as tuned", choices=("cnn", "mlp")
     )
     hide_velocities: bool = base.field(False, "let the agent see positions alone")
     frame_stack: int = base.field(1, "newest observations that the agent sees", minimum=1)
     sticky: float = base.field(
         0.0, "probability that the action before is repeated", minimum=0, maximum=1
     )
-    environments: int = base.field(4, "environments side by side", minimum=1)
-    rollout: int = base.field(128, "steps of each environment in a step of the task", minimum=1)
+    environments: int | None = base.field(
+        None, "environments side by side; none: as tuned", minimum=1
+    )
+    rollout: int | None = base.field(
+        None, "steps of each environment in a step of the task; none: as tuned", minimum=1
+    )
     gamma: float = base.field(0.99, "discount", minimum=0, maximum=1)
     features: tuple[int, ...] = base.field((64, 64), "hidden units of each layer", minimum=1)
     episodes: int = base.field(64, "episodes of an evaluation", minimum=1)
@@ -59,28 +79,30 @@ class Config(optimization.Config):
 class Agent(NamedTuple):
     """What a script makes of its Config.
 
-    greedy: (State of one seed) -> how it acts best. memory: batch -> the memory before a step.
+    name: the script's. greedy: (State of one seed) -> how it acts best. memory: batch -> the memory
+    before a step. knows: (State of one seed) -> (obs [B, ...] -> value [B] and best action [B]).
     """
 
+    name: str
     env: Environment
     task: Any
     greedy: Callable[[Any], Any]
     memory: Callable[[int], Any] = lambda batch: ()
+    knows: Callable[[Any], Callable[[Any], tuple[Any, Any]]] | None = None
 
 
 def resolved(config: Any) -> Any:
-    """The Config with the number of steps that total_steps asks for."""
+    """The Config with the flags that are none as they are tuned, and the number of steps."""
+    tuned: dict[str, Any] = {"observations": "plain", "network": "cnn"}
+    for name in ("", config.env.rpartition("-")[2], config.env):
+        tuned |= config.tuned.get(name, {})
+    config = replace(config, **{k: v for k, v in tuned.items() if getattr(config, k) is None})
     played = config.environments * config.rollout
     return replace(config, steps=config.steps or max(round(config.total_steps / played), 1))
 
 
-def environment(config: Config) -> Environment:
-    """The environment of a Config, in its wrappers.
-
-    Raises ValueError, in one line, for names and values that there are not.
-    """
-    from dljax.rl import environments, wrappers
-
+def parameters(config: Config) -> dict[str, Any]:
+    """The environment's parameters that a Config names; ValueError for what is no name=value."""
     given = {}
     for text in config.env_params:
         name, equals, value = text.partition("=")
@@ -90,12 +112,24 @@ def environment(config: Config) -> Environment:
             given[name] = json.loads(value)
         except ValueError:
             raise ValueError(f"env_params: {value!r} is no number, true or false") from None
-    env = environments.make(config.env, **given)
+    return given
+
+
+def environment(config: Config) -> Environment:
+    """The environment of a Config, in its wrappers.
+
+    Raises ValueError, in one line, for names and values that there are not.
+    """
+    from dljax.rl import environments, wrappers
+
+    env = environments.make(config.env, **parameters(config))
     if config.sticky:
         env = wrappers.sticky_actions(env, config.sticky)
     if config.hide_velocities:
         env = wrappers.hide_velocities(env)
     env = wrappers.float32(env) if pictured(env) else wrappers.flatten(env)
+    if config.observations == "unit":
+        env = wrappers.unit_observations(env)
     if config.frame_stack > 1:
         env = wrappers.frame_stack(env, config.frame_stack)
     if isinstance(env.action, environments.Box):
@@ -109,31 +143,43 @@ def pictured(env: Environment) -> bool:
 
 
 def torso(config: Config, env: Environment, **settings: Any) -> Callable[[], Any]:
-    """What makes the hidden layers: convolutional for pictures, with features[-1] units."""
+    """What makes the hidden layers: of a convolutional network, features[-1] units."""
     if not config.features:
         raise ValueError("features must name the units of at least one layer")
     from functools import partial
 
     from dljax.rl import networks
 
-    if pictured(env):
+    if pictured(env) and config.network == "cnn":
         return partial(networks.CNN, features=config.features[-1], **settings)
-    return partial(networks.MLP, config.features, **settings)
+    return partial(networks.MLP, config.features, axes=len(env.observation.shape), **settings)
+
+
+def actor_critic(config: Any, env: Environment) -> Any:
+    """The network of a policy and its value, by the flags `shared` and `core`."""
+    from dljax.nn import recurrent
+    from dljax.rl import networks
+
+    layers = {"none": None, "gru": recurrent.GRU, "lstm": recurrent.LSTM}
+    layer = layers[config.core]
+    return networks.ActorCritic(
+        env.action,
+        torso(config, env),
+        shared=config.shared or layer is not None,
+        core=networks.Core(config.features[-1], layer) if layer else None,
+    )
 
 
 def action_values(config: Any, env: Environment, **settings: Any) -> Any:
     """The network of a Q-learner; settings are its torso's.
 
-    Raises ValueError for continuous actions, which have no largest value, and for an epsilon that
-    is no pair.
+    Raises ValueError for continuous actions, which have no largest value.
     """
     from dljax.rl import networks
     from dljax.rl.environments import Discrete
 
     if not isinstance(env.action, Discrete):
-        raise ValueError(f"{config.env} has continuous actions: use experiments.ppo")
-    if len(config.epsilon) != 2:
-        raise ValueError(f"epsilon must be two numbers, first and last, not {config.epsilon}")
+        raise ValueError(f"{config.env} has continuous actions: use experiments.ppo or sac")
     return networks.ActionValues(env.action, torso(config, env, **settings), config.duelling)
 
 
@@ -164,8 +210,13 @@ def transformation(config: Config, updates: int) -> optax.GradientTransformation
     return optimization.transformation(replace(config, steps=config.steps * updates))
 
 
-def build(name: str, config: Config, agent: Agent) -> Experiment:
-    """An agent as an Experiment for `session.train`."""
+def build(config: Any, make: Callable[[Any], Agent]) -> Experiment:
+    """An agent as an Experiment for `session.train`, of a Config that is `resolved`.
+
+    Raises ValueError, in one line, for what does not fit together.
+    """
+    from functools import partial
+
     import numpy as np
 
     from dljax.data import feed
@@ -174,10 +225,11 @@ def build(name: str, config: Config, agent: Agent) -> Experiment:
 
     if config.dataset or config.predict:
         raise ValueError("an agent has no data set and predicts nothing: see --env and --play")
+    agent = make(config)
     placement = place(
         config.parallel,
         batch_size=config.environments,
-        num_seeds=config.num_seeds,
+        num_seeds=sweep.count(config),
         seeds_by=config.seeds_by,
     )
 
@@ -186,17 +238,17 @@ def build(name: str, config: Config, agent: Agent) -> Experiment:
         return feed.examples({"episode": numbers}, config.episodes, placement.batch_multiple)
 
     return Experiment(
-        name=name,
+        name=agent.name,
         dataset=config.env,
-        task=agent.task,
+        task=lambda config: make(config).task,
         feed=feed.nothing(),
         placement=placement,
         validation=episodes(0),
         test=episodes(TEST),
         score=lambda values: float(np.nanmean(values["return"])),
         baselines=lambda: {"random": random_play(agent.env, config.episodes)},
-        conclude=_conclude,
-        draw=lambda run, sums, folder: _draw(config, folder),
+        conclude=partial(_conclude, config, agent),
+        draw=lambda run, sums, folder: _draw(config, agent, run, folder),
     )
 
 
@@ -221,14 +273,20 @@ def random_play(env: Environment, episodes: int) -> dict[str, float]:
     return {name: float(total / count) for name, (total, count) in sums.items()}
 
 
-def _conclude(run: Any, metrics: dict[str, Any], baselines: dict[str, Any]) -> Any:
-    """Interquartile mean over seeds with its interval; and whether chance did as well."""
+def _conclude(
+    config: Config,
+    agent: Agent,
+    run: Any,
+    metrics: dict[str, Any],
+    baselines: dict[str, Any],
+) -> Any:
+    """Interquartile mean over seeds with its interval; whether chance did as well; exact values."""
     import numpy as np
 
     from dljax.rl import statistics
+    from experiments import maps
     from experiments.session import Conclusion
 
-    del run
     values = metrics["return"][~np.isnan(metrics["return"])]  # of the seeds that were not dropped
     found = statistics.interquartile_mean(values)
     lines = []
@@ -239,13 +297,15 @@ def _conclude(run: Any, metrics: dict[str, Any], baselines: dict[str, Any]) -> A
         )
     if found.value <= baselines["random"]["return"]:
         lines.append(f"not better than random play: {baselines['random']['return']:.1f}")
-    return Conclusion({"interquartile_mean": found._asdict()}, tuple(lines))
+    exact, more = maps.compared(config, agent, run)
+    return Conclusion({"interquartile_mean": found._asdict(), **exact}, (*lines, *more))
 
 
-def _draw(config: Config, folder: Path) -> None:
-    """Learning curves over steps of the environments and over time."""
+def _draw(config: Config, agent: Agent, run: Any, folder: Path) -> None:
+    """Learning curves over steps of the environments and over time; maps of what is learned."""
     from dljax.plots import learning_curves, rl
     from dljax.train.report import read_metrics
+    from experiments import maps
 
     folder.mkdir(parents=True, exist_ok=True)
     series = read_metrics(folder.parent)
@@ -256,14 +316,15 @@ def _draw(config: Config, folder: Path) -> None:
     played = steps * config.environments * config.rollout
     clock = [seconds[step] for step in steps.tolist()]
     rl.returns(played, clock, values, folder / "returns.png", config.env)
+    maps.draw(config, agent, run, folder / "values.png")
 
 
-def train(config: Any, build: Callable[[Any], Experiment]) -> Outcome:
+def train(config: Any, make: Callable[[Any], Agent]) -> Outcome:
     """Trains in config.workdir, or continues there."""
     from experiments import session
 
     config = resolved(config)
-    return session.train(config, build(config))
+    return session.train(config, build(config, make))
 
 
 def play(config: Any, make: Callable[[Any], Agent]) -> float:
@@ -296,3 +357,24 @@ def play(config: Any, make: Callable[[Any], Agent]) -> float:
         f"return {rewards.sum():.1f} in {length} steps; {path}"
     )
     return float(rewards.sum())
+
+
+def main(make: Callable[[Any], Agent], config_type: type[Config], doc: str) -> NoReturn:
+    """The command line of a script: trains, or plays where --play names an episode."""
+
+    def run(config: Config) -> None:
+        if config.play >= 0:
+            play(config, make)
+        else:
+            train(config, make)
+
+    base.main(run, config_type, doc + _tuned(config_type))
+
+
+def _tuned(config_type: type[Config]) -> str:
+    """The table `tuned` for --help."""
+    lines = ["\nTuned, where a flag is none:"] if config_type.tuned else []
+    for name, flags in config_type.tuned.items():
+        values = ", ".join(f"{flag}={value}" for flag, value in flags.items())
+        lines.append(f"  {name or 'any environment'}: {values}")
+    return "\n".join(lines)

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from experiments import base, optimization
+from experiments import base, optimization, sweep
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -112,7 +112,7 @@ def experiment(
     from dljax.train.parallel import place
     from experiments.session import Experiment
 
-    placement = place(config.parallel, num_seeds=config.num_seeds, seeds_by=config.seeds_by)
+    placement = place(config.parallel, num_seeds=sweep.count(config), seeds_by=config.seeds_by)
     stacked = prequential.stack(corpus, placement.batch_multiple)
     clock = prequential.Clock(config.steps)
     judge = {"forecast": anomaly.forecaster, "autoencoder": anomaly.autoencoder}[config.detector]
@@ -143,7 +143,9 @@ def experiment(
         name="anomaly_detection",
         dataset=f"{config.dataset}: {len(corpus)} series, {rows} rows, "
         + (f"{windows} labelled windows" if labelled else "no labels"),
-        task=anomaly.task(judge, optimization.transformation(config), *stacked.targets.shape),
+        task=lambda config: anomaly.task(
+            judge, optimization.transformation(config), *stacked.targets.shape
+        ),
         feed=prequential.feed(stacked, clock, config.batch_size, config.window),
         placement=placement,
         test=prequential.examples(stacked, len(corpus), 64, placement.batch_multiple),
@@ -270,7 +272,7 @@ def predict(config: Config, path: str) -> list[dict[str, Any]]:
         print(note)
     parts = experiment(config, corpus)
     result = driver.train(
-        parts.task, parts.feed, steps=config.steps, seeds=session.seeds(config),
+        parts.task(config), parts.feed, steps=config.steps, seeds=session.seeds(config),
         placement=parts.placement,
     )  # fmt: skip
     scale = prequential.stack(corpus).scale

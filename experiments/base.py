@@ -88,6 +88,9 @@ class Config:
     checkpoint_every: int = field(
         0, "steps between checkpoints; 0: as evaluations", minimum=0, resume=False
     )
+    sweep: tuple[str, ...] = field(
+        (), "NAME=VALUE,VALUE,...: train each value (of several names: each combination)"
+    )
     steps_per_call: int = field(
         0, "steps in one dispatch; 0: chosen by the loop", minimum=0, resume=False
     )
@@ -126,7 +129,7 @@ def validate(config: Config) -> None:
     """Bring every field to its declared type, or raise a ValueError that names field and value."""
     for entry in dataclasses.fields(config):
         value = getattr(config, entry.name)
-        kind, optional, many = _kind(type(config), entry.name)
+        kind, optional, many = kind_of(type(config), entry.name)
         if value is None and optional:
             continue
         if many:
@@ -140,7 +143,9 @@ def validate(config: Config) -> None:
 
 def _checked(entry: dataclasses.Field, kind: type, value: Any) -> Any:
     """`value` as `kind`, within the limits of the field."""
-    limits = entry.metadata
+    limits, jax = entry.metadata, sys.modules.get("jax")
+    if jax and kind in (int, float) and isinstance(value, jax.core.Tracer):
+        return value  # a sweep's, inside the program: sweep.py has checked it as a number
 
     def refuse(allowed: str) -> NoReturn:
         raise ValueError(f"{entry.name} must be {allowed}, not {value!r}")
@@ -172,7 +177,7 @@ def _checked(entry: dataclasses.Field, kind: type, value: Any) -> Any:
     return value
 
 
-def _kind(config_type: type[Config], name: str) -> tuple[type, bool, bool]:
+def kind_of(config_type: type[Config], name: str) -> tuple[type, bool, bool]:
     """The scalar type of a field, whether None is allowed, and whether it is a tuple of them."""
     hint = typing.get_type_hints(config_type)[name]
     optional = False
@@ -226,7 +231,7 @@ def define_flags(config_type: type[Config]) -> flags.FlagValues:
     """absl flags of the fields, in a FlagValues of their own (the global FLAGS stay untouched)."""
     result = flags.FlagValues()
     for entry in dataclasses.fields(config_type):
-        kind, _, many = _kind(config_type, entry.name)
+        kind, _, many = kind_of(config_type, entry.name)
         define = {
             bool: flags.DEFINE_bool,
             int: flags.DEFINE_integer,
@@ -264,7 +269,7 @@ def parse(config_type: type[C], argv: Sequence[str]) -> C:
 
 def _value(config_type: type[Config], name: str, value: Any) -> Any:
     """The value of an absl flag as the Config wants it."""
-    kind, optional, many = _kind(config_type, name)
+    kind, optional, many = kind_of(config_type, name)
     if many:
         try:
             return tuple(kind(item) for item in value)
@@ -314,7 +319,7 @@ def help_text(config_type: type[Config], doc: str | None, program: str) -> str:
 
 def _described(config_type: type[Config], entry: dataclasses.Field) -> tuple[str, str]:
     """How a flag is written, and its help with default and limits."""
-    kind, _, many = _kind(config_type, entry.name)
+    kind, _, many = kind_of(config_type, entry.name)
     choices, minimum, maximum = (entry.metadata.get(k) for k in ("choices", "minimum", "maximum"))
     if kind is bool:
         head = f"--[no]{entry.name}"

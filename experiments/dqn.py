@@ -1,7 +1,7 @@
-"""Deep Q-learning with a replay memory: double, duelling, prioritised, n-step.
+"""Deep Q-learning with a replay memory: double, duelling, prioritised, n-step, quantiles.
 
     python -m experiments.dqn                                   # CartPole-v1, eight agents
-    python -m experiments.dqn --duelling --alpha=0.6
+    python -m experiments.dqn --duelling --alpha=0.6 --quantiles=32
     python -m experiments.dqn --play=0                          # draws an episode of the best
 
 The first one, of 2e5 steps an agent: a return of 496.6 +- 9.6 over 8 seeds, each of 64 test
@@ -11,12 +11,8 @@ episodes; random play 23. The defaults suit CartPole-v1; other environments want
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from experiments import agents, base
-
-if TYPE_CHECKING:
-    from experiments.session import Experiment, Outcome
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,14 +36,17 @@ class Config(agents.Config):
     target_every: int = base.field(50, "updates between copies to the target network", minimum=1)
     double: bool = base.field(True, "the online network chooses what the target network values")
     duelling: bool = base.field(False, "value and advantages apart in the network")
+    quantiles: int = base.field(
+        1, "quantiles of the return that are learned; 1: its value alone", minimum=1
+    )
     n: int = base.field(3, "rewards in a return", minimum=1)
     alpha: float = base.field(0.0, "priorities to this power; 0: uniform", minimum=0, maximum=1)
     beta: float = base.field(0.4, "power of the importance weights", minimum=0, maximum=1)
     explore: float = base.field(
         0.1, "share of the steps in which random actions decline", minimum=0, maximum=1
     )
-    epsilon: tuple[float, ...] = base.field(
-        (1.0, 0.05), "share of random actions, first and last", minimum=0, maximum=1
+    epsilon: float = base.field(
+        0.05, "share of random actions then, from 1 at first", minimum=0, maximum=1
     )
 
 
@@ -56,31 +55,23 @@ def make(config: Config) -> agents.Agent:
     from dljax.rl import dqn, exploration
 
     env = agents.environment(config)
-    network = agents.action_values(config, env)
+    network = agents.action_values(config, env).clone(quantiles=config.quantiles)
     settings = agents.settings(
-        dqn.Settings, config, warmup=config.warmup_steps, exploration=agents.explored(config)
+        dqn.Settings,
+        config,
+        warmup=config.warmup_steps,
+        exploration=agents.explored(config),
+        epsilon=(1.0, config.epsilon),
     )
     task = dqn.task(env, network, agents.transformation(config, config.updates), settings)
-    return agents.Agent(env, task, lambda state: exploration.greedy(network, state.params))
-
-
-def build(config: Config) -> Experiment:
-    """What `session.train` trains. Raises ValueError, in one line, for what does not fit."""
-    return agents.build("dqn", config, make(config))
-
-
-def train(config: Config) -> Outcome:
-    """Trains in config.workdir, or continues there."""
-    return agents.train(config, build)
-
-
-def run(config: Config) -> None:
-    """What the command line does."""
-    if config.play >= 0:
-        agents.play(config, make)
-    else:
-        train(config)
+    return agents.Agent(
+        "dqn",
+        env,
+        task,
+        greedy=lambda state: exploration.greedy(network, state.params),
+        knows=lambda state: exploration.knowing(network, state.params),
+    )
 
 
 if __name__ == "__main__":
-    base.main(run, Config, __doc__)
+    agents.main(make, Config, __doc__)

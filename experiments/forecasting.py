@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from experiments import base, optimization
+from experiments import base, optimization, sweep
 
 if TYPE_CHECKING:
     from dljax.data.sources.series import Series
@@ -108,6 +108,8 @@ class Config(optimization.Config):
         levels = self.quantiles
         if list(levels) != sorted(set(levels)) or not all(0 < q < 1 for q in levels):
             raise ValueError(f"quantiles must rise between 0 and 1, not {levels}")
+        if self.refits and self.sweep:
+            raise ValueError("refits train with one value of each flag: leave them or sweep out")
 
     def levels(self) -> tuple[float, ...]:
         """The quantiles asked for, the middle one and the ends of the interval."""
@@ -205,7 +207,7 @@ def build(config: Config) -> Experiment:
     placement = place(
         config.parallel,
         batch_size=config.batch_size,
-        num_seeds=config.num_seeds,
+        num_seeds=sweep.count(config),
         seeds_by=config.seeds_by,
     )
     targets, series = read(config, config.dataset)
@@ -232,7 +234,6 @@ def build(config: Config) -> Experiment:
         known,
         known - len(series.covariate_names),
     )
-    task = make_task(config, model, shapes)
     levels = config.levels()
     directions = {"none": "changes", "returns": "returns"} if series.freq == "B" else {}
     asked = report.Asked(
@@ -255,7 +256,7 @@ def build(config: Config) -> Experiment:
         if config.refits:
             fit = walking.network(
                 model,
-                task,
+                make_task(config, model, shapes),
                 lambda series, split: make(series, split=split),
                 series,
                 data.scaler,
@@ -272,7 +273,7 @@ def build(config: Config) -> Experiment:
     return session.Experiment(
         name="forecasting",
         dataset=f"{config.dataset}: {', '.join(series.columns)}",
-        task=task,
+        task=lambda config: make_task(config, model, shapes),
         feed=data.train,
         placement=placement,
         validation=data.validation,

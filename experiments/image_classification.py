@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from experiments import base, optimization
+from experiments import base, optimization, sweep
 
 if TYPE_CHECKING:
     from dljax.cnn.classification import Normalize
@@ -170,7 +170,7 @@ def build(config: Config) -> Experiment:
     placement = place(
         config.parallel,
         batch_size=config.batch_size,
-        num_seeds=config.num_seeds,
+        num_seeds=sweep.count(config),
         seeds_by=config.seeds_by,
     )
     size = (config.image_size, config.image_size) if config.image_size else None
@@ -199,7 +199,7 @@ def build(config: Config) -> Experiment:
     return Experiment(
         name="image_classification",
         dataset=data.name,
-        task=make_task(config, model, normalize, len(classes), shape),
+        task=lambda config: make_task(config, model, normalize, len(classes), shape),
         feed=data.train,
         placement=placement,
         validation=data.validation,

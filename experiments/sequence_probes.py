@@ -21,7 +21,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from experiments import base, optimization
+from experiments import base, optimization, sweep
 
 if TYPE_CHECKING:
     from experiments.session import Experiment, Outcome
@@ -86,7 +86,7 @@ def _placement(config: Config) -> Any:
     return place(
         config.parallel,
         batch_size=config.batch_size,
-        num_seeds=config.num_seeds,
+        num_seeds=sweep.count(config),
         seeds_by=config.seeds_by,
     )
 
@@ -107,7 +107,7 @@ def _adding(config: Config) -> Experiment:
     return Experiment(
         name="sequence_probes",
         dataset=f"the adding problem, length {config.length}",
-        task=probes.adding_task(
+        task=lambda config: probes.adding_task(
             model,
             optimization.transformation(config),
             length=config.length,
@@ -147,7 +147,7 @@ def _images(config: Config) -> Experiment:
     return Experiment(
         name="sequence_probes",
         dataset=f"{data.name}, {config.probe.removeprefix('digits_')} as sequences of {x.shape[1]}",
-        task=probes.classification_task(
+        task=lambda config: probes.classification_task(
             model,
             optimization.transformation(config),
             shape=x.shape[1:],

@@ -20,9 +20,9 @@ from absl import logging
 
 from dljax.data.feed import Examples, Feed
 from dljax.data.sources.cache import user_cache
-from dljax.train import checkpoint, compilation, driver, loop, metrics, report
+from dljax.train import checkpoint, compilation, driver, loop, members, metrics, report
 from dljax.train.parallel import Placement
-from experiments import base
+from experiments import base, sweep
 
 LEFT_BEHIND = (
     "checkpoints",
@@ -56,7 +56,8 @@ class Conclusion(NamedTuple):
 class Experiment(NamedTuple):
     """All that `train` needs besides the Config.
 
-    name: the script's. dataset: one line about the data. task, feed, placement: for the loop.
+    name: the script's. dataset: one line about the data. task: Config -> Task, of the given Config
+    or of one that differs in swept hyper-parameters. feed, placement: for the loop.
     validation: evaluated at intervals and used to choose the best checkpoint; None: no choosing.
     test: evaluated once, at the end. summarise: Sums -> metrics [seeds]. score: larger is better.
     facts: what the trained model needs to be used again without its data (facts.json).
@@ -68,7 +69,7 @@ class Experiment(NamedTuple):
 
     name: str
     dataset: str
-    task: loop.Task
+    task: Callable[[Any], loop.Task]
     feed: Feed
     placement: Placement
     validation: Examples | None = None
@@ -92,8 +93,8 @@ class Outcome(NamedTuple):
 
 
 def seeds(config: base.Config) -> tuple[int, ...]:
-    """The seeds of a run: seed, seed + 1, ..."""
-    return tuple(range(config.seed, config.seed + config.num_seeds))
+    """The seeds of a run: seed, seed + 1, ...; those of a sweep's members once for each point."""
+    return tuple(range(config.seed, config.seed + config.num_seeds)) * len(sweep.points(config))
 
 
 def train(config: base.Config, experiment: Experiment) -> Outcome:
@@ -109,17 +110,23 @@ def train(config: base.Config, experiment: Experiment) -> Outcome:
         report.Report(reported, config.steps, quiet=config.quiet or not first) as told,
         checkpoint.lock(workdir),
     ):
+        task, given = sweep.task(config, experiment)
         if first:
             _claim(workdir, config, experiment.facts)
         told.say(f"{experiment.name} on {experiment.dataset}; {report.device_name()}; {workdir}")
         for note in experiment.notes:
             told.say(note)
+        score = experiment.score if experiment.validation else None
+        if config.sweep:
+            points, count = len(sweep.points(config)), sweep.count(config)
+            told.say(f"a sweep of {points} values, {count} members in one program")
         with checkpoint.Store(workdir, warn=told.warn) as store:
             result = driver.train(
-                experiment.task,
+                task,
                 experiment.feed,
                 steps=config.steps,
                 seeds=seeds(config),
+                given=given,
                 placement=experiment.placement,
                 evaluation=experiment.validation,
                 eval_every=config.eval_every,
@@ -128,23 +135,34 @@ def train(config: base.Config, experiment: Experiment) -> Outcome:
                 store=store,
                 report=told,
                 summarise=experiment.summarise,
-                score=experiment.score if experiment.validation else None,
-                on_nan=config.on_nan,
+                score=score and sweep.best_score(config, score),
+                on_nan="drop" if config.sweep else config.on_nan,
             )
             best = store.best_step()
             if experiment.use_best and best is not None:
-                like = loop.abstract(experiment.task, seeds(config), experiment.placement)
+                like = loop.abstract(task, seeds(config), experiment.placement, given)
                 try:
-                    result = result._replace(run=store.restore(like, best)[0])
+                    run, meta = store.restore(like, best)
+                    scored = {name: np.asarray(x, float) for name, x in meta["metrics"].items()}
+                    result = result._replace(run=run, metrics=scored)
                 except checkpoint.CheckpointError as error:
                     told.warn(f"the last step is scored, not the best one: {error}")
         sums, scores = {}, result.metrics
         seconds = dict(result.seconds)
         if experiment.test:
             begin = time.perf_counter()
-            sums = loop.evaluate(experiment.task, result.run, experiment.test, experiment.placement)
+            sums = loop.evaluate(task, result.run, experiment.test, experiment.placement)
             scores = driver.without(experiment.summarise(sums), result.dropped)
             seconds["test"] = time.perf_counter() - begin
+        facts, findings, table, chosen = dict(experiment.facts), {}, [], None
+        if config.sweep:
+            validated = driver.without(result.metrics, result.dropped)
+            validated = score and sweep.scores(config, score, validated)
+            chosen = sweep.choose(config, validated, scores)
+            result, sums, scores = _members(chosen.members, result, sums, scores)
+            told.choose(config.steps, chosen.members, seconds["train"])
+            facts["sweep"] = {"point": chosen.point, "members": chosen.members}
+            findings, table = {"sweep": chosen.table, "chosen": chosen.point}, sweep.lines(chosen)
         baselines = {}
         if experiment.baselines:
             begin = time.perf_counter()
@@ -156,9 +174,8 @@ def train(config: base.Config, experiment: Experiment) -> Outcome:
         conclusion = Conclusion({})
         if experiment.conclude:
             conclusion = experiment.conclude(healthy, scores, baselines)
-            if first:
-                facts = {**experiment.facts, **conclusion.facts}
-                report.write_json(workdir / "facts.json", facts)
+        if first:
+            report.write_json(workdir / "facts.json", {**facts, **conclusion.facts})
         summary = report.summary(
             reported,
             experiment=experiment.name,
@@ -174,6 +191,7 @@ def train(config: base.Config, experiment: Experiment) -> Outcome:
             best_step=best,
             dropped_seeds=[seeds(config)[i] for i in result.dropped],
             notes=[*experiment.notes, *conclusion.lines],
+            **findings,
             **conclusion.findings,
         )
         if config.plots and first:
@@ -181,10 +199,24 @@ def train(config: base.Config, experiment: Experiment) -> Outcome:
                 experiment.draw(healthy, driver.healthy(sums, result.dropped), workdir / "plots")
             if conclusion.draw:
                 conclusion.draw(workdir / "plots")
-        for line in conclusion.lines:
+            if chosen and validated is not None:
+                sweep.draw(chosen, workdir / "plots" / "sweep.png")
+        for line in (*table, *conclusion.lines):
             told.say(line)
         told.say(_closing(summary, workdir))
     return Outcome(result.run, sums, summary)
+
+
+def _members(
+    chosen: list[int], result: driver.Result, sums: loop.Sums, scores: dict[str, np.ndarray]
+) -> tuple[driver.Result, loop.Sums, dict[str, np.ndarray]]:
+    """Those members of a sweep as a run without one would have left them."""
+    pick = np.array(chosen)
+    run = result.run.replace(keys=result.run.keys[pick], states=result.run.states.state)
+    run = run.replace(states=jax.tree.map(lambda x: x[pick], run.states))
+    dropped = tuple(chosen.index(i) for i in result.dropped if i in chosen)
+    sums, scores = jax.tree.map(lambda x: x[pick], (sums, scores))
+    return result._replace(run=run, dropped=dropped), sums, scores
 
 
 def restore(
@@ -192,9 +224,15 @@ def restore(
 ) -> tuple[loop.Run, int]:
     """The run in config.workdir and its step: the best checkpoint, else the newest.
 
-    Its states are those of the seeds that were not dropped.
+    Its states are those of the seeds that were not dropped; of a sweep, of the chosen members.
     """
-    like = loop.abstract(task, seeds(config), placement)
+    values, facts = _written(Path(config.workdir))
+    written, given, chosen = base.from_json(type(config), values), (), None
+    if written.sweep:
+        given = (sweep.given(written),)
+        task = members.task(lambda values, made=task: made, task.spec)
+        chosen = _chosen(config, facts)["members"]
+    like = loop.abstract(task, seeds(written), placement, given)
     with checkpoint.Store(config.workdir, read_only=True) as store:
         step, found = store.best_step() if best else None, None
         if step is not None:
@@ -206,23 +244,41 @@ def restore(
             f"{config.workdir} holds no checkpoint: train first, or name another --workdir"
         )
     run, meta = found
-    return run.replace(states=driver.healthy(run.states, meta["dropped"])), meta["step"]
+    rest = [i for i in chosen or range(len(run.keys)) if i not in meta["dropped"]]
+    states = run.states.state if chosen else run.states
+    return run.replace(states=jax.tree.map(lambda x: x[np.array(rest)], states)), meta["step"]
 
 
 def saved(config: base.Config) -> tuple[base.Config, dict[str, Any]]:
-    """The Config and the facts of the run in config.workdir; of the flags, `plots` alone counts."""
-    workdir = Path(config.workdir)
+    """The Config and the facts of the run in config.workdir; of the flags, `plots` alone counts.
+
+    Of a sweep, the Config of the chosen point; ValueError where none is chosen yet.
+    """
+    values, facts = _written(Path(config.workdir))
+    now = {"workdir": config.workdir, "plots": config.plots}
+    found = base.from_json(type(config), {**values, **now})
+    return sweep.at(found, _chosen(found, facts)["point"]) if found.sweep else found, facts
+
+
+def _written(workdir: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """config.json and facts.json of a run."""
     try:
         values = json.loads((workdir / "config.json").read_text())
-        facts = json.loads((workdir / "facts.json").read_text())
+        return values, json.loads((workdir / "facts.json").read_text())
     except FileNotFoundError:
         raise FileNotFoundError(
             f"{workdir} holds no run: train first, or name another --workdir"
         ) from None
     except ValueError as error:
         raise ValueError(f"{workdir} has a damaged config.json or facts.json ({error})") from None
-    now = {"workdir": str(workdir), "plots": config.plots}
-    return base.from_json(type(config), {**values, **now}), facts
+
+
+def _chosen(config: base.Config, facts: Mapping[str, Any]) -> Mapping[str, Any]:
+    if "sweep" not in facts:
+        raise ValueError(
+            f"the sweep in {config.workdir} has not come to its end, so no value is chosen yet"
+        )
+    return facts["sweep"]
 
 
 def _claim(workdir: Path, config: base.Config, facts: Mapping[str, Any]) -> None:

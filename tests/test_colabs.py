@@ -24,9 +24,11 @@ def source(cell: dict) -> str:
 
 
 def test_there_are_notebooks():
-    assert [path.stem for path in NOTEBOOKS] == ["forecasting", "image_classification"], (
-        "add its QUICK mode below"
-    )
+    assert [path.stem for path in NOTEBOOKS] == [
+        "forecasting",
+        "image_classification",
+        "reinforcement_learning",
+    ], "add its QUICK mode below"
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)

@@ -98,6 +98,7 @@ CASES = {
     "ppo_recurrent": lambda: agent(agents.recurrent_ppo(), 0.5),
     "pqn": lambda: agent(agents.pqn_task(), 0.5),
     "dqn_prioritised": lambda: agent(agents.prioritised_dqn(), 0.7),
+    "sac": lambda: agent(agents.sac_task(), 0.5),
 }
 SEEDS = (3, 5)
 LENGTH, STEPS = 8, 32

@@ -14,7 +14,7 @@ from dljax.plots.images import (
     reliability,
 )
 from dljax.plots.series import Outlook, backtest, coverage, error_by_step, forecasts, residuals
-from dljax.plots.training import learning_curves
+from dljax.plots.training import learning_curves, sweep
 
 __all__ = [
     "Outlook",
@@ -31,4 +31,5 @@ __all__ = [
     "prediction",
     "reliability",
     "residuals",
+    "sweep",
 ]

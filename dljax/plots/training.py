@@ -41,6 +41,38 @@ def learning_curves(metrics: Mapping[str, tuple[np.ndarray, np.ndarray]], path: 
     canvas.save(figure, path)
 
 
+def sweep(
+    points: Sequence[float] | Sequence[str], scores: np.ndarray, name: str, path: Path | str
+) -> None:
+    """The score of each seed at each point of a sweep, and their mean.
+
+    points: numbers, drawn to scale (a logarithmic one where they are positive and span a factor of
+    10), or labels. scores [points, S], larger is better; NaN is left out. name: of the points.
+    """
+    numbers = not isinstance(points[0], str)
+    figure = canvas.figure(5.0, 3.4)
+    axes = figure.add_subplot()
+    x = np.array(points, float) if numbers else np.arange(len(points))
+    order = np.argsort(x)
+    x, scores = x[order], scores[order]
+    some = ~np.isnan(scores).all(axis=1)
+    mean = np.nanmean(scores[some], axis=1)
+    axes.plot(np.repeat(x, scores.shape[1]), scores.ravel(), "o", color=canvas.OTHER, markersize=4)
+    axes.plot(x[some], mean, "o-" if numbers else "o", color=canvas.MAIN, label="mean")
+    best = np.argmax(mean)
+    axes.annotate(f"{mean[best]:.4g}", (x[some][best], mean[best]), xytext=(0, 6), ha="center",
+                  textcoords="offset points", fontsize=9, color=canvas.MAIN)  # fmt: skip
+    axes.margins(0.12)
+    if not numbers:
+        axes.set_xticks(x, points)
+    elif x[0] > 0 and x[-1] >= 10 * x[0]:
+        axes.set_xscale("log")
+    seeds = f"{scores.shape[1]} seeds" if scores.shape[1] > 1 else "one seed"
+    axes.set(title=f"Validation score, {seeds} a point", xlabel=name.replace("_", " "))
+    axes.grid(alpha=0.3, which="both", linewidth=0.5)
+    canvas.save(figure, path)
+
+
 def _curve(axes: Axes, part: str, steps: np.ndarray, values: np.ndarray) -> None:
     known = ~np.isnan(values).all(axis=1)
     steps, values = steps[known], values[known]

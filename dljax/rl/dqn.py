@@ -1,9 +1,10 @@
 """Deep Q-learning with a replay memory (Mnih et al. 2015) and what was added to it.
 
 Double (van Hasselt et al. 2016), prioritised replay (Schaul et al. 2016) and n-step returns are
-settings; duelling heads (Wang et al. 2016) are the network's. One step of the task is T steps of N
-environments into the memory and some updates on samples of it. The memory is part of the state: a
-run resumes with it. It is filled with random play before the first step.
+settings; duelling heads (Wang et al. 2016) and the quantiles of returns (Dabney et al. 2018) are
+the network's. One step of the task is T steps of N environments into the memory and some updates on
+samples of it. The memory is part of the state: a run resumes with it. It is filled with random play
+before the first step.
 """
 
 from __future__ import annotations
@@ -123,16 +124,17 @@ def task(
         else:
             window = replay.sample(state.memory, key, s.batch_size, s.n)
         total, discount, last = n_step(window, s.gamma)
-        q_t = network.apply(state.target, last)
-        choosing = network.apply(state.params, last) if s.double else q_t
-        best = jax.nn.one_hot(choosing.argmax(-1), q_t.shape[-1])
-        value_t = total + discount * (q_t * best).sum(-1)
+        theta_t = network.apply(state.target, last, method="distribution")
+        choosing = network.apply(state.params, last) if s.double else theta_t.mean(-1)
+        theta_t = _of_action(theta_t, choosing.argmax(-1))
+        target = total[:, None] + discount[:, None] * theta_t
 
         def loss(params):
-            q = network.apply(params, window.obs[0])
-            chosen = (q * jax.nn.one_hot(window.action[0], q.shape[-1])).sum(-1)
-            error = chosen - value_t
-            return (importance * optax.huber_loss(error)).mean(), (error, chosen.mean())
+            theta = network.apply(params, window.obs[0], method="distribution")
+            theta = _of_action(theta, window.action[0])
+            q = theta.mean(-1)
+            error = q - target.mean(-1)
+            return (importance * quantile_loss(theta, target)).mean(), (error, q.mean())
 
         (value, (error, q)), gradient = jax.value_and_grad(loss, has_aux=True)(state.params)
         updates, opt_state = tx.update(gradient, state.opt_state, state.params)
@@ -141,10 +143,10 @@ def task(
         if s.alpha:
             memory = replay.reprioritise(memory, place, error, s.alpha)
         done = state.updates + 1
-        target = jax.tree.map(
+        copied = jax.tree.map(
             lambda old, new: jnp.where(done % s.target_every == 0, new, old), state.target, params
         )
-        state = State(params, target, opt_state, state.actors, memory, done, state.count)
+        state = State(params, copied, opt_state, state.actors, memory, done, state.count)
         return state, {"loss": value, "q": q, "gradient_norm": optax.global_norm(gradient)}
 
     def evaluate(state: State, batch: Any, key: Array) -> Sums:
@@ -153,3 +155,21 @@ def task(
         return rollout.measured(env, act, (), rollout.silent, batch)
 
     return Task(init, step, evaluate, State(P(), P(), P(), P("data"), P(), P(), P()))
+
+
+def quantile_loss(theta: Array, target: Array) -> Array:
+    """Quantile Huber loss [B] of quantiles [B, K] towards those of the next state [B, J].
+
+    Source: Dabney et al. 2018, equation 10 with kappa 1, where theta_i is the quantile of
+    tau_i = (i - 1/2) / K; times two, so that of a single one it is DQN's Huber loss.
+    """
+    k = theta.shape[-1]
+    tau = (jnp.arange(k)[:, None] + 0.5) / k
+    u = target[:, None, :] - theta[:, :, None]
+    weight = 2 * jnp.abs(tau - (u < 0))
+    return (weight * optax.huber_loss(u)).mean(-1).sum(-1)
+
+
+def _of_action(theta: Array, action: Array) -> Array:
+    """theta [B, n, K] of the actions [B]; no gather, whose gradient is a slow scatter."""
+    return (theta * jax.nn.one_hot(action, theta.shape[1])[..., None]).sum(1)

@@ -75,6 +75,7 @@ class Environment(NamedTuple):
     limit: int
 
 
+@jax.ensure_compile_time_eval()  # so it may be called in a program that is traced (a sweep's)
 def make(name: str, **parameters: Any) -> Environment:
     """An environment of gymnax by its name, with its own parameters where they are given.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import jax.numpy as jnp
@@ -38,6 +39,18 @@ def greedy(network: ActionValues, params: Any) -> Act:
         return memory, _best(network.apply(params, obs))
 
     return act
+
+
+def knowing(
+    network: ActionValues, params: Any, reward_scale: float = 1.0
+) -> Callable[[Array], tuple[Array, Array]]:
+    """obs [B, ...] -> value [B] in the unit of the rewards, and best action [B]."""
+
+    def ask(obs: Array) -> tuple[Array, Array]:
+        q = network.apply(params, obs)
+        return q.max(-1) / reward_scale, _best(q)
+
+    return ask
 
 
 def _best(q: Array) -> Array:

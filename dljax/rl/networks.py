@@ -20,9 +20,9 @@ import jax.numpy as jnp
 from jax import Array
 
 from dljax.nn.convolution import Conv
-from dljax.nn.recurrent import GRU
-from dljax.rl.environments import Discrete, Space
-from dljax.rl.policies import Categorical, Normal, Policy
+from dljax.nn.recurrent import GRU, Layer
+from dljax.rl.environments import Box, Discrete, Space
+from dljax.rl.policies import Categorical, Normal, Policy, Squashed
 
 Memory = Any
 
@@ -33,7 +33,7 @@ def dense(features: int, scale: float = math.sqrt(2)) -> nn.Dense:
 
 
 class MLP(nn.Module):
-    """Hidden layers over a vector: [..., I] -> [..., features[-1]].
+    """Hidden layers over an observation of so many axes: [..., I] -> [..., features[-1]].
 
     norm: LayerNorm before each activation.
     """
@@ -41,9 +41,11 @@ class MLP(nn.Module):
     features: Sequence[int] = (64, 64)
     activation: Callable[[Array], Array] = nn.tanh
     norm: bool = False
+    axes: int = 1
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
+        x = x.reshape(*x.shape[: x.ndim - self.axes], -1)
         for features in self.features:
             x = dense(features)(x)
             x = self.activation(nn.LayerNorm()(x) if self.norm else x)
@@ -70,22 +72,24 @@ class CNN(nn.Module):
 
 
 class Core(nn.Module):
-    """What carries over from step to step: a GRU that forgets where an episode starts."""
+    """What carries over from step to step: a cell that forgets where an episode starts."""
 
     features: int = 64
+    layer: Callable[..., Layer] = GRU
 
     def setup(self):
-        self.cell = GRU(self.features)
+        self.cell = self.layer(self.features)
 
-    def begin(self, batch: int) -> Array:
-        """The memory before the first step [batch, features]."""
-        return jnp.zeros((batch, self.features))
+    def begin(self, batch: int) -> Memory:
+        """The memory before the first step, [batch, features] or a pair of them (LSTM)."""
+        return self.layer(self.features, parent=None).start(batch)
 
-    def __call__(self, memory: Array, x: Array, start: Array) -> tuple[Array, Array]:
+    def __call__(self, memory: Memory, x: Array, start: Array) -> tuple[Memory, Array]:
         """One step [N, I] -> the memory after it, features [N, F]."""
-        return self.cell.step(jnp.where(start[:, None], 0.0, memory), x)
+        memory = jax.tree.map(lambda h: jnp.where(start[:, None], 0.0, h), memory)
+        return self.cell.step(memory, x)
 
-    def unroll(self, memory: Array, x: Array, start: Array) -> Array:
+    def unroll(self, memory: Memory, x: Array, start: Array) -> Array:
         """Sequences [T, N, I] -> features [T, N, F]."""
         return jax.lax.scan(lambda h, step: self(h, *step), memory, (x, start))[1]
 
@@ -129,7 +133,7 @@ class ActorCritic(nn.Module):
 
     def begin(self, batch: int) -> Memory:
         """The memory before the first step, of so many environments."""
-        return jnp.zeros((batch, self.core.features)) if self.core else ()
+        return self.core.begin(batch) if self.core else ()
 
     def __call__(
         self, memory: Memory, obs: Array, start: Array
@@ -155,17 +159,49 @@ class ActorCritic(nn.Module):
 class ActionValues(nn.Module):
     """Q(s, .): obs [..., *shape] -> [..., n].
 
-    duelling: value and centred advantages apart (Wang et al. 2016, equation 9).
+    duelling: value and centred advantages apart (Wang et al. 2016, equation 9). quantiles K: of the
+    return, which the method "distribution" tells [..., n, K]; Q is their mean.
     """
 
     action: Discrete
     torso: Callable[[], nn.Module] = MLP
     duelling: bool = False
+    quantiles: int = 1
+
+    def __call__(self, obs: Array) -> Array:
+        return self.distribution(obs).mean(-1)
 
     @nn.compact
-    def __call__(self, obs: Array) -> Array:
-        x = self.torso()(obs)
-        q = dense(self.action.n, 1.0)(x)
+    def distribution(self, obs: Array) -> Array:
+        """The quantiles of the return: obs [..., *shape] -> [..., n, K]."""
+        x, k = self.torso()(obs), self.quantiles
+        q = dense(self.action.n * k, 1.0)(x).reshape(*x.shape[:-1], self.action.n, k)
         if self.duelling:
-            q = dense(1, 1.0)(x) + q - q.mean(-1, keepdims=True)
+            q = dense(k, 1.0)(x)[..., None, :] + q - q.mean(-2, keepdims=True)
         return q
+
+
+class SquashedActor(nn.Module):
+    """obs [..., *shape] -> a Squashed policy whose deviations depend on the state, e^-5 to e^2."""
+
+    action: Box
+    torso: Callable[[], nn.Module] = MLP
+
+    @nn.compact
+    def __call__(self, obs: Array) -> Squashed:
+        (size,) = self.action.shape
+        x = self.torso()(obs)
+        mean, log_std = jnp.split(dense(2 * size, 0.01)(x), 2, axis=-1)
+        return Squashed(Normal(mean, -1.5 + 3.5 * jnp.tanh(log_std)))
+
+
+class Critics(nn.Module):
+    """Q(s, a) of several networks apart: obs [..., I], action [..., D] -> [count, ...]."""
+
+    torso: Callable[[], nn.Module] = MLP
+    count: int = 2
+
+    @nn.compact
+    def __call__(self, obs: Array, action: Array) -> Array:
+        x = jnp.concatenate([obs, action], axis=-1)
+        return jnp.stack([dense(1, 1.0)(self.torso()(x))[..., 0] for _ in range(self.count)])

@@ -64,6 +64,24 @@ class Normal(NamedTuple):
         return jnp.broadcast_to(each, self.mean.shape).sum(-1)
 
 
+class Squashed(NamedTuple):
+    """tanh of a Normal: actions in (-1, 1) (Haarnoja et al. 2018, appendix C)."""
+
+    normal: Normal
+
+    def sample(self, noise: Array) -> Array:
+        return jnp.tanh(self.normal.sample(noise))
+
+    def mode(self) -> Array:
+        return jnp.tanh(self.normal.mean)
+
+    def sample_and_log_prob(self, noise: Array) -> tuple[Array, Array]:
+        """An action and its log density, exact where tanh saturates (equation 21)."""
+        u = self.normal.sample(noise)
+        slope = 2 * (math.log(2) - u - jax.nn.softplus(-2 * u))  # log(1 - tanh(u)^2)
+        return jnp.tanh(u), self.normal.log_prob(u) - slope.sum(-1)
+
+
 Policy = Categorical | Normal
 
 

@@ -60,7 +60,7 @@ class State(struct.PyTreeNode):
 
 
 class Samples(NamedTuple):
-    """What a minibatch learns from, arrays [T, n] (feed-forward: [1, n])."""
+    """What a minibatch learns from, arrays [T, n] (feed-forward: [n])."""
 
     obs: Array
     start: Array
@@ -134,7 +134,7 @@ def task(
         samples = learn_from(state, trajectory, reward)
         memory = state.actors.memory
         if not recurrent:
-            samples = jax.tree.map(lambda x: x.reshape(1, -1, *x.shape[2:]), samples)
+            samples = batches.flat(samples)
         params, opt_state, sums = update(state.params, state.opt_state, memory, samples, update_key)
         moments = state.moments
         if s.normalize_observations:  # of the next rollout: within one, all see alike
@@ -190,11 +190,11 @@ def task(
     def update(
         params: Any, opt_state: Any, memory: Any, samples: Samples, key: Array
     ) -> tuple[Any, Any, Sums]:
-        """Epochs over the rollout, in minibatches along its second axis."""
+        """Epochs over the rollout, in minibatches of environments or, feed-forward, of samples."""
 
         def one(carry, chosen):
             params, opt_state, near = carry
-            x = jax.tree.map(lambda x: x[:, chosen], samples)
+            x = jax.tree.map(lambda x: x[:, chosen] if recurrent else x[chosen], samples)
             h = jax.tree.map(lambda x: x[chosen], memory)
             gradient, told = jax.grad(loss, has_aux=True)(params, h, x)
             updates, new_opt_state = tx.update(gradient, opt_state, params)

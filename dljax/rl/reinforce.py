@@ -1,13 +1,13 @@
 """REINFORCE with a baseline (Williams 1992), the simplest policy gradient: read this one first.
 
-One step of the task plays one whole episode in each of N environments, from a fresh start, and
-makes one step along the gradient of the mean of
+One step of the task plays one episode in each of N environments, from a fresh start, and makes one
+step along the gradient of the mean of
 
     log pi(a_{t-1} | s_{t-1}) (G_{t-1} - v(s_{t-1}))
 
 over their steps (Sutton and Barto 2018, section 13.4, without the factor gamma^t), where G is the
-discounted return and v the baseline, which is fitted to it. Of an episode that a time limit cuts,
-the return goes on with the baseline of its last state.
+discounted return and v the baseline, which is fitted to it. Of an episode that a time limit or the
+end of the rollout cuts, the return goes on with the baseline of its last state.
 """
 
 from __future__ import annotations
@@ -29,9 +29,12 @@ from dljax.train.loop import Sums, Task
 
 
 class Settings(NamedTuple):
-    """environments: episodes in a step of the task. value_weight, entropy_weight: in the loss."""
+    """environments: episodes in a step of the task. rollout: steps of each, at most (what is played
+    after an episode's end is left out). value_weight, entropy_weight: in the loss.
+    """
 
     environments: int = 16
+    rollout: int = 500
     gamma: float = 0.99
     value_weight: float = 0.5
     entropy_weight: float = 0.01
@@ -77,7 +80,7 @@ def task(
         del batch
         reset_key, noise_key, rollout_key = jax.random.split(key, 3)
         actors = rollout.begin(env, reset_key, s.environments)
-        noise = policies.noise(env.action, noise_key, (env.limit, s.environments))
+        noise = policies.noise(env.action, noise_key, (s.rollout, s.environments))
         act = acting(network, state)
         _, t, _ = rollout.rollout(env, act, actors, rollout_key, noise)
         # Each environment's first episode; what follows its end is left out.

@@ -24,6 +24,8 @@ VELOCITIES = {
     "MountainCarContinuous-v0": (1,),
 }
 
+UNBOUNDED = 1e6  # some environments write a huge number for no bound
+
 
 def observed(env: Environment, see: Callable[[Array], Array], space: Box) -> Environment:
     """The environment seen through a function of its observations."""
@@ -62,6 +64,22 @@ def keep(env: Environment, entries: Sequence[int]) -> Environment:
     entries = np.asarray(entries)
     low, high = (np.broadcast_to(bound, shape)[entries] for bound in (low, high))
     return observed(env, lambda obs: obs[entries], Box(low.shape, low, high, dtype))
+
+
+def unit(space: Box) -> Callable[[Array], Array]:
+    """What maps observations between the bounds of a space to [-1, 1]; without bounds, nothing."""
+    low, high = (np.broadcast_to(np.asarray(b, float), space.shape) for b in space[1:3])
+    bounded = (np.abs(low) < UNBOUNDED) & (np.abs(high) < UNBOUNDED)
+    middle = np.where(bounded, (low + high) / 2, 0).astype(np.float32)
+    half = np.where(bounded, (high - low) / 2, 1).astype(np.float32)
+    return lambda obs: (obs - middle) / half
+
+
+def unit_observations(env: Environment) -> Environment:
+    """Observations that have bounds as [-1, 1]: else the small ones (a car's speed) go unseen."""
+    see, shape = unit(env.observation), env.observation.shape
+    low, high = (see(np.broadcast_to(b, shape)) for b in env.observation[1:3])
+    return observed(env, see, Box(shape, low, high))
 
 
 def hide_velocities(env: Environment) -> Environment:

@@ -51,6 +51,7 @@ def train(
     *,
     steps: int,
     seeds: Sequence[int] = (0,),
+    given: tuple = (),
     placement: Placement | None = None,
     evaluation: Examples | None = None,
     eval_every: int = 0,
@@ -64,6 +65,7 @@ def train(
 ) -> Result:
     """Trains `steps` steps, or what is left of them when `store` holds a checkpoint.
 
+    given: what task.init takes besides a key, arrays [seeds, ...].
     eval_every, checkpoint_every: steps between them; 0: a tenth of the run, and as often as
     eval_every.
     steps_per_call: steps a dispatch; 0: so many that it takes about a third of a second.
@@ -75,14 +77,14 @@ def train(
     report = report or Report(None, steps, quiet=True)
     eval_every = eval_every or max(steps // 10, 1)
     checkpoint_every = checkpoint_every or eval_every
-    restored = store.restore(loop.abstract(task, seeds, placement)) if store else None
+    restored = store.restore(loop.abstract(task, seeds, placement, given)) if store else None
     run, meta = restored or (None, _fresh_meta())
     report.rewind(meta["step"])  # what was reported after the checkpoint will be reported again
     if restored:
         report.say(f"continuing at step {meta['step']} of {steps}")
     else:
         with _clock(meta["seconds"], "compile"):
-            run = jax.block_until_ready(loop.start(task, seeds, placement))
+            run = jax.block_until_ready(loop.start(task, seeds, placement, given))
     length = _chunk_length(
         feed, len(seeds), steps_per_call, min(eval_every, checkpoint_every, steps)
     )

@@ -35,7 +35,8 @@ INIT, EVALUATE = 0xFFFFFFFF, 0xFFFFFFFE
 class Task(NamedTuple):
     """What a topic hands to the loop. Nothing in it has a seed axis.
 
-    init: key -> State, all that changes, as one pytree; floating-point leaves stay finite.
+    init: key -> State, all that changes, as one pytree; floating-point leaves stay finite. (What
+        else it takes, `start` is given.)
     step: (State, batch, key) -> (State, Sums); State keeps its structure, shapes and dtypes, and
         the Sums hold whatever tells that the step went well (the loss, the norm of the gradient).
     evaluate: (State, batch, key) -> Sums, sufficient statistics over a masked batch.
@@ -78,24 +79,29 @@ def _shardings(task: Task, placement: Placement) -> Run:
     return Run(placement.everywhere(), placement.seeds(), placement.states(task.spec))
 
 
-def start(task: Task, seeds: Sequence[int], placement: Placement) -> Run:
-    """The run at step 0: one state for each seed, each from its own root key."""
-    init = placement.over_seeds(lambda key: task.init(jax.random.fold_in(key, INIT)), (0,))
+def start(task: Task, seeds: Sequence[int], placement: Placement, given: tuple = ()) -> Run:
+    """The run at step 0: one state for each seed, each from its own root key.
 
-    def begin(seeds):
-        keys = jax.vmap(jax.random.key)(seeds)
-        return Run(jnp.int32(0), keys, init(keys))
-
-    program = Program(jax.jit(begin, out_shardings=_shardings(task, placement)), placement)
-    return program(placement.put(np.asarray(seeds, np.uint32), placement.seeds()))
-
-
-def abstract(task: Task, seeds: Sequence[int], placement: Placement) -> Run:
-    """Shapes, dtypes and shardings of a run: what a checkpoint is read into."""
-    keys = jax.eval_shape(lambda: jax.vmap(jax.random.key)(jnp.asarray(seeds, jnp.uint32)))
-    shapes = Run(
-        jax.eval_shape(lambda: jnp.int32(0)), keys, jax.eval_shape(jax.vmap(task.init), keys)
+    given: what else task.init takes, arrays [seeds, ...] (the values of a sweep, see members.py).
+    """
+    init = placement.over_seeds(
+        lambda key, given: task.init(jax.random.fold_in(key, INIT), *given), (0, 0)
     )
+
+    def begin(seeds, given):
+        keys = jax.vmap(jax.random.key)(seeds)
+        return Run(jnp.int32(0), keys, init(keys, given))
+
+    shardings = _shardings(task, placement)
+    program = Program(jax.jit(begin, out_shardings=shardings), placement, once=True)
+    return program(*placement.put((np.asarray(seeds, np.uint32), given), placement.seeds()))
+
+
+def abstract(task: Task, seeds: Sequence[int], placement: Placement, given: tuple = ()) -> Run:
+    """Shapes, dtypes and shardings of what `start` makes: what a checkpoint is read into."""
+    keys = jax.eval_shape(lambda: jax.vmap(jax.random.key)(jnp.asarray(seeds, jnp.uint32)))
+    states = jax.eval_shape(jax.vmap(task.init), keys, *given)
+    shapes = Run(jax.eval_shape(lambda: jnp.int32(0)), keys, states)
     shardings = _shardings(task, placement)
     states = jax.tree.map(  # the spec is a prefix of State
         lambda sharding, part: jax.tree.map(lambda x: x.update(sharding=sharding), part),

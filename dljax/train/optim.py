@@ -129,21 +129,23 @@ def optimizer(
     accumulate: the mean of this many successive gradients makes one step; the calls between change
       nothing. The schedule still counts calls.
     ema: decay of an average of the parameters, kept in the state; see `ema_params`.
+    Momentum and weight decay may be arrays, as the learning rate may.
     Raises ValueError for an unknown name and for values out of range.
     """
     method = _look_up(OPTIMIZERS, name, "optimizer")
     if momentum is None:
         momentum = 0.95 if name == "muon" else 0.9
-    _check_range("momentum", momentum, 0 <= momentum < 1, "in [0, 1)")
-    _check_range("weight_decay", weight_decay, weight_decay >= 0, "not negative")
-    _check_range("clip_norm", clip_norm, clip_norm is None or clip_norm > 0, "positive")
-    _check_range("accumulate", accumulate, accumulate >= 1, "at least 1")
-    _check_range("ema", ema, ema is None or 0 <= ema < 1, "in [0, 1)")
+    _check_range("momentum", momentum, lambda x: 0 <= x < 1, "in [0, 1)")
+    _check_range("weight_decay", weight_decay, lambda x: x >= 0, "not negative")
+    _check_range("clip_norm", clip_norm, lambda x: x is None or x > 0, "positive")
+    _check_range("accumulate", accumulate, lambda x: x >= 1, "at least 1")
+    _check_range("ema", ema, lambda x: x is None or 0 <= x < 1, "in [0, 1)")
 
     rate = learning_rate
     if callable(rate) and accumulate > 1:
         rate = lambda count: learning_rate(count * accumulate)  # noqa: E731
-    decay = optax.add_decayed_weights(weight_decay, decay_mask) if weight_decay else None
+    decays = isinstance(weight_decay, Array) or weight_decay
+    decay = optax.add_decayed_weights(weight_decay, decay_mask) if decays else None
     links = [
         optax.clip_by_global_norm(clip_norm) if clip_norm else None,
         decay if method.l2 else None,
@@ -246,6 +248,8 @@ def _look_up(table: dict[str, Any], name: str, kind: str) -> Any:
     return table[name]
 
 
-def _check_range(name: str, value: Any, holds: bool, what: str) -> None:
-    if not holds:
+def _check_range(name: str, value: Any, holds: Callable[[Any], bool], what: str) -> None:
+    if isinstance(value, Array):
+        return  # a sweep's (members.py), which was checked as a number before
+    if not holds(value):
         raise ValueError(f"{name} must be {what}, got {value}")

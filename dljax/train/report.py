@@ -11,7 +11,7 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -102,6 +102,12 @@ class Report:
             self._board.write(step, metrics)
         self.say(f"step {step}/{self._total}  {seconds:.1f} s  {_to_text(metrics)}")
 
+    def choose(self, step: int, members: Sequence[int], seconds: float) -> None:
+        """Of a sweep's members, those that `read_metrics` tells of from now on."""
+        if self._path:
+            line = {"step": int(step), "seconds": float(seconds), "members": list(members)}
+            append(self._path, json.dumps(line) + "\n")
+
     def say(self, text: str) -> None:
         """Prints a line above the bar, unless quiet."""
         if not self._quiet:
@@ -121,26 +127,33 @@ class Report:
             return
         self._board.restart(step + 1)
         if self._path.exists():
-            kept = [line for line in _read_lines(self._path) if line["step"] <= step]
+            lines = (line for line in _read_lines(self._path) if "members" not in line)
+            kept = [line for line in lines if line["step"] <= step]
             replace(self._path, "".join(json.dumps(line) + "\n" for line in kept))
 
 
 def read_metrics(workdir: Path | str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """All of metrics.jsonl: name -> (steps [T] int, values [T, S] float, NaN where null).
 
-    A half-written last line is ignored. Raises FileNotFoundError where there is no such file.
+    Of a sweep that has come to its end, the chosen members alone. A half-written last line is
+    ignored. Raises FileNotFoundError where there is no such file.
     """
     path = Path(workdir) / "metrics.jsonl"
     if not path.exists():
         raise FileNotFoundError(f"{path} does not exist: {workdir} holds no finished report")
     series: dict[str, tuple[list[int], list[list[float]]]] = {}
+    chosen = slice(None)
     for line in _read_lines(path):
+        chosen = line.get("members", chosen)
         for name, value in line.items():
             if isinstance(value, dict):
                 steps, values = series.setdefault(name, ([], []))
                 steps.append(line["step"])
                 values.append([np.nan if x is None else x for x in value["per_seed"]])
-    return {name: (np.array(steps), np.array(v, float)) for name, (steps, v) in series.items()}
+    return {
+        name: (np.array(steps), np.array(values, float)[:, chosen])
+        for name, (steps, values) in series.items()
+    }
 
 
 def summary(

@@ -1,12 +1,14 @@
 """The scripts of reinforcement learning: a short run of each, what it leaves, and refusals."""
 
 import json
+from typing import ClassVar
 
+import jax
 import numpy as np
 import pytest
 from PIL import Image
 
-from experiments import agents, dqn, ppo, pqn
+from experiments import a2c, agents, dqn, ppo, pqn, reinforce, sac
 
 SHORT = {"num_seeds": 2, "total_steps": 256, "episodes": 4, "features": (8,), "quiet": True}
 SCRIPTS = {
@@ -20,7 +22,8 @@ SCRIPTS = {
 def test_a_run_leaves_everything(name, tmp_path, capsys):
     script, flags = SCRIPTS[name]
     config = script.Config(workdir=tmp_path, **SHORT, **flags)
-    outcome = script.train(config)
+    outcome = agents.train(config, script.make)
+    config = agents.resolved(config)
     played = config.environments * config.rollout
     assert outcome.summary["steps"] == 256 // played
     scores = outcome.summary["metrics"]["return"]
@@ -39,11 +42,48 @@ def test_a_run_leaves_everything(name, tmp_path, capsys):
         assert len(np.unique(first.reshape(-1, 3), axis=0)) > 3
 
 
+@pytest.mark.parametrize("script", [a2c, reinforce, sac])
+def test_other_scripts_make_what_the_loop_can_train(script):
+    """Traced, not run: their algorithms are trained elsewhere."""
+    config = agents.resolved(script.Config(features=(8,)))
+    agent = script.make(config)
+    state = jax.eval_shape(agent.task.init, jax.random.key(0))
+    after, sums = jax.eval_shape(agent.task.step, state, (), jax.random.key(1))
+    shapes = jax.tree.map(lambda x: (x.shape, x.dtype), (state, after))
+    assert shapes[0] == shapes[1] and {"loss", "return", "gradient_norm"} <= sums.keys()
+    obs = jax.ShapeDtypeStruct((3, *agent.env.observation.shape), "float32")
+    start = jax.ShapeDtypeStruct((3,), bool)
+    _, action = jax.eval_shape(
+        lambda state, obs, start: agent.greedy(state)(agent.memory(3), obs, start, None),
+        state, obs, start,
+    )  # fmt: skip
+    assert action.shape == (3, *agent.env.action.shape)
+    assert config.steps * config.environments * config.rollout >= 0.9 * config.total_steps
+
+
 def test_total_steps_become_steps():
     config = agents.resolved(ppo.Config(total_steps=5000, environments=4, rollout=128))
     assert config.steps == 10
     assert agents.resolved(ppo.Config(steps=3)).steps == 3
     assert agents.resolved(config) == config
+
+
+def test_flags_that_are_none_are_tuned_for_environment_then_family_then_all():
+    class Config(agents.Config):
+        tuned: ClassVar = {
+            "": {"total_steps": 1, "environments": 2, "rollout": 3},
+            "MinAtar": {"environments": 4, "rollout": 5},
+            "Breakout-MinAtar": {"rollout": 6},
+        }
+
+    def found(env, **flags):
+        config = agents.resolved(Config(env=env, **flags))
+        return config.environments, config.rollout
+
+    assert found("CartPole-v1") == (2, 3)
+    assert found("Asterix-MinAtar") == (4, 5)
+    assert found("Breakout-MinAtar") == (4, 6)
+    assert found("Breakout-MinAtar", environments=2, rollout=9) == (2, 9)
 
 
 @pytest.mark.parametrize(
@@ -53,17 +93,20 @@ def test_total_steps_become_steps():
         (ppo, {"env_params": ("gravity",)}, "written name=value, not 'gravity'"),
         (ppo, {"env_params": ("gravity=low",)}, "'low' is no number"),
         (ppo, {"batch_size": 100}, "batch_size=100 must divide the 4 environments times 128"),
-        (ppo, {"recurrent": True, "batch_size": 64}, "8 minibatches do not divide the 4"),
+        (ppo, {"core": "gru", "batch_size": 64}, "8 minibatches do not divide the 4"),
         (ppo, {"env": "FourRooms-misc", "hide_velocities": True}, "not of FourRooms-misc"),
         (ppo, {"dataset": "digits"}, "see --env"),
+        (sac, {"env": "CartPole-v1"}, "SAC wants vectors and continuous actions"),
+        (sac, {"clip_norm": 1.0}, "would mix the gradients"),
+        (sac, {"seeds_by": "vmap"}, "use seeds_by=map"),
+        (a2c, {"env": "Cartpole"}, "did you mean CartPole-v1"),
         (pqn, {"env": "Pendulum-v1"}, "continuous actions: use experiments.ppo"),
         (dqn, {"warmup_steps": 100}, "multiple of a step's 32 transitions"),
-        (dqn, {"epsilon": (0.1,)}, "two numbers"),
     ],
 )
 def test_refusals_are_one_line(script, flags, message):
     with pytest.raises(ValueError, match=message) as error:
-        script.build(agents.resolved(script.Config(**flags)))
+        agents.build(agents.resolved(script.Config(**flags)), script.make)
     assert "\n" not in str(error.value)
 
 
@@ -83,6 +126,6 @@ def test_metrics_do_not_grow_with_environments(tmp_path):
         workdir=tmp_path, environments=64, rollout=4, batch_size=128, steps=1, num_seeds=1,
         episodes=4, features=(8,), quiet=True, plots=False,
     )  # fmt: skip
-    ppo.train(config)
+    agents.train(config, ppo.make)
     line = json.loads((tmp_path / "metrics.jsonl").read_text().splitlines()[0])
     assert all(len(x["per_seed"]) == 1 for x in line.values() if isinstance(x, dict))

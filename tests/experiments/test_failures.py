@@ -77,7 +77,7 @@ def lines(workdir: Path) -> list[dict]:
 def restored(workdir: Path, config: script.Config) -> loop.Run:
     experiment = script.build(config)
     with checkpoint.Store(workdir, read_only=True) as store:
-        like = loop.abstract(experiment.task, session.seeds(config), experiment.placement)
+        like = loop.abstract(experiment.task(config), session.seeds(config), experiment.placement)
         return store.restore(like)[0]
 
 
@@ -186,7 +186,9 @@ def test_a_workdir_in_use(trained):
 
 def test_a_seed_is_dropped(tmp_path, capsys):
     def sick(experiment):
-        return experiment._replace(task=helpers.sicken(experiment.task, seed=1, at=13))
+        return experiment._replace(
+            task=lambda config: helpers.sicken(experiment.task(config), seed=1, at=13)
+        )
 
     train(tmp_path, sick, num_seeds=3, on_nan="drop", plots=True)
     assert "not counted, dropped as not finite: seeds [1]" in capsys.readouterr().err
@@ -196,7 +198,7 @@ def test_a_seed_is_dropped(tmp_path, capsys):
     assert accuracy["per_seed"][1] is None and accuracy["mean"] > 0
     assert {path.name for path in (tmp_path / "plots").iterdir()} >= {"learning_curves.png"}
     config, _ = session.saved(configured(tmp_path))
-    run, step = session.restore(config, script.build(config).task, helpers.devices(1))
+    run, step = session.restore(config, script.build(config).task(config), helpers.devices(1))
     assert step in (10, 20)
     kernels = run.states.params["classifier"]["kernel"]
     assert np.isfinite(kernels).all() and len(kernels) == (2 if step == 20 else 3)

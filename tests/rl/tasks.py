@@ -4,7 +4,7 @@ from functools import partial
 
 import optax
 
-from dljax.rl import dqn, networks, ppo, pqn
+from dljax.rl import dqn, networks, ppo, pqn, sac
 from dljax.train.loop import Task
 from tests.rl import probes
 
@@ -36,3 +36,12 @@ def prioritised_dqn() -> Task:
         target_every=5, exploration=20, alpha=0.6, n=2,
     )  # fmt: skip
     return dqn.task(ENV, q_network(), optax.adam(1e-2), settings)
+
+
+def sac_task() -> Task:
+    env = probes.aimed()
+    settings = sac.Settings(
+        environments=16, rollout=2, capacity=128, warmup=64, updates=2, batch_size=16
+    )
+    actor, critics = networks.SquashedActor(env.action, MLP), networks.Critics(MLP)
+    return sac.task(env, actor, critics, optax.adam(1e-2), settings)

@@ -10,9 +10,9 @@ import optax
 import pytest
 
 from dljax.data import feed
-from dljax.rl import dqn, networks, ppo, pqn, reinforce
+from dljax.rl import dqn, networks, policies, ppo, pqn, reinforce, rollout, sac
 from dljax.train import loop, metrics
-from tests.helpers import devices, episodes
+from tests.helpers import assert_close, devices, episodes
 from tests.rl import probes
 
 GAMMA = 0.9
@@ -41,7 +41,7 @@ def trained(task, steps):
 
 
 def by_reinforce():
-    settings = reinforce.Settings(environments=128, gamma=GAMMA)
+    settings = reinforce.Settings(environments=128, rollout=3, gamma=GAMMA)
     network = networks.ActorCritic(MIXTURE.action, MLP)
     state, scores = trained(reinforce.task(MIXTURE, network, optax.adam(5e-3), settings), 800)
     return by_policy(network, state), scores
@@ -70,12 +70,12 @@ def by_pqn():
     return by_q(network, pqn.task(MIXTURE, network, optax.adam(5e-3), settings), 100)
 
 
-def by_dqn(**changes):
+def by_dqn(quantiles=1, **changes):
     settings = dqn.Settings(
         environments=16, rollout=2, capacity=4096, warmup=1024, updates=2, gamma=GAMMA,
         target_every=20, exploration=300, **changes,
     )  # fmt: skip
-    network = networks.ActionValues(MIXTURE.action, MLP, duelling=bool(changes))
+    network = networks.ActionValues(MIXTURE.action, MLP, bool(changes), quantiles)
     return by_q(network, dqn.task(MIXTURE, network, optax.adam(3e-3), settings), 600)
 
 
@@ -94,7 +94,7 @@ ALGORITHMS = {
     "ppo": by_ppo,
     "pqn": by_pqn,
     "dqn": by_dqn,
-    "dqn_duelling_prioritised_3_step": partial(by_dqn, alpha=0.6, n=3),
+    "dqn_duelling_prioritised_3_step_of_quantiles": partial(by_dqn, quantiles=8, alpha=0.6, n=3),
 }
 
 
@@ -167,3 +167,80 @@ def test_memory_is_needed_where_it_is(recurrent):
         assert scores["return"][0] == 1
     else:
         assert abs(scores["return"][0]) < 0.5
+
+
+def test_sac_aims_and_knows_what_it_will_be_paid():
+    """Its values are soft: the paid entropy is in them, next to nothing once it has aimed."""
+    asked = [probes.aimed(), probes.one(), probes.seen(), probes.delayed(), probes.cut()]
+    env, gamma = probes.mixture(asked), 0.5
+    actor, critics = networks.SquashedActor(env.action, MLP), networks.Critics(MLP)
+    settings = sac.Settings(
+        environments=16, rollout=2, capacity=4096, warmup=1024, updates=2, gamma=gamma, tau=0.05
+    )
+    state, scores = trained(sac.task(env, actor, critics, optax.adam(3e-3), settings), 1000)
+
+    def ask(name, obs):
+        x = probes.code(asked, name, obs)[None]
+        action = actor.apply(state.params["actor"], x).mode()
+        return action[0, 0], critics.apply(state.params["critics"], x, action).min(0)[0]
+
+    assert abs(ask("aimed", 0)[0] - 0.5) < 0.1
+    known = {
+        ("aimed", 0): 0, ("one", 0): 1, ("seen", 1): 1, ("seen", -1): -1,
+        ("delayed", 1): 1, ("delayed", 0): gamma, ("cut", 0): 1 / (1 - gamma),
+    }  # fmt: skip
+    for (name, obs), value in known.items():
+        assert abs(ask(name, obs)[1] - value) < 0.1, name
+    assert scores["sampled_return"][0] < scores["return"][0]  # any other action is worse
+
+
+def test_one_epoch_of_one_minibatch_is_a2c():
+    """Such a step of PPO is along the gradient of log pi(a | s) A - (v - G)^2 / 4."""
+    env = probes.matched()
+    network = networks.ActorCritic(env.action, MLP)
+    settings = ppo.Settings(
+        environments=8, rollout=4, epochs=1, minibatches=1, gamma=GAMMA, value_clip=0.0,
+        entropy_weight=0.0, normalize_advantages=False,
+    )  # fmt: skip
+    task = ppo.task(env, network, optax.sgd(1.0), settings)
+
+    @jax.jit
+    def both(key):
+        state = task.init(key)
+        noise_key, rollout_key, _ = jax.random.split(key, 3)
+        noise = policies.noise(env.action, noise_key, (4, 8))
+        act = ppo.acting(network, settings, state)
+        _, t, _ = rollout.rollout(env, act, state.actors, rollout_key, noise)
+
+        def apply(params):
+            return network.apply(params, (), t.obs, t.start, method="unroll")
+
+        advantage = t.reward - apply(state.params)[1]  # every step is a whole episode
+
+        def objective(params):
+            policy, value = apply(params)
+            gain = policy.log_prob(t.action) * advantage
+            return (gain - 0.25 * (value - t.reward) ** 2).mean()
+
+        moved = jax.tree.map(jnp.add, state.params, jax.grad(objective)(state.params))
+        return task.step(state, (), key)[0].params, moved
+
+    assert_close(*both(jax.random.key(0)), atol=1e-6)
+
+
+def test_updates_end_where_the_policy_has_gone_too_far():
+    """The first of eight changes the policy, the second finds that it was too much."""
+    env = probes.chosen()
+    network = networks.ActorCritic(env.action, MLP)
+    settings = ppo.Settings(environments=8, rollout=8, epochs=2, target_kl=1e-6)
+    task = ppo.task(env, network, optax.adam(1e-2), settings)
+
+    @jax.jit
+    def one(key):
+        after, sums = task.step(task.init(key), (), key)
+        return after.opt_state[0].count, sums
+
+    count, sums = one(jax.random.key(0))
+    assert count == 1
+    used, kl = (float(total / count) for total, count in (sums["used"], sums["kl"]))
+    assert used == 1 / 8 and kl > 1.5e-6

@@ -70,6 +70,22 @@ def test_gymnax_terminates_and_then_is_not_truncated():
     assert abs(steps.obs[-1, 2]) > 12 * np.pi / 180  # the true last observation: it has fallen
 
 
+def test_a_step_computes_no_reset(monkeypatch):
+    import gymnax
+
+    game, params = gymnax.make("Breakout-MinAtar")
+    env = environments.from_gymnax(game, params, "Breakout")
+    state, _ = jax.eval_shape(env.reset, KEY)
+
+    def never(key, params):
+        raise AssertionError("a step computes a reset")
+
+    monkeypatch.setattr(game, "reset_env", never)
+    jax.eval_shape(env.step, KEY, state, jnp.int32(0))
+    with pytest.raises(AssertionError, match="computes a reset"):  # as gymnax's own step does
+        jax.eval_shape(game.step, KEY, state, jnp.int32(0), params)
+
+
 @pytest.mark.parametrize(
     "name, parameters, message",
     [
@@ -136,6 +152,23 @@ def test_sticky_actions():
     assert (taken[1:][stuck[1:]] == taken[:-1][stuck[1:]]).all()
     _, never = walked(wrappers.sticky_actions(counter(), 0.0), [3, 1])
     assert never.reward.tolist() == [3, 1]
+
+
+def test_unit_observations():
+    car = environments.make("MountainCar-v0")
+    _, steps = walked(wrappers.unit_observations(car), [2, 2])
+    _, plain = walked(car, [2, 2])
+    expected = (plain.obs - jnp.array([-0.3, 0.0])) / jnp.array([0.9, 0.07])
+    np.testing.assert_allclose(steps.obs, expected, rtol=1e-5)
+    pole = wrappers.unit_observations(environments.make("CartPole-v1"))
+    _, obs = pole.reset(KEY)
+    _, plain = environments.make("CartPole-v1").reset(KEY)
+    np.testing.assert_allclose(obs / plain, [1 / 4.8, 1, 1 / pole_angle(), 1], rtol=1e-5)
+    np.testing.assert_allclose(pole.observation.high[[0, 2]], 1, rtol=1e-6)
+
+
+def pole_angle():
+    return environments.make("CartPole-v1").observation.high[2]
 
 
 def test_frame_stack():

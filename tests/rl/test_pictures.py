@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dljax.plots import rl
+from dljax.plots import rl, values
 
 STATES = {
     "CartPole-v1": {"x": [-1.0, 1.0], "theta": [0.0, 0.2]},
@@ -50,3 +50,44 @@ def test_curves_of_returns(tmp_path):
     with Image.open(tmp_path / "returns.png") as image:
         pixels = np.asarray(image.convert("RGB"), int)
     assert (abs(pixels - [0x1F, 0x6F, 0xB4]).sum(-1) < 60).sum() > 100
+
+
+def test_maps_of_a_plane(tmp_path):
+    """Low values on the left and high ones on the right, the way from below to above."""
+    car = values.PLANES["MountainCar-v0"]
+    value = np.tile(np.arange(5.0), (4, 1))
+    way = np.array([[-1.0, -0.05], [0.4, 0.05]])
+    values.plane(car, value, (value > 2).astype(int), way, 3, tmp_path / "values.png", "Car")
+    with Image.open(tmp_path / "values.png") as image:
+        pixels = np.asarray(image.convert("RGB"), int)
+    left, right = pixels[:, : pixels.shape[1] // 2], pixels[:, pixels.shape[1] // 2 :]
+    purple, yellow = (
+        (abs(left - c).sum(-1) < 30).nonzero()[1] for c in ([68, 1, 84], [253, 231, 37])
+    )
+    assert len(purple) > 500 and len(yellow) > 500 and np.median(purple) < np.median(yellow)
+    for colour in values.ACTIONS[:2]:
+        rgb = [int(colour[i : i + 2], 16) for i in (1, 3, 5)]
+        assert (abs(right - rgb).sum(-1) < 20).sum() > 1000
+
+
+def test_maps_of_cells(tmp_path):
+    """Three cells of a 2 x 2 grid, the fourth is a wall; a move that goes nowhere is a dot."""
+    place, end, none = np.array([[0, 0], [0, 1]]), np.array([[1, 1]]), np.zeros((0, 2), int)
+    right = values.Cells(np.array([0.0, 1.0]), np.array([[0, 1], [1, 0]]))
+    still = values.Cells(np.array([0.0, 1.0]), np.zeros((2, 2), int))
+
+    def drawn(goals=end, pits=none, **panels):
+        values.cells(place, goals, pits, panels, tmp_path / "cells.png", "Grid")
+        with Image.open(tmp_path / "cells.png") as image:
+            return np.asarray(image.convert("RGB"), int)
+
+    moving, standing = drawn(exact=right), drawn(exact=still)
+    wall = [int(values.WALL[i : i + 2], 16) for i in (1, 3, 5)]
+    assert (abs(moving - wall).sum(-1) < 10).sum() > 2000
+    assert (abs(moving - standing).sum(-1) > 200).sum() > 200  # the arrows
+    cross = drawn(none, end, exact=right)
+    for colour, there, not_there in (values.GOAL, moving, cross), ("#c0392b", cross, moving):
+        rgb = [int(colour[i : i + 2], 16) for i in (1, 3, 5)]
+        assert (abs(there - rgb).sum(-1) < 20).sum() > 10
+        assert (abs(not_there - rgb).sum(-1) < 20).sum() == 0
+    assert drawn(exact=right, learned=still).shape[1] > 1.5 * moving.shape[1]

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dljax.rl import replay, transitions
+from dljax.rl import dqn, replay, transitions
 
 
 def rows(first, count, environments=2):
@@ -99,3 +99,24 @@ def test_n_step_targets():
     np.testing.assert_allclose(total, [1 + 1 + 1, 1 + 1, 1])
     np.testing.assert_allclose(discount, [0.125, 0.0, 0.5])
     np.testing.assert_allclose(last[:, 0], [30, 20, 10])
+
+
+def test_quantile_loss():
+    """K = 2: tau is 1/4 and 3/4, the Huber loss of 1 is 1/2 and of 3 it is 5/2; all times two."""
+    target = jnp.array([[1.0, 3.0]])
+    # u = 1, 3 above tau 1/4: 2 (0.5 + 2.5) / 2 / 4; u = -1, 1: 2 (0.5 / 4 + 0.5 * 3 / 4) / 2
+    np.testing.assert_allclose(dqn.quantile_loss(jnp.array([[0.0, 2.0]]), target), [0.75 + 0.5])
+    # of a single quantile it is the Huber loss
+    single = dqn.quantile_loss(jnp.array([[0.0], [4.0]]), jnp.array([[3.0], [3.5]]))
+    np.testing.assert_allclose(single, [2.5, 0.125])
+
+
+def test_quantiles_are_those_of_the_target():
+    """Of 0 .. 999 the quarters' middles; Huber's loss is the absolute one that far away."""
+    target = jnp.arange(1000.0)[None]
+
+    def step(theta, _):
+        return theta - 20 * jax.grad(lambda x: dqn.quantile_loss(x, target).sum())(theta), None
+
+    theta, _ = jax.lax.scan(step, jnp.full((1, 4), 300.0), length=400)
+    np.testing.assert_allclose(theta[0], [125, 375, 625, 875], atol=5)

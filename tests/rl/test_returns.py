@@ -68,6 +68,18 @@ def test_n_step_returns():
         returns.n_step_returns(r, jnp.full(4, 0.5), v, 0)
 
 
+def test_vtrace_by_hand():
+    """Ratios 2, 0.5 and 1 are clipped to rho 1.5, 0.5, 1 and to c 1, 0.5, 1."""
+    found, advantage = returns.vtrace(
+        R, DISCOUNT, V_TM1, V_T, jnp.array([2.0, 0.5, 1.0]), clip_rho=1.5
+    )
+    # deltas of TD: 1, -18, -7 (see test_gae); times rho: 1.5, -9, -7
+    # corrections, backwards: -7; -9 + 0; 1.5 + 0.5 * 1 * -9 = -3
+    np.testing.assert_allclose(found, [7.0, 11.0, 23.0])
+    # 1.5 (1 + 0.5 * 11 - 10); 0.5 (2 - 20); 1 (3 + 0.5 * 40 - 30)
+    np.testing.assert_allclose(advantage, [-5.25, -9.0, -7.0])
+
+
 def test_vtrace_by_its_definition():
     """Equation 1 of Espeholt et al. 2018: a sum over the rest of the trajectory."""
     key = jax.random.split(jax.random.key(0), 3)

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from dljax.nn import recurrent
 from dljax.rl import batches, exploration, networks, normalization, policies, rollout, statistics
 from dljax.rl.environments import Box, Discrete
 from tests.rl import probes
@@ -96,6 +97,14 @@ def test_normal():
     assert policy.entropy()[0] == pytest.approx(-float(policy.log_prob(samples).mean()), abs=0.02)
 
 
+def test_squashed_density_integrates_to_one():
+    policy = policies.Squashed(policies.Normal(jnp.array([0.3]), jnp.array([0.2])))
+    noise = jnp.linspace(-6, 6, 4001)[:, None]
+    action, log_prob = policy.sample_and_log_prob(noise)
+    assert jnp.trapezoid(jnp.exp(log_prob), action[:, 0]) == pytest.approx(1, abs=1e-3)
+    assert policy.mode()[0] == pytest.approx(np.tanh(0.3), rel=1e-5)
+
+
 def test_epsilon_greedy():
     q = jnp.array([[0.0, 2.0, 1.0, 0.0]])
     network = type("Q", (), {"apply": staticmethod(lambda params, obs: q)})
@@ -139,13 +148,14 @@ def test_interquartile_mean():
     assert statistics.interquartile_mean(np.array([7.0])) == (7, 7, 7)
 
 
-def test_a_core_forgets_where_an_episode_starts():
+@pytest.mark.parametrize("layer", [recurrent.GRU, recurrent.LSTM])
+def test_a_core_forgets_where_an_episode_starts(layer):
     network = networks.ActorCritic(
-        Discrete(2), partial(networks.MLP, (8,)), shared=True, core=networks.Core(8)
+        Discrete(2), partial(networks.MLP, (8,)), shared=True, core=networks.Core(8, layer)
     )
     obs = jax.random.normal(jax.random.key(0), (6, 3, 4))
     start = jnp.zeros((6, 3), bool).at[4, 1].set(True)
-    memory = jax.random.normal(jax.random.key(1), (3, 8))
+    memory = jax.tree.map(lambda h: jax.random.normal(jax.random.key(1), h.shape), network.begin(3))
     params = network.init(jax.random.key(2), memory, obs[0], start[0])
     policy, value = network.apply(params, memory, obs, start, method="unroll")
     stepped, found = memory, []
