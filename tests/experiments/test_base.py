@@ -293,4 +293,4 @@ def test_every_experiment_keeps_the_conventions(name):
     assert issubclass(module.Config, base.Config)
     assert module.Config().workdir == f"runs/{name}"
     assert f"experiments.{name}" in module.__doc__
-    assert all("help" in entry.metadata for entry in module.Config.__dataclass_fields__.values())
+    assert all("help" in entry.metadata for entry in dataclasses.fields(module.Config))
