@@ -1,5 +1,6 @@
 """The command line: Config and flags are the same thing, and mistakes end in one clear line."""
 
+import dataclasses
 import importlib
 import json
 import pathlib
