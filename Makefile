@@ -41,9 +41,9 @@ format: $(VENV)/.dev
 	@$(RUN) -m ruff format .
 
 bench: $(VENV)/.dev
-	@$(RUN) -m benchmarks.steps --repeats=5
+	@$(RUN) -m benchmarks.steps --repeats=3
 	@$(RUN) -m benchmarks.layers --repeats=3
-	@$(RUN) -m benchmarks.recurrent --repeats=5
+	@$(RUN) -m benchmarks.recurrent --repeats=3
 	@$(RUN) -m benchmarks.loop --repeats=1
 	@$(RUN) -m benchmarks.data --repeats=3
 	@$(RUN) -m benchmarks.rl --repeats=2 --updates=480
