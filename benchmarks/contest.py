@@ -190,6 +190,12 @@ def finish(
     )
 
 
+def spread(values: np.ndarray, digits: int = 3) -> tuple[str, str]:
+    """Median; minimum to maximum."""
+    low, middle, high = (f"{q:.{digits}f}" for q in np.quantile(values, (0, 0.5, 1)))
+    return middle, f"{low} to {high}"
+
+
 def table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
     """A table in Markdown."""
     lines = [head, ("---",) * len(head), *rows]

@@ -55,21 +55,20 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         make_folder(Path(folder))
         times = streaming(folder, flags.repeats)
-    rows = [(n, *spread(ms)) for n, ms in times.items()]
+    rows = [(n, *contest.spread(ms, 1)) for n, ms in times.items()]
     print(contest.table(("images", "ms a step, median", "spread"), rows))
     waits = 1 - times["in memory"] / times["streamed"]
     print(f"the device waits {np.median(waits):.1%} of a streamed step\n")
     metrics["share of a streamed step that the device waits"] = waits
     times = augmentations(flags.repeats)
-    rows = [(n, *spread(ms), f"{np.median(ms / times['none']):.2f}") for n, ms in times.items()]
+    rows = [
+        (n, *contest.spread(ms, 1), f"{np.median(ms / times['none']):.2f}")
+        for n, ms in times.items()
+    ]
     print(contest.table(("augmentation", "ms a step, median", "spread", "against none"), rows))
     metrics |= {f"step with {n} / without": ms / times["none"] for n, ms in times.items()}
     contest.finish("data", flags.workdir, {"repeats": flags.repeats}, metrics, begin)
     print(f"{report.device_name()}; {report.versions()}")
-
-
-def spread(ms: np.ndarray) -> tuple[str, str]:
-    return f"{np.median(ms):.1f}", f"{ms.min():.1f} to {ms.max():.1f}"
 
 
 def decoding(dataset: str, data_dir: str) -> dict[str, float]:

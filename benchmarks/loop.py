@@ -244,12 +244,14 @@ def main() -> None:
             for name, values in rates.items():
                 share = values / rates["bare scan"]
                 metrics[f"{case.name}: {name} / bare scan"] = share
-                rows.append((case.name, name, f"{np.median(values):.1f}", *spread(share)))
+                rows.append((case.name, name, f"{np.median(values):.1f}", *contest.spread(share)))
             paced = dispatches(case, args.repeats, chosen)
             best = max(np.median(values) for values in paced.values())
             for k, values in paced.items():
                 name = f"{k}, chosen" if k == chosen else str(k)
-                paces.append((case.name, name, f"{np.median(values):.1f}", *spread(values / best)))
+                paces.append(
+                    (case.name, name, f"{np.median(values):.1f}", *contest.spread(values / best))
+                )
             metrics[f"{case.name}: chosen steps per dispatch / the best"] = paced[chosen] / best
     head = ("case", "way", "steps/s, median", "of the bare scan", "spread")
     print(contest.table(head, rows))
@@ -259,11 +261,6 @@ def main() -> None:
     print(contest.table(head, many))
     contest.finish("loop", args.workdir, {"repeats": args.repeats}, metrics, begin)
     print(f"{report.device_name()}; {report.versions()}")
-
-
-def spread(values: np.ndarray) -> tuple[str, str]:
-    """Median; minimum to maximum."""
-    return f"{np.median(values):.3f}", f"{values.min():.3f} to {values.max():.3f}"
 
 
 if __name__ == "__main__":

@@ -23,9 +23,18 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from dljax.nn.depthwise import depthwise, padded
+from dljax.nn.depthwise import depthwise
 from dljax.nn.reduce import add_bias
-from dljax.nn.window import Padding, Pads, Pair, output_size, pad_pairs, pair
+from dljax.nn.window import (
+    Padding,
+    Pads,
+    Pair,
+    gradient_pads,
+    output_size,
+    pad_pairs,
+    padded,
+    pair,
+)  # fmt: skip
 
 DIMENSIONS = ("NHWC", "HWIO", "NHWC")
 
@@ -237,18 +246,10 @@ def _wide(w: Array, stride: int, dilation: int, low: int, outputs: int, width: i
 
 def _window_conv_backward(strides, pads, holes, dilation, residuals, g):
     x, w = residuals
-    dx_pads, dw_pads = [], []
-    for axis in (0, 1):
-        low, high = pads[axis]
-        size, k, out = x.shape[1 + axis], w.shape[axis], g.shape[1 + axis]
-        stride, hole, step = strides[axis], holes[axis], dilation[axis]
-        reach = step * (k - 1)
-        spread = hole * (size - 1) + 1  # the size of x with its holes
-        unseen = spread + low + high - reach - 1 - stride * (out - 1)
-        dx_pads.append((reach - low, reach - high + unseen))
-        dw_pads.append((low, high - unseen))
+    axes = zip(x.shape[1:3], w.shape[:2], g.shape[1:3], strides, pads, holes, dilation, strict=True)
+    dx_pads, dw_pads = zip(*(gradient_pads(*axis) for axis in axes), strict=True)
     flipped = jnp.transpose(w[::-1, ::-1], (0, 1, 3, 2))
-    dx = _window_conv(holes, tuple(dx_pads), strides, dilation, g, flipped)
+    dx = _window_conv(holes, dx_pads, strides, dilation, g, flipped)
     # Whole pixels move first and channels after, by a product with the identity, which XLA does
     # not fuse: one transpose (3, 1, 2, 0) takes five times as long, for neighbours in its result
     # come from different images.
@@ -257,7 +258,7 @@ def _window_conv_backward(strides, pads, holes, dilation, residuals, g):
     channels = jnp.eye(i, dtype=x.dtype) @ pixels.reshape(-1, i).T
     channels = channels.reshape(i, height, width, n)
     kernel = jnp.transpose(g, (1, 2, 0, 3))
-    dw = _window_conv(dilation, tuple(dw_pads), holes, strides, channels, kernel)
+    dw = _window_conv(dilation, dw_pads, holes, strides, channels, kernel)
     return dx, jnp.transpose(dw, (1, 2, 0, 3))
 
 

@@ -11,18 +11,20 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from dljax.nn.window import Pads
+from dljax.nn.window import Pads, gradient_pads, padded
 
 Sizes = tuple[int, int]
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0, 1, 2, 3))
-def depthwise(strides: Sizes, pads: Pads, holes: Sizes, dilation: Sizes, x: Array, w: Array):
+def depthwise(
+    strides: Sizes, pads: Pads, holes: Sizes, dilation: Sizes, x: Array, w: Array
+) -> Array:
     """Images [N, H, W, C] and windows [KH, KW, C] to [N, H', W', C].
 
     `holes` spreads the pixels of x apart with zeros between them.
     """
-    x = padded(x, pads, holes)
+    x = padded(x, pads, holes=holes)
     (kh, kw, _), (sh, sw), (dh, dw) = w.shape, strides, dilation
     oh, ow = (x.shape[1] - dh * (kh - 1) - 1) // sh + 1, (x.shape[2] - dw * (kw - 1) - 1) // sw + 1
     y = 0.0
@@ -36,15 +38,10 @@ def depthwise(strides: Sizes, pads: Pads, holes: Sizes, dilation: Sizes, x: Arra
 
 def _backward(strides, pads, holes, dilation, residuals, g):
     x, w = residuals
-    dx_pads = []
-    for axis in (0, 1):
-        low, high = pads[axis]
-        spread = holes[axis] * (x.shape[1 + axis] - 1) + 1
-        reach = dilation[axis] * (w.shape[axis] - 1)
-        unseen = spread + low + high - reach - 1 - strides[axis] * (g.shape[1 + axis] - 1)
-        dx_pads.append((reach - low, reach - high + unseen))
-    dx = depthwise(holes, tuple(dx_pads), strides, dilation, g, w[::-1, ::-1])
-    return dx, _window_gradient(strides, dilation, padded(x, pads, holes), g, w.shape)
+    axes = zip(x.shape[1:3], w.shape[:2], g.shape[1:3], strides, pads, holes, dilation, strict=True)
+    dx_pads = tuple(gradient_pads(*axis)[0] for axis in axes)
+    dx = depthwise(holes, dx_pads, strides, dilation, g, w[::-1, ::-1])
+    return dx, _window_gradient(strides, dilation, padded(x, pads, holes=holes), g, w.shape)
 
 
 depthwise.defvjp(lambda *args: (depthwise(*args), args[4:]), _backward)
@@ -64,11 +61,3 @@ def _window_gradient(strides: Sizes, dilation: Sizes, x: Array, g: Array, shape:
 
     total, _ = lax.scan(row, jnp.zeros((kh * kw, n, c), g.dtype), jnp.arange(oh))
     return total.sum(1).reshape(shape)
-
-
-def padded(x: Array, pads: Pads, holes: Sizes = (1, 1)) -> Array:
-    """Zeros around and between the pixels; a negative number cuts pixels off."""
-    if pads == ((0, 0), (0, 0)) and holes == (1, 1):
-        return x
-    widths = ((0, 0, 0), *((*p, hole - 1) for p, hole in zip(pads, holes, strict=True)), (0, 0, 0))
-    return lax.pad(x, jnp.zeros((), x.dtype), widths)

@@ -10,10 +10,10 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
-from jax import Array, lax
+from jax import Array
 
 from dljax.nn.reduce import sum_pixels
-from dljax.nn.window import Padding, Pads, Pair, output_size, pad_pairs, pair
+from dljax.nn.window import Padding, Pair, output_size, pad_pairs, padded, pair
 
 
 def max_pool(
@@ -40,11 +40,11 @@ def avg_pool(
     `count_include_pad=False` divides by the number of real pixels in the window.
     """
     window, strides, pads = _geometry(x, window, strides, padding)
-    y = sum(_shifts(_padded(x, pads, 0), window, strides))
+    y = sum(_shifts(padded(x, pads, 0), window, strides))
     if count_include_pad:
         return y / (window[0] * window[1])
     real = jnp.ones((1, *x.shape[1:3], 1), x.dtype)
-    return y / sum(_shifts(_padded(real, pads, 0), window, strides))
+    return y / sum(_shifts(padded(real, pads, 0), window, strides))
 
 
 def global_avg_pool(x: Array) -> Array:
@@ -114,12 +114,6 @@ def _geometry(x: Array, window: Pair, strides: Pair | None, padding: Padding):
     return window, strides, pads
 
 
-def _padded(x: Array, pads: Pads, fill: float) -> Array:
-    if pads == ((0, 0), (0, 0)):
-        return x
-    return lax.pad(x, jnp.asarray(fill, x.dtype), ((0, 0, 0), *((*p, 0) for p in pads), (0, 0, 0)))
-
-
 def _shifts(x: Array, window, strides) -> list[Array]:
     """For each place of the window, in reading order, what all windows see there."""
     (sh, sw) = strides
@@ -134,7 +128,7 @@ def _shifts(x: Array, window, strides) -> list[Array]:
 
 @partial(jax.custom_vjp, nondiff_argnums=(0, 1, 2))
 def _max_pool(window, strides, pads, x: Array) -> Array:
-    x = _padded(x, pads, -jnp.inf)
+    x = padded(x, pads, -jnp.inf)
     y = None
     for seen in _shifts(x, window, strides):
         y = seen if y is None else jnp.maximum(y, seen)
@@ -150,7 +144,7 @@ def _max_pool_backward(window, strides, pads, residuals, g):
     x, y = residuals
     if window == strides and pads == ((0, 0), (0, 0)):
         return (_to_blocks(window, x, y, g),)
-    shifts, transpose = jax.vjp(lambda x: _shifts(_padded(x, pads, -jnp.inf), window, strides), x)
+    shifts, transpose = jax.vjp(lambda x: _shifts(padded(x, pads, -jnp.inf), window, strides), x)
     taken = jnp.zeros(y.shape, bool)
     parts = []
     for seen in shifts:

@@ -2,6 +2,9 @@
 
 from collections.abc import Sequence
 
+import jax.numpy as jnp
+from jax import Array, lax
+
 Pair = int | Sequence[int]
 Pads = tuple[tuple[int, int], tuple[int, int]]
 Padding = str | int | Sequence[Sequence[int]]
@@ -51,3 +54,31 @@ def output_size(n: int, kernel: int, stride: int, pads: tuple[int, int], dilatio
         span = dilation * (kernel - 1) + 1
         raise ValueError(f"a window of {span} does not fit into {n} pixels padded by {pads}")
     return room // stride + 1
+
+
+def gradient_pads(
+    n: int,
+    kernel: int,
+    out: int,
+    stride: int,
+    pads: tuple[int, int],
+    hole: int = 1,
+    dilation: int = 1,
+) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Pads with which the gradients of images and of kernel are windows again, along an axis.
+
+    Of n pixels, `hole` apart, that windows of `kernel` see at `out` places: the first for `out`
+    pixels, `stride` apart, and the flipped kernel; the second for the images as they are.
+    """
+    low, high = pads
+    reach = dilation * (kernel - 1)
+    unseen = hole * (n - 1) + 1 + low + high - reach - 1 - stride * (out - 1)
+    return (reach - low, reach - high + unseen), (low, high - unseen)
+
+
+def padded(x: Array, pads: Pads, fill: float = 0, holes: tuple[int, int] = (1, 1)) -> Array:
+    """Images [N, H, W, C] with `fill` around and between pixels; negative pads cut pixels off."""
+    if pads == ((0, 0), (0, 0)) and holes == (1, 1):
+        return x
+    widths = ((0, 0, 0), *((*p, hole - 1) for p, hole in zip(pads, holes, strict=True)), (0, 0, 0))
+    return lax.pad(x, jnp.asarray(fill, x.dtype), widths)
