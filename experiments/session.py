@@ -29,6 +29,8 @@ LEFT_BEHIND = (
     "tensorboard",
     "plots",
     "predictions",
+    "samples",
+    "snapshots",
     "config.json",
     "facts.json",
     "metrics.jsonl",
@@ -57,14 +59,16 @@ class Experiment(NamedTuple):
     """All that `train` needs besides the Config.
 
     name: the script's. dataset: one line about the data. task: Config -> Task, of the given Config
-    or of one that differs in swept hyper-parameters. feed, placement: for the loop.
+    or of one that differs in swept hyper-parameters. feed, placement: for the loop. given: what the
+    Task's init takes besides a key, arrays [seeds, ...].
     validation: evaluated at intervals and used to choose the best checkpoint; None: no choosing.
     test: evaluated once, at the end. summarise: Sums -> metrics [seeds]. score: larger is better.
     facts: what the trained model needs to be used again without its data (facts.json).
     notes: lines for the user. baselines: () -> name -> metrics of simple methods on the same split.
     draw: (Run, test Sums, plots folder) -> None. conclude: (Run, metrics, baselines) ->
     Conclusion, of the seeds that were not dropped. use_best: test, draw and conclude from the best
-    checkpoint rather than from the last step.
+    checkpoint rather than from the last step. watch: (step, Sums, snapshots folder) -> None, shown
+    what each evaluation of `validation` found.
     """
 
     name: str
@@ -72,6 +76,7 @@ class Experiment(NamedTuple):
     task: Callable[[Any], loop.Task]
     feed: Feed
     placement: Placement
+    given: tuple = ()
     validation: Examples | None = None
     test: Examples | None = None
     summarise: Callable[[loop.Sums], dict[str, np.ndarray]] = metrics.scalars
@@ -82,6 +87,7 @@ class Experiment(NamedTuple):
     draw: Callable[[loop.Run, loop.Sums, Path], None] | None = None
     conclude: Callable[[loop.Run, dict, dict], Conclusion] | None = None
     use_best: bool = False
+    watch: Callable[[int, loop.Sums, Path], None] | None = None
 
 
 class Outcome(NamedTuple):
@@ -112,7 +118,7 @@ def train(config: base.Config, experiment: Experiment) -> Outcome:
     ):
         task, given = sweep.task(config, experiment)
         if first:
-            _claim(workdir, config, experiment.facts)
+            _claim(workdir, config, {"experiment": experiment.name, **experiment.facts})
         told.say(f"{experiment.name} on {experiment.dataset}; {report.device_name()}; {workdir}")
         for note in experiment.notes:
             told.say(note)
@@ -136,6 +142,9 @@ def train(config: base.Config, experiment: Experiment) -> Outcome:
                 report=told,
                 summarise=experiment.summarise,
                 score=score and sweep.best_score(config, score),
+                watch=(lambda step, sums: experiment.watch(step, sums, workdir / "snapshots"))
+                if experiment.watch and first and not config.sweep
+                else None,
                 on_nan="drop" if config.sweep else config.on_nan,
             )
             best = store.best_step()
@@ -154,7 +163,8 @@ def train(config: base.Config, experiment: Experiment) -> Outcome:
             sums = loop.evaluate(task, result.run, experiment.test, experiment.placement)
             scores = driver.without(experiment.summarise(sums), result.dropped)
             seconds["test"] = time.perf_counter() - begin
-        facts, findings, table, chosen = dict(experiment.facts), {}, [], None
+        facts, findings, table, chosen = {"experiment": experiment.name}, {}, [], None
+        facts |= experiment.facts
         if config.sweep:
             validated = driver.without(result.metrics, result.dropped)
             validated = score and sweep.scores(config, score, validated)
@@ -258,6 +268,17 @@ def saved(config: base.Config) -> tuple[base.Config, dict[str, Any]]:
     now = {"workdir": config.workdir, "plots": config.plots}
     found = base.from_json(type(config), {**values, **now})
     return sweep.at(found, _chosen(found, facts)["point"]) if found.sweep else found, facts
+
+
+def experiment(workdir: str | Path) -> str:
+    """The name of the experiment whose run is in `workdir`."""
+    _, facts = _written(Path(workdir))
+    if "experiment" not in facts:
+        raise ValueError(
+            f"facts.json in {workdir} does not name its experiment, as older runs do not: "
+            "start the run's command once more, which adds the name and trains nothing again"
+        )
+    return facts["experiment"]
 
 
 def _written(workdir: Path) -> tuple[dict[str, Any], dict[str, Any]]:

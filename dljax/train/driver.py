@@ -61,6 +61,7 @@ def train(
     report: Report | None = None,
     summarise: Callable[[Sums], dict[str, np.ndarray]] = metrics.scalars,
     score: Callable[[dict[str, np.ndarray]], float] | None = None,
+    watch: Callable[[int, Sums], None] | None = None,
     on_nan: str = "stop",
 ) -> Result:
     """Trains `steps` steps, or what is left of them when `store` holds a checkpoint.
@@ -70,6 +71,7 @@ def train(
     eval_every.
     steps_per_call: steps a dispatch; 0: so many that it takes about a third of a second.
     score: what makes a checkpoint the best one, larger is better, from an evaluation's metrics.
+    watch: (step, Sums) -> None, shown what each evaluation found.
     on_nan: "stop" raises NotFinite; "drop" goes on with the healthy seeds.
     Raises Interrupted after SIGINT or SIGTERM (first saving), NotFinite, CheckpointError.
     """
@@ -162,12 +164,15 @@ def train(
                 if evaluate:
                     compiled = evaluate.program.seconds
                     with _clock(seconds, "evaluate"):
-                        newest = without(summarise(evaluate(run)), dropped)
+                        found = evaluate(run)
+                        newest = without(summarise(found), dropped)
                     compiled = evaluate.program.seconds - compiled
                     seconds["compile"] += compiled
                     seconds["evaluate"] -= compiled
                     line |= {f"validation/{n}": x for n, x in newest.items()}
                     scored = score(newest) if score else None
+                    if watch:
+                        watch(step, found)
                 report.line(step, line, seconds["train"])
             if step % checkpoint_every == 0 or step == steps:
                 save(scored)

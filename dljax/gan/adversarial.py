@@ -1,0 +1,275 @@
+"""Two networks against each other, on the shared loop: one `step` is n updates of the discriminator
+and one of the generator (Goodfellow et al. 2014, arXiv:1406.2661, algorithm 1).
+
+State is two of everything in one pytree. The generator that is looked at (`generate`) has averaged
+parameters if its optimiser keeps an average, and, where it has BatchNorm, standing statistics:
+those of one fixed batch of latents under these very parameters (Brock et al. 2019,
+arXiv:1809.11096, section 3.2), so that a sample depends on nothing but its own latent and label.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import chex
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import optax
+from flax import struct
+
+from dljax.gan import augment, penalties, spectral
+from dljax.gan.losses import Loss
+from dljax.train import metrics, supervised
+from dljax.train.loop import Array, Key, Sums, Task
+
+SHOWN = 64
+"""Evaluation keeps the samples of so many latents: the fixed-noise grid."""
+STANDING = 256
+"""Latents behind standing statistics."""
+
+Features = Callable[[Array], tuple[Array, Array]]
+"""Images [B, H, W, C] in 0..1 to features [B, D] and logits [B, K], both float32."""
+
+
+class State(struct.PyTreeNode):
+    """What training changes.
+
+    step: int32. generator, discriminator: parameters, statistics and optimiser of each. vectors: of
+    the discriminator's spectral normalisation; {} without. p: probability of augmentation.
+    """
+
+    step: Array
+    generator: supervised.State
+    discriminator: supervised.State
+    vectors: dict[str, Array]
+    p: Array
+
+
+class Discipline(NamedTuple):
+    """How the discriminator is kept in bounds.
+
+    spectral: its kernels have spectral norm 1. r1, r2: gamma of the penalties on its gradient at
+    real and fake images; interpolated: weight of WGAN-GP's. The penalties count every `every`
+    updates, times `every` (lazily: Karras et al. 2020, arXiv:1912.04958, section 3.1).
+    augmentation: (key, images, p) -> images, seen by it real and fake. p: its probability, the
+    first one if a `target` (of E[sign D(real)]) adapts it.
+    """
+
+    spectral: bool = False
+    r1: float = 0.0
+    r2: float = 0.0
+    interpolated: float = 0.0
+    every: int = 1
+    augmentation: Callable[[Key, Array, Array], Array] | None = None
+    p: float = 1.0
+    target: float | None = None
+
+
+FREE = Discipline()
+
+
+def scaled(images: Array) -> Array:
+    """uint8 images as float32 in -1..1."""
+    return images.astype(jnp.float32) / 127.5 - 1
+
+
+def task(
+    generator: nn.Module,
+    discriminator: nn.Module,
+    generator_tx: optax.GradientTransformation,
+    discriminator_tx: optax.GradientTransformation,
+    loss: Loss,
+    *,
+    latent: int,
+    image_shape: tuple[int, int, int],
+    updates: int = 1,
+    discipline: Discipline = FREE,
+    features: Features | None = None,
+) -> Task:
+    """An adversarial game on images.
+
+    generator, discriminator: see networks.py. latent: length of z. updates: of the discriminator in
+    a step; the batch {'image': uint8 [updates B, H, W, C], 'label': int32 [updates B]} is cut in so
+    many parts, and fakes have the labels of the reals beside them.
+
+    Sums of a step: `loss` is the discriminator's (mean of the updates), without penalties.
+    Evaluation takes batches with 'index' (of the example) and 'mask': beside each real image it
+    draws the sample whose latent belongs to that index, so its sums do not depend on how examples
+    are cut. With `features` it also streams the samples' moments and class counts.
+    """
+
+    def logits(params, model_state, images, label, train):
+        variables = {"params": params, **model_state}
+        if not train:
+            return discriminator.apply(variables, images, label), model_state
+        return discriminator.apply(variables, images, label, train=True, mutable=list(model_state))
+
+    def regular(params, vectors):
+        return spectral.normalize(params, vectors) if discipline.spectral else (params, vectors)
+
+    def seen(key, images, p):
+        return discipline.augmentation(key, images, p) if discipline.augmentation else images
+
+    def draw(params, model_state, key, label):
+        z = jax.random.normal(key, (len(label), latent))
+        variables = {"params": params, **model_state}
+        return generator.apply(variables, z, label, train=True, mutable=list(model_state))
+
+    def init(key: Key) -> State:
+        keys = jax.random.split(key, 3)
+        label = jnp.zeros(1, jnp.int32)
+        images, made = generator.init_with_output(keys[0], jnp.zeros((1, latent)), label)
+        chex.assert_shape(images, (1, *image_shape))
+        judge = discriminator.init(keys[1], images, label)
+        return State(
+            jnp.int32(0),
+            supervised.begin(made, generator_tx),
+            supervised.begin(judge, discriminator_tx),
+            spectral.init(judge["params"], keys[2]) if discipline.spectral else {},
+            jnp.float32(discipline.p),
+        )
+
+    def penalty(params, state, key, real, fake, label, step):
+        """Weighted penalties, a scalar that counts in every `every`-th update alone."""
+
+        def discriminate(images):
+            return logits(params, state.discriminator.model_state, images, label, True)[0]
+
+        def total(real, fake):
+            value = 0.0
+            if discipline.r1:
+                r1 = penalties.squared_gradient(discriminate, real).mean()
+                value += 0.5 * discipline.r1 * r1
+            if discipline.r2:
+                r2 = penalties.squared_gradient(discriminate, fake).mean()
+                value += 0.5 * discipline.r2 * r2
+            if discipline.interpolated:
+                gp = penalties.distance_from_one(discriminate, key, real, fake).mean()
+                value += discipline.interpolated * gp
+            return discipline.every * jnp.float32(value)
+
+        if not (discipline.r1 or discipline.r2 or discipline.interpolated):
+            return jnp.float32(0)
+        if discipline.every == 1:
+            return total(real, fake)
+        due = step % discipline.every == 0
+        return jax.lax.cond(due, total, lambda real, fake: jnp.float32(0), real, fake)
+
+    def improve_discriminator(state: State, real, label, key, number) -> tuple[State, Sums]:
+        draw_key, real_key, fake_key, penalty_key = jax.random.split(key, 4)
+        fake, _ = draw(state.generator.params, state.generator.model_state, draw_key, label)
+        real, fake = seen(real_key, real, state.p), seen(fake_key, fake, state.p)
+
+        def objective(params):
+            params, vectors = regular(params, state.vectors)
+            model_state = state.discriminator.model_state
+            on_real, model_state = logits(params, model_state, real, label, True)
+            on_fake, model_state = logits(params, model_state, fake, label, True)
+            values = loss.discriminator(on_real, on_fake)
+            extra = penalty(params, state, penalty_key, real, fake, label, number)
+            return values.mean() + extra, (model_state, (values, extra, on_real, on_fake, vectors))
+
+        judge, (values, extra, on_real, on_fake, vectors), norm = supervised.descend(
+            state.discriminator, discriminator_tx, objective
+        )
+        sums = {
+            "loss": metrics.mean(values),
+            "real_logit": metrics.mean(on_real),
+            "fake_logit": metrics.mean(on_fake),
+            "real_sign": metrics.mean(jnp.sign(on_real)),
+            "penalty": (extra, jnp.float32(1)),
+            "discriminator_gradient": norm,
+        }
+        p = state.p
+        if discipline.target is not None:
+            p = augment.adapt(p, on_real, len(label), discipline.target)
+            sums["augmentation"] = (p, jnp.float32(1))
+        return state.replace(discriminator=judge, vectors=vectors, p=p), sums
+
+    def improve_generator(state: State, real, label, key) -> tuple[State, Sums]:
+        draw_key, real_key, fake_key = jax.random.split(key, 3)
+        params, _ = regular(state.discriminator.params, state.vectors)
+        model_state = state.discriminator.model_state
+
+        def objective(made):
+            fake, after = draw(made, state.generator.model_state, draw_key, label)
+            on_fake, _ = logits(params, model_state, seen(fake_key, fake, state.p), label, True)
+            on_real, _ = logits(params, model_state, seen(real_key, real, state.p), label, True)
+            values = loss.generator(on_real, on_fake)
+            return values.mean(), (after, values)
+
+        made, values, norm = supervised.descend(state.generator, generator_tx, objective)
+        sums = {"generator_loss": metrics.mean(values), "generator_gradient": norm}
+        return state.replace(generator=made, step=state.step + 1), sums
+
+    def step(state: State, batch: dict[str, Array], key: Key) -> tuple[State, Sums]:
+        chex.assert_shape(batch["image"], (None, *image_shape))
+        parts = jax.tree.map(lambda x: x.reshape(updates, -1, *x.shape[1:]), batch)
+        total = {}
+        for i in range(updates):  # few: unrolled
+            real, label = scaled(parts["image"][i]), parts["label"][i]
+            number = state.step * updates + i
+            state, sums = improve_discriminator(
+                state, real, label, jax.random.fold_in(key, i), number
+            )
+            total = jax.tree.map(jnp.add, total, sums) if total else sums
+        state, sums = improve_generator(state, real, label, jax.random.fold_in(key, updates))
+        return state, {**total, **sums}
+
+    def evaluate(state: State, batch: dict[str, Array], key: Key) -> Sums:
+        del key
+        chex.assert_shape(batch["image"], (None, *image_shape))
+        real, label, mask, index = (batch[x] for x in ("image", "label", "mask", "index"))
+        fake = generate(generator, state, latents(index, latent), label)
+        params, _ = regular(state.discriminator.params, state.vectors)
+        model_state = state.discriminator.model_state
+        on_real, _ = logits(params, model_state, scaled(real), label, False)
+        on_fake, _ = logits(params, model_state, fake, label, False)
+        place = jnp.where((index < SHOWN) & (mask > 0), index, SHOWN)
+        sums = {
+            "loss": metrics.mean(loss.discriminator(on_real, on_fake), mask),
+            "real_logit": metrics.mean(on_real, mask),
+            "fake_logit": metrics.mean(on_fake, mask),
+            "samples": (
+                jnp.zeros((SHOWN, *image_shape)).at[place].add(fake, mode="drop"),
+                jnp.zeros((SHOWN, 1, 1, 1)).at[place].add(1.0, mode="drop"),
+            ),
+        }
+        if features is not None:
+            found, classified = features((jnp.clip(fake, -1, 1) + 1) / 2)
+            weighed, count = found * mask[:, None], mask.sum()
+            sums["features"] = (weighed.sum(0), count)
+            sums["outer"] = (weighed.T @ found, count)
+            chosen = jax.nn.one_hot(classified.argmax(-1), classified.shape[-1])
+            sums["classes"] = ((chosen * mask[:, None]).sum(0), count)
+        return sums
+
+    return Task(init, step, evaluate)
+
+
+def latents(index: Array, latent: int) -> Array:
+    """The latents [N, latent] that belong to the numbers index [N]: always the same ones."""
+    key = jax.random.key(0)
+    return jax.vmap(lambda i: jax.random.normal(jax.random.fold_in(key, i), (latent,)))(index)
+
+
+def generate(generator: nn.Module, state: State, z: Array, label: Array) -> Array:
+    """Samples [N, H, W, C], in -1..1 but for overshoot, of latents [N, latent] and labels [N]."""
+    variables = state.generator.variables()
+    if state.generator.model_state:
+        # From number 2^30 on, where no image's latent is taken from.
+        standing = latents(jnp.arange(STANDING) + 2**30, z.shape[1])
+        labels = jnp.arange(STANDING) % max(generator.classes, 1)
+        names = list(state.generator.model_state)
+        _, statistics = generator.clone(momentum=0.0).apply(
+            variables, standing, labels, train=True, mutable=names
+        )
+        variables = {**variables, **statistics}
+    return generator.apply(variables, z, label)
+
+
+def to_uint8(images: Array) -> Array:
+    """Images in -1..1 as uint8."""
+    return jnp.round((jnp.clip(images, -1, 1) + 1) * 127.5).astype(jnp.uint8)
