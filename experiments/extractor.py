@@ -110,7 +110,7 @@ def _train(data: Dataset, quiet: bool) -> Config:
         )
     config = Config(
         dataset=data.name, model="lenet", widths=(16, 32), num_seeds=1, steps=STEPS,
-        validation=0.0,
+        validation=0.0, batch_size=min(64, len(data.train["label"])),
         label_smoothing=0.0, parallel="none", quiet=quiet, plots=False,
     )  # fmt: skip
     train = data.train["image"]

@@ -27,16 +27,16 @@ if TYPE_CHECKING:
 # What each model trains with unless a flag says otherwise.
 OWN: dict[str, dict[str, Any]] = {
     "dcgan": {
-        "width": 32, "loss": "non_saturating", "learning_rate": 4e-4, "beta1": 0.5, "beta2": 0.99,
-        "spectral": "off", "r1": 0.0, "r2": 0.0, "penalty_every": 1,
+        "width": 48, "loss": "non_saturating", "learning_rate": 1e-3, "beta1": 0.5, "beta2": 0.99,
+        "spectral": "off", "r1": 0.5, "r2": 0.0, "penalty_every": 4,
     },
     "resnet": {
         "width": 16, "loss": "hinge", "learning_rate": 4e-4, "beta1": 0.0, "beta2": 0.9,
         "spectral": "on", "r1": 0.0, "r2": 0.0, "penalty_every": 1,
     },
     "modern": {
-        "width": 16, "loss": "relativistic", "learning_rate": 4e-4, "beta1": 0.0, "beta2": 0.99,
-        "spectral": "off", "r1": 1.0, "r2": 1.0, "penalty_every": 4,
+        "width": 32, "loss": "relativistic", "learning_rate": 4e-4, "beta1": 0.0, "beta2": 0.99,
+        "spectral": "off", "r1": 1.0, "r2": 1.0, "penalty_every": 8,
     },
 }  # fmt: skip
 SCORED = 2**20  # number of the first sample that is scored; those shown begin at 0
@@ -79,7 +79,7 @@ class Config(base.Config):
     )
     beta1: float | None = base.field(None, "Adam's" + OWN_HELP, minimum=0, maximum=0.9999)
     beta2: float | None = base.field(None, "Adam's" + OWN_HELP, minimum=0, maximum=0.9999)
-    ema: float = base.field(0.995, "decay of the generator's average", minimum=0, maximum=0.99999)
+    ema: float = base.field(0.998, "decay of the generator's average", minimum=0, maximum=0.99999)
     augment: tuple[str, ...] = base.field(
         (),
         "what is changed in the images that the discriminator sees",
@@ -135,6 +135,8 @@ def networks(config: Config, shape: tuple[int, int, int], classes: int) -> tuple
         "resnet": (residual.ResNetGenerator, residual.ResNetDiscriminator),
         "modern": (modern.ModernGenerator, modern.ModernDiscriminator),
     }[config.model]
+    if config.model == "modern":
+        settings["halved"] = shape[0] >= 24
     return generator(channels=shape[2], **settings), discriminator(**settings)
 
 

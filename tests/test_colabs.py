@@ -26,8 +26,10 @@ def source(cell: dict) -> str:
 def test_there_are_notebooks():
     assert [path.stem for path in NOTEBOOKS] == [
         "forecasting",
+        "gan",
         "image_classification",
         "reinforcement_learning",
+        "transfer_learning",
     ], "add its QUICK mode below"
 
 

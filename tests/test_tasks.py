@@ -21,6 +21,7 @@ from dljax.train.checkpoint import Store
 from dljax.train.loop import Task
 from dljax.train.parallel import Placement
 from tests import helpers
+from tests.gan import clips, games
 from tests.helpers import assert_close, assert_same, devices, one_seed
 from tests.rl import tasks as agents
 from tests.rnn import corpora, series
@@ -77,6 +78,13 @@ def read_once(judge: anomaly.Judge, falls: float) -> Case:
     )
 
 
+def game(task: Task, made: Callable[[int, int], dict], falls: float) -> Case:
+    train, test = made(96, 0), made(21, 1)
+    return Case(
+        task, feed.in_memory(train, 16), lambda size, m: feed.examples(test, size, m), falls
+    )
+
+
 def agent(task: Task, falls: float) -> Case:
     def examples(size: int, multiple: int) -> Examples:
         return helpers.episodes(21, size, multiple)
@@ -92,9 +100,11 @@ CASES = {
     "anomaly_forecast": lambda: read_once(anomaly.forecaster(6), 0.8),
     "anomaly_autoencoder": lambda: read_once(anomaly.autoencoder(6), 0.8),
     "sequences_of_unequal_length": lambda: sequences(0.7),
+    "gan_of_clips": lambda: game(clips.task(), clips.squares, 0.8),
     "own_data": lambda: Case(
         helpers.toy(), feed.nothing(), lambda size, m: helpers.episodes(21, size, m), 0.1
     ),
+    "gan_of_images": lambda: game(games.conditional(), games.stripes, 0.9),
     "ppo_recurrent": lambda: agent(agents.recurrent_ppo(), 0.5),
     "pqn": lambda: agent(agents.pqn_task(), 0.5),
     "dqn_prioritised": lambda: agent(agents.prioritised_dqn(), 0.7),

@@ -4,10 +4,12 @@ No normalisation, no noise, no style: residual blocks of 1x1, 3x3 and 1x1 convol
 ReLU whose last layer starts at zero, and bilinear resampling between the sizes. What keeps it
 stable is the loss, relativistic with R1 and R2.
 
-Departures: narrower, the 3x3 convolutions dense unless `groups` says otherwise, and the mean over
-2x2 pixels (which bilinear sampling at half the size is) to halve an image.
+Departures: narrower; a dense layer to and from the smallest image, where R3GAN weighs learned
+pictures; the 3x3 convolutions dense unless `groups` says otherwise; and the mean over 2x2 pixels
+(which bilinear sampling at half the size is) to halve an image.
 """
 
+import math
 from functools import partial
 from typing import Any
 
@@ -45,9 +47,10 @@ class Block(nn.Module):
 
 
 class ModernGenerator(nn.Module):
-    """Learned pictures weighed by the latent, then blocks and doublings, then 1x1 to the image.
+    """A dense layer, then blocks and doublings, then 1x1 to the image.
 
-    width: channels at full size, doubled with each halving, `widest` at most.
+    width: channels of the largest blocks, doubled with each halving, `widest` at most. halved:
+    these blocks work at half the size, on squares of 2x2 pixels, for a third of the time.
     """
 
     size: int
@@ -55,7 +58,8 @@ class ModernGenerator(nn.Module):
     width: int = 16
     widest: int = 64
     blocks: int = 1
-    expansion: int = 2
+    expansion: int = 1
+    halved: bool = False
     groups: int = 1
     classes: int = 0
     dtype: Any = None
@@ -64,29 +68,31 @@ class ModernGenerator(nn.Module):
     def __call__(self, z: Array, label: Array, train: bool = False) -> Array:
         del train
         board = canvas(self.size)
-        widths = [min(self.width << i, self.widest) for i in range(board.doublings + 1)][::-1]
+        widths = _widths(self, board.doublings)[::-1]
         scale = (self.blocks * len(widths)) ** -0.25
-        shape = (board.base, board.base, widths[0])
-        basis = self.param("basis", nn.initializers.normal(1.0), shape)
-        weights = Dense(widths[0], use_bias=False, dtype=self.dtype, kernel_init=linear)
-        x = basis * weights(with_label(z, label, self.classes))[:, None, None]
+        first = (board.base, board.base, widths[0])
+        dense = Dense(math.prod(first), dtype=self.dtype, kernel_init=linear)
+        x = dense(with_label(z, label, self.classes)).reshape(-1, *first)
         for number, width in enumerate(widths):
             if number:
                 x = bilinear(_to(width, x, self.dtype))
             for _ in range(self.blocks):
                 x = Block(self.expansion, self.groups, scale, self.dtype)(x)
-        x = Conv(self.channels, (1, 1), dtype=self.dtype, kernel_init=linear)(x)
+        side = 2 if self.halved else 1
+        x = Conv(self.channels * side**2, (1, 1), dtype=self.dtype, kernel_init=linear)(x)
+        x = from_patches(x, side)
         return board.crop(x, self.size).astype(jnp.float32)
 
 
 class ModernDiscriminator(nn.Module):
-    """The generator turned round: 1x1 from the image, blocks and halvings, learned pictures."""
+    """The generator turned round: 1x1 from the image, blocks and halvings, a dense layer."""
 
     size: int
     width: int = 16
     widest: int = 64
     blocks: int = 1
-    expansion: int = 2
+    expansion: int = 1
+    halved: bool = False
     groups: int = 1
     classes: int = 0
     dtype: Any = None
@@ -95,16 +101,36 @@ class ModernDiscriminator(nn.Module):
     def __call__(self, images: Array, label: Array, train: bool = False) -> Array:
         del train
         board = canvas(self.size)
-        widths = [min(self.width << i, self.widest) for i in range(board.doublings + 1)]
+        widths = _widths(self, board.doublings)
         scale = (self.blocks * len(widths)) ** -0.25
-        x = _to(self.width, board.pad(images), self.dtype)
+        x = to_patches(board.pad(images), 2 if self.halved else 1)
+        x = _to(self.width, x, self.dtype)
         for number, width in enumerate(widths):
             if number:
                 x = _to(width, avg_pool(x), self.dtype)
             for _ in range(self.blocks):
                 x = Block(self.expansion, self.groups, scale, self.dtype)(x)
-        basis = self.param("basis", nn.initializers.normal(board.base**-1.0), x.shape[1:])
-        return judged((x * basis).sum((1, 2)), label, self.classes)
+        return judged(x.reshape(len(x), -1), label, self.classes)
+
+
+def _widths(module: nn.Module, doublings: int) -> list[int]:
+    """Channels from the largest blocks to the smallest."""
+    stages = doublings if module.halved else doublings + 1
+    return [min(module.width << i, module.widest) for i in range(stages)]
+
+
+def to_patches(x: Array, side: int) -> Array:
+    """Squares of side x side pixels as one pixel: [B, H, W, C] to [B, H/side, W/side, side^2 C]."""
+    n, h, w, c = x.shape
+    x = x.reshape(n, h // side, side, w // side, side, c).transpose(0, 1, 3, 2, 4, 5)
+    return x.reshape(n, h // side, w // side, -1)
+
+
+def from_patches(x: Array, side: int) -> Array:
+    """The inverse of `to_patches`."""
+    n, h, w, c = x.shape
+    x = x.reshape(n, h, w, side, side, c // side**2).transpose(0, 1, 3, 2, 4, 5)
+    return x.reshape(n, h * side, w * side, -1)
 
 
 def _to(width: int, x: Array, dtype: Any) -> Array:

@@ -3,7 +3,7 @@
 A generator takes (z [B, latent], label int32 [B], train) to images [B, size, size, channels] in
 about -1..1; a discriminator takes (images, label, train) to logits [B]. With `classes` = 0 they are
 unconditional and `label` is ignored. Any size from 8 on: a network works on a canvas of base 2^n
-pixels a side, 4 <= base <= 7, that generators crop and discriminators pad.
+pixels a side, 2 <= base <= 7 and n >= 2, that generators crop and discriminators pad.
 """
 
 from collections.abc import Callable
@@ -47,7 +47,7 @@ def canvas(size: int) -> Canvas:
     """The smallest canvas of an image of `size` pixels a side; ValueError below 8."""
     if size < 8:
         raise ValueError(f"images of {size} pixels a side are too small for a GAN: 8 or more")
-    doublings = (size // 4).bit_length() - 1
+    doublings = max((size // 4).bit_length() - 1, 2)
     return Canvas(-(-size // 2**doublings), doublings)
 
 

@@ -7,8 +7,8 @@ the same:
 - On a CPU, XLA has a fast routine only for convolutions whose dimensions are in the canonical order
   NHWC, HWIO, NHWC. Autodiff makes transposed ones; a compiler pass repairs them outside loops but
   not inside scans, where they run 10 to 80 times slower. So both gradients are written as canonical
-  convolutions (`_window_conv`), a 1x1 convolution as a matrix product, and a depthwise one as a sum
-  of shifted products.
+  convolutions (`_window_conv`), a 1x1 convolution as a matrix product, one whose
+  kernel is a multiple of its stride as a few of them, and a depthwise one as a sum of products.
 
 `lax.platform_dependent` chooses between the two when the program is lowered, in the forward and in
 the backward pass alike. Gradients of any order work in reverse mode.
@@ -202,6 +202,9 @@ def _cpu(spec: Spec, x: Array, w: Array) -> Array:
         return _grouped(spec, x, w)
     if w.shape[:2] == (1, 1):
         return _pointwise(spec, x, w)
+    whole = not any(k % s for k, s in zip(w.shape, spec.strides, strict=False))
+    if whole and min(spec.strides) > 1 and spec.dilation == (1, 1):
+        return _blocks(spec, x, w)
     if any(p < 0 or p >= k for pads, k in zip(spec.pads, w.shape[:2], strict=True) for p in pads):
         x, spec = padded(x, spec.pads), spec._replace(pads=((0, 0), (0, 0)))
     return _window_conv(spec.strides, spec.pads, (1, 1), spec.dilation, x, w)
@@ -268,6 +271,23 @@ _window_conv.defvjp(lambda *args: (_window_conv(*args), args[4:]), _window_conv_
 def _pointwise(spec: Spec, x: Array, w: Array) -> Array:
     x = padded(x, spec.pads)[:, :: spec.strides[0], :: spec.strides[1]]
     return (x.reshape(-1, x.shape[3]) @ w[0, 0]).reshape(*x.shape[:3], w.shape[3])
+
+
+def _blocks(spec: Spec, x: Array, w: Array) -> Array:
+    """A kernel of whole strides: matrix products of the image cut into blocks of a stride."""
+    (sh, sw), (kh, kw, i, o) = spec.strides, w.shape
+    x = padded(x, spec.pads)
+    n, h, wide = x.shape[0], x.shape[1] // sh, x.shape[2] // sw
+    blocks = x[:, : h * sh, : wide * sw].reshape(n, h, sh, wide, sw, i)
+    blocks = blocks.transpose(0, 1, 3, 2, 4, 5).reshape(n, h, wide, sh * sw * i)
+    rows, columns = h - kh // sh + 1, wide - kw // sw + 1
+    y = 0.0
+    for a in range(kh // sh):
+        for b in range(kw // sw):
+            part = w[a * sh : (a + 1) * sh, b * sw : (b + 1) * sw].reshape(-1, o)
+            seen = blocks[:, a : a + rows, b : b + columns].reshape(-1, sh * sw * i)
+            y += seen @ part
+    return y.reshape(n, rows, columns, o)
 
 
 def _depthwise(spec: Spec, x: Array, w: Array) -> Array:

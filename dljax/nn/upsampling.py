@@ -1,9 +1,8 @@
 """Ways to enlarge images: transposed convolution, nearest and bilinear doubling.
 
 A transposed convolution of stride s is usually computed on an image with s - 1 zeros between the
-pixels, so that most products are with zero. Here each of the s x s phases of the result is a small
-convolution of the image itself (Shi et al. 2016, arXiv:1609.05158), all of them one convolution
-with s s times the channels: the same numbers for a quarter of the work at stride 2.
+pixels, so that most products are with zero. Here each pixel paints the kernel onto the result: one
+matrix product, whose overlapping parts are added up; its gradients are matrix products, too.
 """
 
 from collections.abc import Callable
@@ -13,8 +12,6 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jax import Array
 
-from dljax.nn.convolution import conv
-
 
 def conv_transpose(x: Array, w: Array, stride: int = 2) -> Array:
     """Images [N, H, W, I] and a kernel [K, K, I, O] to [N, s H, s W, O].
@@ -23,21 +20,23 @@ def conv_transpose(x: Array, w: Array, stride: int = 2) -> Array:
     the kernel onto the result (`torch.nn.ConvTranspose2d(K, s, p)` with the kernel transposed).
     Raises ValueError unless K is a multiple of s and K - s is even.
     """
-    k, s, (n, h, wide, _), o = w.shape[0], stride, x.shape, w.shape[-1]
+    k, s, (n, h, wide, i), o = w.shape[0], stride, x.shape, w.shape[-1]
     if w.shape[1] != k or k % s or (k - s) % 2:
         raise ValueError(
             f"a transposed convolution of stride {s} wants a square kernel whose side is a "
             f"multiple of it and differs from it by an even number, not {w.shape[:2]}"
         )
     m, pad = k // s, (k - s) // 2
-    # Row r of the full result (from -pad on) has phase r mod s and sees pixels r // s - m + 1 ...
-    # r // s with the taps a = phase + s (m - 1), ..., phase.
-    taps = w.reshape(m, s, m, s, -1, o)[::-1, :, ::-1]  # [m, phase, m, phase, I, O]
-    kernel = jnp.transpose(taps, (0, 2, 4, 1, 3, 5)).reshape(m, m, -1, s * s * o)
-    phases = conv(x, kernel, padding=m - 1)
-    rows, columns = h + m - 1, wide + m - 1
-    full = phases.reshape(n, rows, columns, s, s, o).transpose(0, 1, 3, 2, 4, 5)
-    full = full.reshape(n, rows * s, columns * s, o)
+    painted = x.reshape(-1, i) @ jnp.transpose(w, (2, 0, 1, 3)).reshape(i, -1)
+    painted = painted.reshape(n, h, wide, m, s, m, s, o)
+    # Tap t s + a of pixel i falls on row (i + t) s + a of the full result, from -pad on.
+    full = 0.0
+    for t in range(m):
+        for u in range(m):
+            part = painted[:, :, :, t, :, u].transpose(0, 1, 3, 2, 4, 5)
+            part = part.reshape(n, h * s, wide * s, o)
+            rows, columns = ((at * s, (m - 1 - at) * s) for at in (t, u))
+            full += jnp.pad(part, ((0, 0), rows, columns, (0, 0)))
     return full[:, pad : pad + s * h, pad : pad + s * wide]
 
 

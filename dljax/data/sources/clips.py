@@ -1,0 +1,128 @@
+"""Short clips: made from labelled images that move (moving.py), or from the user's own files."""
+
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from dljax.data.sources import moving
+from dljax.data.sources.dataset import Arrays, Dataset
+from dljax.data.sources.image import UnreadableImage, read_image, to_channels
+from dljax.data.sources.layout import image_files, some, split_by_hash
+
+MADE, HELD_OUT = 10_000, 2_000  # clips of moving images to train on, and to test with
+
+
+class Clips(NamedTuple):
+    """Clips of equal length and size.
+
+    train, test: {'image': uint8 [N, T, H, W, C], 'label': int32 [N]}; of moving images also 'way':
+    int32 [N], where it goes first (moving.WAYS). classes: of the labels; one where there are none.
+    """
+
+    name: str
+    train: Arrays
+    test: Arrays
+    classes: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+
+
+def moving_images(data: Dataset, size: int, frames: int) -> Clips:
+    """Clips of a `Dataset`'s images, each on a canvas of `size` pixels a side (see `moving.move`).
+
+    MADE clips of the training images and HELD_OUT of the test images, always the same ones.
+    """
+    train, test = (
+        moving.move(part["image"], part["label"], size, frames, count, seed)
+        for part, count, seed in ((data.train, MADE, 0), (data.test, HELD_OUT, 1))
+    )
+    return Clips(f"moving {data.name}", train, test, data.classes, data.notes)
+
+
+def clip_folder(root: str, size: int, frames: int) -> Clips:
+    """Reads GIFs, and folders of frames (images sorted by name), at any depth of a folder.
+
+    Every film is resized to size x size and cut into clips of `frames` frames; what remains at its
+    end is left out. If every film lies in a folder of the root, and these are two or more, they are
+    its classes. A fifth of the films of each class, by the hash of their path, is the test set.
+    Grey films have one channel if all are.
+
+    Raises:
+      FileNotFoundError: there is no such folder.
+      ValueError: one line: no films, none long enough, fewer than two films of a class.
+    """
+    folder = Path(root).expanduser()
+    if not folder.is_dir():
+        raise FileNotFoundError(
+            f"There is no folder {root}: --dataset takes 'digits', 'tfds:NAME', or a folder of "
+            "GIFs or of folders of frames."
+        )
+    films, short = {}, []
+    for path, files in _films(folder).items():
+        pictures = _read(path, files, size)
+        count = len(pictures) // frames
+        if count:
+            clips = pictures[: count * frames]
+            films[path] = clips.reshape(count, frames, *clips.shape[1:])
+        else:
+            short.append(f"{path.relative_to(folder)} ({len(pictures)})")
+    if not films:
+        found = f"only shorter ones: {some(short)}" if short else "there are none"
+        raise ValueError(f"{root} has no GIF or folder of {frames} frames or more; {found}.")
+    classes = _classes(folder, list(films))
+    groups = [[p for p in films if _class(folder, p, classes) == i] for i in range(len(classes))]
+    if min(map(len, groups)) < 2:
+        raise ValueError(f"{root} needs two films or more (of each class), one is to test with.")
+    channels = max(clips.shape[-1] for clips in films.values())
+    parts = {"train": ([], []), "test": ([], [])}
+    for label, paths in enumerate(groups):
+        for name, chosen in zip(("test", "train"), split_by_hash(paths, folder), strict=True):
+            for path in chosen:
+                parts[name][0].append(to_channels(films[path], channels))
+                parts[name][1].append(np.full(len(films[path]), label, np.int32))
+    train, test = (
+        {"image": np.concatenate(x), "label": np.concatenate(y)} for x, y in parts.values()
+    )
+    notes = [f"{root}: a fifth of {len(films)} films, by hash, is the test set."]
+    if short:
+        notes.append(f"{root}: left out, shorter than {frames} frames: {some(short)}.")
+    return Clips(root, train, test, classes, tuple(notes))
+
+
+def _films(folder: Path) -> dict[Path, list[Path]]:
+    """{a GIF: itself, or a folder: its frames}, in the order of their paths."""
+    films: dict[Path, list[Path]] = {}
+    for file in image_files(folder):
+        moves = file.suffix.lower() == ".gif"
+        films.setdefault(file if moves else file.parent, []).append(file)
+    return films
+
+
+def _read(film: Path, files: list[Path], size: int) -> np.ndarray:
+    """The frames of a film, uint8 [T, size, size, C]."""
+    from PIL import Image, ImageSequence
+
+    try:
+        if film.suffix.lower() == ".gif" and not film.is_dir():
+            with Image.open(film) as gif:
+                pictures = [frame.convert("RGB") for frame in ImageSequence.Iterator(gif)]
+            resized = (x.resize((size, size), Image.Resampling.BILINEAR) for x in pictures)
+            frames = [to_channels(np.asarray(x), None) for x in resized]
+        else:
+            frames = [read_image(file, (size, size)) for file in files]
+    except (OSError, EOFError, UnreadableImage) as error:
+        raise ValueError(f"{film} can't be read ({error}): repair or remove it.") from None
+    channels = max(x.shape[-1] for x in frames)
+    return np.stack([to_channels(x, channels) for x in frames])
+
+
+def _classes(folder: Path, films: list[Path]) -> tuple[str, ...]:
+    parents = {os.path.relpath(film, folder).split(os.sep)[0] for film in films}
+    nested = all(film.parent != folder and film != folder for film in films)
+    return tuple(sorted(parents)) if nested and len(parents) > 1 else ("clip",)
+
+
+def _class(folder: Path, film: Path, classes: tuple[str, ...]) -> int:
+    first = os.path.relpath(film, folder).split(os.sep)[0]
+    return classes.index(first) if len(classes) > 1 else 0

@@ -1,0 +1,82 @@
+"""Generated images as further training images, and what they are worth over several seeds.
+
+Every batch of a classifier keeps its size: at each of its places a real image is replaced by a
+generated one with a given probability. So with and without generated images a classifier makes the
+same number of steps on the same number of images.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from dljax.data import feed
+from dljax.data.feed import Feed
+
+Arrays = dict[str, np.ndarray]
+MIXING = 1  # makes the draws of a step others than those of an epoch
+
+
+def mixed(
+    real: Arrays,
+    generated: dict[int, Arrays],
+    share: float,
+    batch_size: int,
+    pick: Callable[[int], np.ndarray],
+) -> Feed:
+    """Batches in which each place has a generated image with probability `share`.
+
+    real: {"image" uint8 [N, H, W, C], "label" int32 [N]}. generated: seed -> the like [M], drawn
+    with replacement. pick: seed -> indices of the real images that this seed has.
+    Raises ValueError for a share out of 0..1.
+    """
+    if not 0 <= share <= 1:
+        raise ValueError(f"the share of generated images must lie in 0..1, not {share}")
+    inner = feed.in_memory(real, batch_size, pick)
+    parts = [real, *generated.values()]
+    first = dict(zip(generated, np.cumsum([len(part["label"]) for part in parts]), strict=False))
+
+    def chunk(seed: int, step: int, k: int) -> np.ndarray:
+        index = inner.chunk(seed, step, k)
+        for row, i in zip(index, range(step, step + k), strict=True):
+            rng = np.random.default_rng([seed, i, MIXING])
+            fake = rng.random(batch_size) < share
+            drawn = rng.integers(len(generated[seed]["label"]), size=batch_size)
+            row[fake] = first[seed] + drawn[fake]
+        return index
+
+    arrays = {name: np.concatenate([part[name] for part in parts]) for name in real}
+    return Feed(chunk, inner.batch, arrays)
+
+
+class Interval(NamedTuple):
+    """A mean over seeds, and where the mean of all seeds lies with the stated confidence."""
+
+    mean: float
+    low: float
+    high: float
+
+    def is_gain(self) -> bool:
+        """Whether all of it lies above 0."""
+        return self.low > 0
+
+    def is_loss(self) -> bool:
+        """Whether all of it lies below 0."""
+        return self.high < 0
+
+
+def interval(values: Sequence[float] | np.ndarray, confidence: float = 0.95) -> Interval:
+    """Student's interval of the mean of values [S]; of a single value, without bounds.
+
+    Of differences between two methods, seed by seed, it is that of a paired t-test.
+    """
+    from scipy import stats
+
+    values = np.asarray(values, np.float64)
+    mean, count = float(values.mean()), len(values)
+    if count < 2:
+        return Interval(mean, -np.inf, np.inf)
+    reach = stats.t.ppf((1 + confidence) / 2, count - 1) * values.std(ddof=1) / np.sqrt(count)
+    return Interval(mean, mean - float(reach), mean + float(reach))
