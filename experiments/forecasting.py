@@ -27,6 +27,7 @@ from experiments import base, optimization, sweep
 if TYPE_CHECKING:
     from dljax.data.sources.series import Series
     from dljax.rnn.forecasting import Forecaster
+    from dljax.train.export import Serving
     from experiments.session import Experiment, Outcome
 
 MODELS = ("gru", "lstm", "rnn", "seq2seq", "segrnn", "linear")
@@ -301,24 +302,36 @@ def train(config: Config) -> Outcome:
     return session.train(config, build(config))
 
 
-def predict(config: Config, path: str) -> list[dict[str, Any]]:
-    """Goes on after the end of a CSV (or an embedded set) with the run in config.workdir.
+def serving(config: Config) -> Serving:
+    """What the run in config.workdir says of a window: for --predict, and to export.
 
-    Uses the best checkpoint, the mean over its seeds, and the interval's calibration of that run.
-    Writes workdir/predictions/NAME.csv, the series with the forecast after its end, and draws it.
-    Returns a dict a step of the forecast: time; of each column its value, COLUMN_low, COLUMN_high.
+    By the best checkpoint, the mean over its seeds, with the interval's calibration of that run.
     """
     from dljax.rnn import outlook
     from dljax.train.parallel import place
     from experiments import session
 
     config, facts = session.saved(config)
+    model = forecaster(config)
+    run, step = session.restore(config, make_task(config, model, facts["shapes"]), place("none"))
+    facts |= {"step": step, "unit": config.transform, "covariates": config.covariates}
+    return outlook.serving(model, run.states, facts, config.level)
+
+
+def predict(config: Config, path: str) -> list[dict[str, Any]]:
+    """Goes on after the end of a CSV (or an embedded set) with the run in config.workdir.
+
+    Writes workdir/predictions/NAME.csv, the series with the forecast after its end, and draws it.
+    Returns a dict a step of the forecast: time; of each column its value, COLUMN_low, COLUMN_high.
+    """
+    from dljax.rnn import outlook
+    from experiments import session
+
+    model = serving(config)
+    config, facts = session.saved(config)
     named = dataclasses.replace(config, target=tuple(facts["targets"]), freq=facts["freq"])
     _, series = read(named, path)
-    model = forecaster(config)
-    task = make_task(config, model, facts["shapes"])
-    run, step = session.restore(config, task, place("none"))
-    said = outlook.look_ahead(model, run.states, series, facts, config.level, config.calendar)
+    said = outlook.look_ahead(model, series)
     rows = outlook.rows(series, said)
     target = Path(config.workdir) / "predictions" / f"{Path(path).stem}.csv"
     outlook.write(target, series, rows)
@@ -328,7 +341,7 @@ def predict(config: Config, path: str) -> list[dict[str, Any]]:
         print("  ".join(f"{name} {x:.5g}" if name != "time" else x for name, x in row.items()))
     if said.low is None:
         print("no interval: the run did not come to its end, so nothing calibrated it")
-    print(f"checkpoint of step {step}; {target}")
+    print(f"checkpoint of step {model.facts['step']}; {target}")
     if config.plots:
         outlook.draw(target.with_suffix(".png"), series, said, config.level)
     return rows

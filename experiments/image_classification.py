@@ -22,6 +22,7 @@ from experiments import base, optimization, sweep
 
 if TYPE_CHECKING:
     from dljax.cnn.classification import Normalize
+    from dljax.train.export import Serving
     from experiments.session import Experiment, Outcome
 
 MODELS = (
@@ -46,6 +47,7 @@ class Config(optimization.Config):
     learning_rate: float = base.field(3e-3, "highest learning rate of the schedule", minimum=0)
     num_seeds: int = base.field(4, "seeds trained in one program", minimum=1)
 
+    classes: tuple[str, ...] = base.field((), "names of the classes to tell apart; none: all")
     model: str = base.field("allconv", "network", choices=MODELS)
     widths: tuple[int, ...] = base.field((), "channels of its stages; none: its own", minimum=1)
     label_smoothing: float = base.field(
@@ -82,6 +84,8 @@ class Config(optimization.Config):
         super().__post_init__()
         if self.mixup and self.cutmix:
             raise ValueError("mixup and cutmix exclude each other: set one of them to 0")
+        if self.classes and self.streaming:
+            raise ValueError("classes are chosen of a set in memory: leave out --streaming")
 
 
 def network(
@@ -163,6 +167,7 @@ def build(config: Config) -> Experiment:
     from dljax.cnn import baselines, classification, inspection
     from dljax.data.images import in_memory_images, streamed_images
     from dljax.data.sources import load_images
+    from dljax.data.sources.dataset import only
     from dljax.nn.fastnet import whitening_kernel
     from dljax.train.parallel import place
     from experiments.session import Experiment
@@ -182,6 +187,7 @@ def build(config: Config) -> Experiment:
         )
     else:
         full = load_images(config.dataset, config.data_dir, size=size, quiet=config.quiet)
+        full = only(full, config.classes) if config.classes else full
         data = in_memory_images(full, config.batch_size, **settings)
     images, classes = data.seen["image"], data.classes
     shape = images.shape[1:]
@@ -227,37 +233,57 @@ def train(config: Config) -> Outcome:
     return session.train(config, build(config))
 
 
-def predict(config: Config, path: str) -> list[dict[str, Any]]:
-    """Classifies an image or a folder of images with the run in config.workdir.
+def serving(config: Config) -> Serving:
+    """What the run in config.workdir answers an image with: for --predict, and to export.
 
-    Uses the best checkpoint (the newest if none was scored), the mean over its seeds. Writes
-    predictions.csv and, for the first images, pictures to workdir/predictions/. Returns a dict an
-    image: file, label, probability.
+    By the best checkpoint (the newest if none was scored), the mean over its seeds.
     """
+    import jax
     import numpy as np
 
-    from dljax import plots
     from dljax.cnn import inspection
     from dljax.cnn.classification import Normalize, Views
-    from dljax.data.sources import read_images
+    from dljax.train.export import Field, Serving
     from dljax.train.parallel import place
     from experiments import session
 
     config, facts = session.saved(config)
-    height, width, channels = shape = tuple(facts["image_shape"])
-    classes = facts["classes"]
-    images = read_images(path, size=(height, width), channels=channels)
-    for skipped in images.skipped:
-        print(f"skipped: {skipped}")
+    classes, shape = tuple(facts["classes"]), tuple(facts["image_shape"])
     normalize = Normalize(tuple(facts["mean"]), tuple(facts["std"]))
     whitening = np.zeros(
-        (2, 2, channels, 8 * channels), np.float32
+        (2, 2, shape[-1], 8 * shape[-1]), np.float32
     )  # the checkpoint holds the true one
     model = network(config, len(classes), shape, whitening)
     task = make_task(config, model, normalize, len(classes), shape)
     run, step = session.restore(config, task, place("none"))
-    views = Views(config.flip, config.shift_views)
-    p = inspection.probabilities(model, run.states, images.images, normalize, views)
+    states = run.states.without_optimiser()
+    color = "grey" if shape[-1] == 1 else "RGB"
+    return Serving(
+        inspection.answer(model, normalize, Views(config.flip, config.shift_views)),
+        states,
+        {"image": Field(shape, "uint8", 0, 255, about=f"{color} pixels, rows from the top")},
+        {"probability": Field((len(classes),), names=classes, about="of each class")},
+        {"step": step, "seeds": len(jax.tree.leaves(states)[0])},
+    )
+
+
+def predict(config: Config, path: str) -> list[dict[str, Any]]:
+    """Classifies an image or a folder of images with the run in config.workdir.
+
+    Writes predictions.csv and, for the first images, pictures to workdir/predictions/. Returns a
+    dict an image: file, label, probability.
+    """
+    from dljax import plots
+    from dljax.data.sources import read_images
+    from dljax.train import export
+
+    model = serving(config)
+    height, width, channels = model.inputs["image"].shape
+    classes = model.outputs["probability"].names
+    images = read_images(path, size=(height, width), channels=channels)
+    for skipped in images.skipped:
+        print(f"skipped: {skipped}")
+    p = export.answers(model, {"image": images.images})["probability"]
     rows = [
         {"file": name, "label": classes[i], "probability": round(float(q[i]), 6)}
         for name, q, i in zip(images.names, p, p.argmax(-1), strict=True)
@@ -273,7 +299,7 @@ def predict(config: Config, path: str) -> list[dict[str, Any]]:
         if config.plots and number < PICTURES:
             picture = folder / f"{number:02d}_{Path(row['file']).stem}.png"
             plots.prediction(image, classes, q, picture)
-    print(f"checkpoint of step {step}; {folder}/predictions.csv")
+    print(f"checkpoint of step {model.facts['step']}; {folder}/predictions.csv")
     return rows
 
 

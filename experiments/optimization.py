@@ -35,8 +35,13 @@ class Config(base.Config):
     )
 
 
-def transformation(config: Config) -> optax.GradientTransformation:
-    """The optimiser of a Config, its schedule over config.steps."""
+def transformation(
+    config: Config,
+    *,
+    decay: optax.GradientTransformation | None = None,
+    rates: optax.GradientTransformation | None = None,
+) -> optax.GradientTransformation:
+    """The optimiser of a Config, its schedule over config.steps; decay, rates: see `optimizer`."""
     from dljax.train import optim
 
     rate = optim.schedule(
@@ -53,4 +58,6 @@ def transformation(config: Config) -> optax.GradientTransformation:
         clip_norm=config.clip_norm or None,
         accumulate=config.accumulate,
         ema=config.ema or None,
+        decay=decay,
+        rates=rates,
     )

@@ -86,7 +86,9 @@ def task(config: base.Config, experiment: Experiment) -> tuple[Task, tuple]:
     Raises ValueError, in one line, for a hyper-parameter that can't be swept.
     """
     if not config.sweep:
-        return experiment.task(config), ()
+        return experiment.task(config), experiment.given
+    if experiment.given:
+        raise ValueError("sweep: what starts from given values makes a run for each value")
     from dljax.train import members
 
     plain = [

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 from dljax.data.sources import grid
@@ -29,6 +31,36 @@ def calendar(time: np.ndarray, freq: str) -> tuple[tuple[str, ...], np.ndarray]:
     values = np.stack([np.sin(angle), np.cos(angle)], -1).reshape(len(time), -1)
     names = tuple(f"{wave} of {cycle}" for cycle in cycles for wave in ("sin", "cos"))
     return names, values.astype(np.float32)
+
+
+def parts(time: np.ndarray) -> np.ndarray:
+    """Days since 1970-01-01 and seconds of the day, int32 [..., 2], of datetime64[s] [...]."""
+    days = time.astype("datetime64[D]")
+    seconds = (time - days).astype("timedelta64[s]")
+    return np.stack([days.astype(np.int32), seconds.astype(np.int32)], -1)
+
+
+def calendar_of_parts(time: jax.Array, freq: str) -> jax.Array:
+    """The values of `calendar`, float32 [..., K], of `parts` [..., 2], inside a program.
+
+    The year is found as Hinnant does (civil_from_days, 2013): it begins after the leap day.
+    """
+    kind, size = grid.step(freq)
+    days, seconds = time[..., 0], time[..., 1]
+    of_era = (days + 719468) % 146097  # days of 400 years that begin on a 1st of March
+    year = (of_era - of_era // 1460 + of_era // 36524 - of_era // 146096) // 365
+    day = of_era - (365 * year + year // 4 - year // 100)
+    leap = (year % 4 == 0) & ((year % 100 != 0) | (year == 0))
+    day = jnp.where(day >= 306, day - 306, day + 59 + leap)  # of the year since January
+    share = seconds / DAY
+    cycles = [(day + share) / YEAR]
+    if kind == "B" or (kind == "s" and size < WEEK * DAY):
+        cycles.append(((days + 3) % 7 + share) / WEEK)
+    if kind == "s" and size < DAY:
+        cycles.append(share)
+    angle = 2 * jnp.pi * jnp.stack(cycles, -1)
+    values = jnp.stack([jnp.sin(angle), jnp.cos(angle)], -1)
+    return values.reshape(*values.shape[:-2], -1)
 
 
 def future(time: np.ndarray, freq: str, count: int) -> np.ndarray:

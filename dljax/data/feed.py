@@ -59,8 +59,14 @@ def nothing() -> Feed:
     return Feed(chunk=lambda seed, step, k: (), batch=lambda arrays, item: ())
 
 
-def in_memory(arrays: dict[str, np.ndarray], batch_size: int) -> Feed:
+def in_memory(
+    arrays: dict[str, np.ndarray],
+    batch_size: int,
+    pick: Callable[[int], np.ndarray] | None = None,
+) -> Feed:
     """Batches gathered on the device from arrays [examples, ...].
+
+    pick: seed -> indices of the examples that this seed trains on; by default all.
 
     Each epoch is a fresh permutation, a pure function of (seed, epoch); a batch may run over the
     end of an epoch, so no example is ever dropped.
@@ -71,9 +77,11 @@ def in_memory(arrays: dict[str, np.ndarray], batch_size: int) -> Feed:
 
     @functools.lru_cache(maxsize=64)
     def order(seed: int, epoch: int) -> np.ndarray:
-        return np.random.default_rng([seed, epoch]).permutation(n).astype(np.int32)
+        picked = n if pick is None else pick(seed)
+        return np.random.default_rng([seed, epoch]).permutation(picked).astype(np.int32)
 
     def chunk(seed: int, step: int, k: int) -> np.ndarray:
+        n = len(order(seed, 0))
         first, end = step * batch_size, (step + k) * batch_size
         epochs = [
             order(seed, e)[max(first - e * n, 0) : end - e * n]

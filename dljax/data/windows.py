@@ -14,10 +14,11 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from dljax.data import feed
-from dljax.data.calendar import calendar, future
+from dljax.data.calendar import calendar, calendar_of_parts, future, parts
 from dljax.data.feed import Batch, Examples, Feed
 from dljax.data.sources import grid
 from dljax.data.sources.series import Series
@@ -182,35 +183,42 @@ def windows(
 
 
 def after_the_end(
-    series: Series,
-    window: int,
-    horizon: int,
-    scaler: Scaler,
-    covariate_scaler: Scaler,
-    *,
-    dated: bool = True,
-) -> tuple[Batch, np.ndarray]:
-    """The batch of one window at the end of a series, and the stamps of its unknown future.
+    series: Series, window: int, horizon: int, *, dated: bool = True
+) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """One window at the end of a series as it is, and the stamps of its future, datetime64[s] [H].
 
-    The batch has "past" [1, W, C], "past_known" [1, W, K1], "future_known" [1, H, K2], and "future"
-    [1, H, C] that is zero; the stamps are datetime64[s] [H]. Raises ValueError where the series is
-    shorter than the window.
+    "past" float32 [1, W, C]; "covariates" float32 [1, W, K] if there are any; if `dated`,
+    "past_time" [1, W, 2] and "future_time" [1, H, 2], `calendar.parts`. What `scaled` takes.
+    Raises ValueError where the series is shorter than the window.
     """
     if len(series.time) < window:
         raise ValueError(
             f"{series.name} has {len(series.time)} rows: the forecast needs a window of {window}"
         )
     coming = future(series.time, series.freq, horizon)
-    covariates = covariate_scaler.apply(series.covariates[-window:])
-    dates = _dates(series.time[-window:], series.freq, dated)
-    coming_dates = _dates(coming, series.freq, dated)
-    batch = {
-        "past": scaler.apply(series.values[-window:]),
-        "past_known": np.concatenate([covariates, dates], -1),
-        "future": np.zeros((horizon, series.values.shape[1])),
-        "future_known": coming_dates,
-    }
-    return {name: x[None].astype(np.float32) for name, x in batch.items()}, coming
+    found = {"past": series.values[-window:].astype(np.float32)}
+    if series.covariate_names:
+        found["covariates"] = series.covariates[-window:].astype(np.float32)
+    if dated:
+        found["past_time"], found["future_time"] = parts(series.time[-window:]), parts(coming)
+    return {name: x[None] for name, x in found.items()}, coming
+
+
+def scaled(
+    inputs: dict[str, jax.Array], freq: str, horizon: int, scaler: Scaler, covariate_scaler: Scaler
+) -> Batch:
+    """The batch without its future of windows as they are, inside a program.
+
+    Has "past" [B, W, C], "past_known" [B, W, K1] and "future_known" [B, H, K2].
+    """
+    past = (inputs["past"] - scaler.mean) / scaler.std
+    known, coming = [past[..., :0]], jnp.zeros((past.shape[0], horizon, 0))
+    if "covariates" in inputs:
+        known.append((inputs["covariates"] - covariate_scaler.mean) / covariate_scaler.std)
+    if "past_time" in inputs:
+        known.append(calendar_of_parts(inputs["past_time"], freq))
+        coming = calendar_of_parts(inputs["future_time"], freq)
+    return {"past": past, "past_known": jnp.concatenate(known, -1), "future_known": coming}
 
 
 def _dates(time: np.ndarray, freq: str, dated: bool) -> np.ndarray:

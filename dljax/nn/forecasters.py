@@ -115,7 +115,7 @@ class Seq2Seq(nn.Module):
         train: bool = False,
     ) -> Array:
         count = self.variable("schedule", "steps", lambda: jnp.int32(0))
-        told = jnp.zeros((len(past), self.horizon), bool)
+        told = jnp.zeros((past.shape[0], self.horizon), bool)
         if train and teacher is not None and self.told_steps:
             chance = 1 - count.value / self.told_steps
             told = jax.random.uniform(self.make_rng("dropout"), told.shape) < chance
@@ -133,7 +133,7 @@ class Seq2Seq(nn.Module):
             out_axes=1,
         )(stack, self.outputs, self.feedback, train, self.dtype, name="decoder")
         if teacher is None:
-            teacher = jnp.zeros((len(past), self.horizon, past.shape[-1]), past.dtype)
+            teacher = jnp.zeros((past.shape[0], self.horizon, past.shape[-1]), past.dtype)
         return decoder((carries, past[:, -1]), (future_known, teacher, told))[1]
 
 
@@ -254,7 +254,7 @@ def _segments(x: Array, segment: int, front: bool) -> Array:
     """[B, T, C] -> [B, segments, C, segment], filled up with the first (front) or last value."""
     missing = -x.shape[1] % segment
     x = jnp.pad(x, ((0, 0), (missing, 0) if front else (0, missing), (0, 0)), mode="edge")
-    return x.reshape(len(x), -1, segment, x.shape[-1]).swapaxes(2, 3)
+    return x.reshape(x.shape[0], -1, segment, x.shape[-1]).swapaxes(2, 3)
 
 
 def _joined(x: Array, segment: int, front: bool) -> Array:

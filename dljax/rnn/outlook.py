@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from dljax import plots
 from dljax.data.sources.series import Series
-from dljax.data.windows import Scaler, after_the_end
+from dljax.data.windows import Scaler, after_the_end, scaled
 from dljax.plots import Outlook
-from dljax.rnn.assessment import widened
-from dljax.rnn.forecasting import Forecaster, say
+from dljax.rnn.forecasting import Forecaster, Shapes, say
 from dljax.rnn.likelihoods import interval_ends
+from dljax.train.export import Field, Serving, answers
 
 SHOWN = 4  # panels drawn, at most
 
@@ -30,41 +31,90 @@ class Ahead(NamedTuple):
     high: np.ndarray | None
 
 
-def look_ahead(
-    forecaster: Forecaster,
-    states: Any,
-    series: Series,
-    facts: Mapping[str, Any],
-    level: float,
-    dated: bool,
-) -> Ahead:
-    """The forecast of trained seeds (a Run's states), the mean over them.
+def serving(forecaster: Forecaster, states: Any, facts: Mapping[str, Any], level: float) -> Serving:
+    """What trained seeds (a Run's states) say of windows as they are, in the unit of the series.
 
-    facts: of the run: shapes, columns, freq, scaler, covariate_scaler and, once it has been
-    calibrated, levels, radius [H, C] and offsets [H, C, L] (of point forecasts).
+    facts: of the run: shapes, columns, covariates (their names), freq, step, unit ("none": the
+    series' own, else what of it), scaler, covariate_scaler and, once it has been calibrated, radius
+    [H, C] and, of point forecasts, the quantiles' offsets [H, C, L] and levels.
+    Answers with "value" and, where there is an interval, "low" and "high".
+    """
+    held: dict[str, Any] = {"states": states.without_optimiser()}
+    for name in ("scaler", "covariate_scaler"):
+        held[name] = Scaler(*(np.asarray(x, np.float32) for x in facts[name]))
+    if facts.get("radius") is not None:
+        held["radius"] = np.asarray(facts["radius"], np.float32)
+    if facts.get("offsets") is not None:
+        ends = np.array(interval_ends(facts["levels"], level))
+        held["offsets"] = np.asarray(facts["offsets"], np.float32)[..., ends]
+    shapes, columns, freq = Shapes(*facts["shapes"]), tuple(facts["columns"]), facts["freq"]
+    covariates = tuple(dict.fromkeys(facts["covariates"]))
+
+    def rows(count: int, names: tuple[str, ...], about: str) -> Field:
+        return Field((count, len(names)), names=names, about=about)
+
+    def stamps(count: int, about: str) -> Field:
+        names = ("days since 1970-01-01", "seconds of the day")
+        return Field((count, 2), "int32", names=names, about=f"{about}: {' and '.join(names)}")
+
+    unit = "" if facts["unit"] == "none" else f", its {facts['unit']}"
+    inputs = {"past": rows(shapes.window, columns, f"the series, a row each {freq}{unit}")}
+    if covariates:
+        inputs["covariates"] = rows(shapes.window, covariates, "the covariates in those rows")
+    if shapes.future_known:
+        inputs["past_time"] = stamps(shapes.window, "time of those rows")
+        inputs["future_time"] = stamps(shapes.horizon, "time of the rows to forecast")
+    outputs = {"value": rows(shapes.horizon, columns, f"forecast of the next rows{unit}")}
+    if forecaster.likelihood.levels or "offsets" in held:
+        for name in ("low", "high"):
+            about = f"{name} end of its interval, nominal level {level:g}"
+            outputs[name] = rows(shapes.horizon, columns, about)
+    told = {"step": facts["step"], "seeds": len(jax.tree.leaves(held["states"])[0]), "freq": freq}
+    return Serving(answer(forecaster, freq, shapes.horizon, level), held, inputs, outputs, told)
+
+
+def answer(
+    forecaster: Forecaster, freq: str, horizon: int, level: float
+) -> Callable[[dict[str, Any], dict[str, Any]], dict[str, Any]]:
+    """The pure function of `serving`: (what is held, inputs of `after_the_end`) -> [B, H, C] each.
+
+    The value is the mean over the seeds and always between low and high.
+    """
+    levels = forecaster.likelihood.levels
+
+    def function(held: dict[str, Any], inputs: dict[str, Any]) -> dict[str, Any]:
+        scaler = held["scaler"]
+        batch = scaled(inputs, freq, horizon, scaler, held["covariate_scaler"])
+        value, quantiles = say(forecaster, held["states"], batch)
+        said, ends = [value], ()
+        if levels:
+            ends = (quantiles[..., i] for i in interval_ends(levels, level))
+        elif "offsets" in held:
+            ends = (value + held["offsets"][..., i] for i in (0, 1))
+        if ends:
+            (low, high), radius = ends, held.get("radius", 0.0)
+            said += [jnp.minimum(low - radius, value), jnp.maximum(high + radius, value)]
+        said = jnp.stack(said) * scaler.std + scaler.mean  # as one, so that their order stays
+        return dict(zip(("value", "low", "high"), said, strict=False))
+
+    return function
+
+
+def look_ahead(model: Serving, series: Series) -> Ahead:
+    """The forecast after the end of a series.
+
     Raises ValueError for a series with another step, other columns, or shorter than the window.
     """
-    window, horizon = facts["shapes"][:2]
-    if series.freq != facts["freq"] or series.columns != tuple(facts["columns"]):
+    columns, freq = model.inputs["past"].names, model.facts["freq"]
+    if series.freq != freq or series.columns != columns:
         raise ValueError(
             f"{series.name} has {', '.join(series.columns)} every {series.freq}; "
-            f"the run forecasts {', '.join(facts['columns'])} every {facts['freq']}"
+            f"the run forecasts {', '.join(columns)} every {freq}"
         )
-    scaler, covariate_scaler = (
-        Scaler(*map(np.asarray, facts[name])) for name in ("scaler", "covariate_scaler")
-    )
-    batch, time = after_the_end(series, window, horizon, scaler, covariate_scaler, dated=dated)
-    said = jax.jit(say, static_argnums=0)(forecaster, states, batch)
-    value, quantiles = (np.asarray(x[0]) for x in said)
-    levels, radius, offsets = (facts.get(name) for name in ("levels", "radius", "offsets"))
-    if offsets is not None:
-        quantiles = value[..., None] + np.asarray(offsets)
-    levels = levels or forecaster.likelihood.levels
-    if not levels:
-        return Ahead(time, scaler.undo(value), None, None)
-    low, high = (quantiles[..., i] for i in interval_ends(levels, level))
-    low, high = widened(value, low, high, 0.0 if radius is None else np.asarray(radius))
-    return Ahead(time, *(scaler.undo(x) for x in (value, low, high)))
+    window, horizon = model.inputs["past"].shape[0], model.outputs["value"].shape[0]
+    inputs, time = after_the_end(series, window, horizon, dated="past_time" in model.inputs)
+    said = {name: x[0] for name, x in answers(model, inputs).items()}
+    return Ahead(time, said["value"], said.get("low"), said.get("high"))
 
 
 def rows(series: Series, ahead: Ahead) -> list[dict[str, Any]]:

@@ -146,6 +146,26 @@ class Store:
             self._manager.close()
 
 
+def arrays(folder: str | Path) -> Any:
+    """The arrays of an orbax checkpoint as nested dictionaries, without what they were made from.
+
+    folder: the checkpoint, or a workdir, of which the best one counts, else the newest. Raises
+    FileNotFoundError or CheckpointError, in one line.
+    """
+    folder = Path(folder).absolute()
+    if (folder / "checkpoints").is_dir():
+        with Store(folder, read_only=True) as store:
+            step = store.best_step() or store.latest_step()
+        if step is None:
+            raise FileNotFoundError(f"{folder} holds no checkpoint: train first")
+        folder = folder / "checkpoints" / str(step) / "run"
+    try:
+        return ocp.StandardCheckpointer().restore(folder)
+    except Exception as error:  # whatever a folder that is none makes orbax or tensorstore raise
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+        raise CheckpointError(f"{folder} is no readable checkpoint: {reason}") from error
+
+
 @contextlib.contextmanager
 def lock(workdir: str | Path) -> Iterator[None]:
     """Holds a workdir, made if absent, against other processes (of several, the first one does).

@@ -1,4 +1,4 @@
-"""Small text files written so that a crash or a full disk leaves nothing half-done or unsaid."""
+"""Small files written so that a crash or a full disk leaves nothing half-done or unsaid."""
 
 import contextlib
 import dataclasses
@@ -49,14 +49,14 @@ def append(path: Path, text: str) -> None:
                 data = data[file.write(data) :]
 
 
-def replace(path: Path, text: str) -> None:
+def replace(path: Path, content: str | bytes) -> None:
     """Writes a file so that a reader, and a crash, leaves either the old one or the new one."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     with named(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            with open(temporary, "w", encoding="utf-8") as file:
-                file.write(text)
+            with open(temporary, "wb") as file:
+                file.write(content.encode() if isinstance(content, str) else content)
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(temporary, path)

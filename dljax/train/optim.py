@@ -112,6 +112,8 @@ def optimizer(
     accumulate: int = 1,
     ema: float | None = None,
     is_output: Callable[[Path], bool] = is_output_layer,
+    decay: optax.GradientTransformation | None = None,
+    rates: optax.GradientTransformation | None = None,
 ) -> optax.GradientTransformation:
     """An optax transformation; `update` needs the parameters.
 
@@ -129,6 +131,8 @@ def optimizer(
     accumulate: the mean of this many successive gradients makes one step; the calls between change
       nothing. The schedule still counts calls.
     ema: decay of an average of the parameters, kept in the state; see `ema_params`.
+    decay: in place of weight decay, another pull on the parameters (transfer/finetuning.py).
+    rates: follows the learning rate: factors for some of the parameters, likewise.
     Momentum and weight decay may be arrays, as the learning rate may.
     Raises ValueError for an unknown name and for values out of range.
     """
@@ -145,13 +149,15 @@ def optimizer(
     if callable(rate) and accumulate > 1:
         rate = lambda count: learning_rate(count * accumulate)  # noqa: E731
     decays = isinstance(weight_decay, Array) or weight_decay
-    decay = optax.add_decayed_weights(weight_decay, decay_mask) if decays else None
+    if decay is None and decays:
+        decay = optax.add_decayed_weights(weight_decay, decay_mask)
     links = [
         optax.clip_by_global_norm(clip_norm) if clip_norm else None,
         decay if method.l2 else None,
         method.direction(momentum, is_output),
         None if method.l2 else decay,
         optax.scale_by_learning_rate(rate),
+        rates,
         average_params(ema) if ema is not None else None,
     ]
     tx = optax.chain(*(link for link in links if link is not None))

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import optax
 from flax import struct
+from flax.traverse_util import flatten_dict, unflatten_dict
 
 from dljax.train import metrics, optim
 
@@ -24,12 +25,29 @@ class State(struct.PyTreeNode):
         """What a Flax module is evaluated with: the averaged parameters if there are any."""
         return {"params": optim.ema_params(self.opt_state, self.params), **self.model_state}
 
+    def without_optimiser(self) -> State:
+        """The State that answers alike and can't be trained on: a third of the numbers, or less."""
+        return State(self.variables()["params"], self.model_state, ())
+
 
 def begin(variables: Any, tx: optax.GradientTransformation) -> State:
     """The State before the first step, from the variables that a Flax module was initialised to."""
     model_state = dict(variables)
     params = model_state.pop("params")
     return State(params, model_state, tx.init(params))
+
+
+def onto(variables: Any, start: Any) -> Any:
+    """Variables with the leaves of `start`, a part of the same tree, in place of their own.
+
+    Raises ValueError, in one line, for a leaf that they lack or that has another shape there.
+    """
+    own, given = flatten_dict(dict(variables)), flatten_dict(dict(start))
+    for path, leaf in given.items():
+        if path not in own or own[path].shape != leaf.shape:
+            there = own[path].shape if path in own else "not there"
+            raise ValueError(f"{'/'.join(path)} of {leaf.shape} does not fit: it is {there}")
+    return unflatten_dict({path: given.get(path, leaf) for path, leaf in own.items()})
 
 
 def descend(

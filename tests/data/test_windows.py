@@ -1,12 +1,21 @@
 """Windows: what belongs to which part, what a batch holds, and that nothing of the future leaks."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dljax.data.calendar import calendar, future
+from dljax.data.calendar import calendar, calendar_of_parts, future, parts
 from dljax.data.sources.series import Series
-from dljax.data.windows import Split, after_the_end, ett_split, fit_scaler, shares, windows
+from dljax.data.windows import (
+    Split,
+    after_the_end,
+    ett_split,
+    fit_scaler,
+    scaled,
+    shares,
+    windows,
+)
 
 SPLIT = Split((0, 60), (60, 80), (80, 100))
 W, H = 10, 5
@@ -82,7 +91,8 @@ def test_the_calendar_may_be_left_out():
     cut = windows(ramp(), W, H, 8, SPLIT, dated=False)
     batch = batches(cut.test)
     assert batch["past_known"].shape == (16, W, 1) and batch["future_known"].shape == (16, H, 0)
-    end, _ = after_the_end(ramp(), W, H, cut.scaler, cut.covariate_scaler, dated=False)
+    end, _ = after_the_end(ramp(), W, H, dated=False)
+    end = scaled(end, "h", H, cut.scaler, cut.covariate_scaler)
     assert end["past_known"].shape == (1, W, 1) and end["future_known"].shape == (1, H, 0)
 
 
@@ -129,7 +139,8 @@ def test_parts_that_are_too_short_are_refused(window, horizon, batch, words):
 
 def test_the_window_after_the_end_of_a_file(cut):
     series = ramp()
-    batch, stamps = after_the_end(series, W, H, cut.scaler, cut.covariate_scaler)
+    end, stamps = after_the_end(series, W, H)
+    batch = scaled(end, "h", H, cut.scaler, cut.covariate_scaler)
     np.testing.assert_allclose(rows_of(cut, batch["past"])[0], np.arange(100, 110), atol=1e-4)
     assert str(stamps[0]) == "2020-01-05T14:00:00" and len(stamps) == H
     longer = windows(ramp(115), W, H, 8, Split((0, 60), (60, 80), (80, 115)))
@@ -137,7 +148,7 @@ def test_the_window_after_the_end_of_a_file(cut):
     for name in ("past", "past_known", "future_known"):
         np.testing.assert_allclose(batch[name][0], truth[name][-1], atol=1e-5)
     with pytest.raises(ValueError, match="ramp has 110 rows: the forecast needs a window of 111"):
-        after_the_end(series, 111, H, cut.scaler, cut.covariate_scaler)
+        after_the_end(series, 111, H)
 
 
 def test_the_calendar():
@@ -148,6 +159,13 @@ def test_the_calendar():
     np.testing.assert_allclose(values[1, 2:4], [0, 1], atol=1e-6)  # a Monday's
     np.testing.assert_allclose(values[2, 4:], [1, 0], atol=1e-6)  # a quarter of the day
     assert [len(calendar(time, freq)[0]) for freq in ("MS", "D", "B", "5min")] == [2, 4, 4, 6]
+
+
+@pytest.mark.parametrize("freq", ["MS", "B", "5min"])
+def test_the_calendar_inside_a_program(freq):
+    time = np.datetime64("1896-12-30T18:25:07") + np.arange(0, 110000, 7) * np.timedelta64(26, "h")
+    inside = calendar_of_parts(jnp.asarray(parts(time)), freq)
+    np.testing.assert_allclose(inside, calendar(time, freq)[1], atol=2e-6)  # angles of float32
 
 
 @pytest.mark.parametrize(

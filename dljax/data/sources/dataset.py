@@ -1,5 +1,6 @@
 """What every source returns, and the split that holds a share of it out."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -50,6 +51,53 @@ def split(arrays: Arrays, fraction: float, seed: int = 0) -> tuple[Arrays, Array
         raise ValueError("No class has two examples, so none can be held out for validation.")
     rest = {name: array[~held] for name, array in arrays.items()}
     return rest, {name: array[held] for name, array in arrays.items()}
+
+
+def few(labels: np.ndarray, count: int, seed: int) -> np.ndarray:
+    """Indices of `count` examples of every class, drawn by the seed; int [classes * count], sorted.
+
+    The same seed draws those of a smaller count among those of a larger one.
+    Raises ValueError where a class has fewer.
+    """
+    random, chosen = np.random.RandomState(seed), []
+    for label in np.unique(labels):
+        members = random.permutation(np.flatnonzero(labels == label))
+        if len(members) < count:
+            raise ValueError(
+                f"{count} examples of each class are asked for, and one has {len(members)}."
+            )
+        chosen.append(members[:count])
+    return np.sort(np.concatenate(chosen))
+
+
+def only(data: Dataset, classes: Sequence[str]) -> Dataset:
+    """The data set with these classes alone, numbered in the order given.
+
+    Raises ValueError for a class that it does not have, or twice, and for fewer than two.
+    """
+    unknown = [name for name in classes if name not in data.classes]
+    if unknown:
+        have = ", ".join(data.classes[:20])
+        raise ValueError(f"{data.name} has no class {unknown[0]!r}; its classes: {have}.")
+    if len(set(classes)) != len(classes) or len(classes) < 2:
+        raise ValueError(f"At least two different classes are needed, not {', '.join(classes)}.")
+    number = np.full(len(data.classes), -1, np.int32)
+    number[[data.classes.index(name) for name in classes]] = np.arange(len(classes))
+
+    def part(arrays: Arrays | None) -> Arrays | None:
+        if arrays is None:
+            return None
+        kept = number[arrays["label"]] >= 0
+        arrays = {name: array[kept] for name, array in arrays.items()}
+        return arrays | {"label": number[arrays["label"]]}
+
+    return data._replace(
+        name=f"{data.name}, classes {', '.join(classes)}",
+        train=part(data.train),
+        test=part(data.test),
+        validation=part(data.validation),
+        classes=tuple(classes),
+    )
 
 
 def labelled(images: np.ndarray, labels: np.ndarray) -> Arrays:

@@ -41,7 +41,7 @@ def list_parts(root: Path) -> tuple[dict[str, Part], tuple[str, ...], list[str]]
         classes = _classes(root)
         found = {"train": {}, "test": {}}
         for name, files in classes.items():
-            found["test"][name], found["train"][name] = _split_by_hash(files, root)
+            found["test"][name], found["train"][name] = split_by_hash(files, root)
         notes.append(
             f"{root} has no train/ and test/: a fifth of each class, by hash, is the test set."
         )
@@ -107,7 +107,7 @@ def _classes(folder: Path) -> dict[str, list[Path]]:
     return classes
 
 
-def _split_by_hash(files: list[Path], root: Path) -> tuple[list[Path], list[Path]]:
+def split_by_hash(files: list[Path], root: Path) -> tuple[list[Path], list[Path]]:
     """(test, train): a fifth of the files, those with the smallest SHA-256 of the relative path."""
 
     def digest(file: Path) -> bytes:
