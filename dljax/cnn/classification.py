@@ -1,13 +1,14 @@
 """Image classification: a network of your own, a loss, and a Task for the shared loop.
 
-State: parameters, BatchNorm statistics, optimiser state. A batch holds "image" uint8 [B, H, W, C]
-and "label" int [B]; evaluation batches hold "mask" [B] too.
+State: parameters, BatchNorm statistics, optimiser state. A batch holds "image" uint8 [B, H, W, C],
+or whatever else a model reads in float32 (features [B, D]), and "label" int [B]; evaluation batches
+hold "mask" [B] too.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import chex
 import flax.linen as nn
@@ -20,7 +21,7 @@ from flax import struct
 from dljax.data import augment
 from dljax.train import metrics
 from dljax.train.loop import Array, Key, Sums, Task
-from dljax.train.supervised import State, begin, descend
+from dljax.train.supervised import State, begin, descend, onto
 
 
 class Normalize(struct.PyTreeNode):
@@ -48,8 +49,9 @@ class Views(NamedTuple):
 
     def __call__(self, images: Array) -> list[Array]:
         """Versions of images [B, H, W, C], each of that shape."""
-        versions, (_, height, width, _) = [images], images.shape
+        versions = [images]
         if self.shift:
+            _, height, width, _ = images.shape
             border = (self.shift, self.shift)
             padded = jnp.pad(images, ((0, 0), border, border, (0, 0)), mode="reflect")
             for start in (0, 2 * self.shift):
@@ -79,7 +81,7 @@ def task(
     model: nn.Module,
     tx: optax.GradientTransformation,
     *,
-    image_shape: tuple[int, int, int],
+    image_shape: tuple[int, ...],
     classes: int,
     normalize: Callable[[Array], Array] = lambda images: images,
     augmentation: Callable[[Key, Array], Array] | None = None,
@@ -95,18 +97,21 @@ def task(
     mix: (key, images, targets [B, classes]) -> the same, mixup or cutmix; training accuracy is then
         counted against the heavier label.
     views: what of an image is averaged over at evaluation.
+
+    Its init is (key, start) -> State: start, where it is given, is a part of the model's variables
+    to begin with in place of fresh ones (of a pretrained network, say).
     """
 
-    def init(key: Key) -> State:
+    def init(key: Key, start: Any = None) -> State:
         blank = jnp.zeros((1, *image_shape))
         logits, variables = model.init_with_output(key, blank, train=False)
         chex.assert_shape(logits, (1, classes))
-        return begin(variables, tx)
+        return begin(onto(variables, start or {}), tx)
 
     def step(state: State, batch: dict[str, Array], key: Key) -> tuple[State, Sums]:
         chex.assert_shape(batch["image"], (None, *image_shape))
         augment_key, mix_key, dropout_key = (jax.random.fold_in(key, i) for i in range(3))
-        images = batch["image"].astype(jnp.float32) / 255
+        images = in_floats(batch["image"])
         if augmentation:
             images = augment.batch(augmentation)(augment_key, images)
         images = normalize(images)
@@ -162,9 +167,14 @@ def predict_logits(
 
     By the averaged parameters if there are any.
     """
-    images = normalize(images.astype(jnp.float32) / 255)
+    images = normalize(in_floats(images))
     logits = [model.apply(state.variables(), x, train=False) for x in views(images)]
     return sum(x.astype(jnp.float32) for x in logits) / len(logits)
+
+
+def in_floats(images: Array) -> Array:
+    """uint8 images in 0..1, as float32; what is float32 stays as it is."""
+    return images if images.dtype == jnp.float32 else images.astype(jnp.float32) / 255
 
 
 def summarise(sums: Sums) -> dict[str, np.ndarray]:

@@ -6,6 +6,7 @@ All on one seed's State, on the host side; nothing here trains.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import numpy as np
 from dljax import plots
 from dljax.cnn.classification import ITSELF, State, Views, predict_logits
 from dljax.train import optim
+from dljax.train.export import in_pieces
 from dljax.train.loop import Array, Run, Sums
 from dljax.train.report import read_metrics
 
@@ -38,21 +40,25 @@ def probabilities(
 
     states: with the leading seed axis, as in a Run.
     """
-    size = min(batch_size, len(images))
+    function = partial(jax.jit(answer(model, normalize, views)), states)
+    return in_pieces(function, {"image": images}, batch_size)["probability"]
 
-    @jax.jit
-    def one(states, images):
-        def mapped(state):
-            return jax.nn.softmax(predict_logits(model, state, images, normalize, views))
 
-        return jax.lax.map(mapped, states).mean(0)
+def answer(
+    model: nn.Module, normalize: Callable[[Array], Array], views: Views = ITSELF
+) -> Callable[[State, dict[str, Array]], dict[str, Array]]:
+    """The pure function (states, {"image": uint8 [B, H, W, C]}) -> {"probability": [B, classes]}.
 
-    pieces = []
-    for i in range(0, len(images), size):
-        piece = images[i : i + size]
-        padded = np.pad(piece, ((0, size - len(piece)), (0, 0), (0, 0), (0, 0)))
-        pieces.append(np.asarray(one(states, padded))[: len(piece)])
-    return np.concatenate(pieces)
+    states: with the leading seed axis; the probability is the mean over it.
+    """
+
+    def function(states: State, inputs: dict[str, Array]) -> dict[str, Array]:
+        def of_seed(state):
+            return jax.nn.softmax(predict_logits(model, state, inputs["image"], normalize, views))
+
+        return {"probability": jax.lax.map(of_seed, states).mean(0)}
+
+    return function
 
 
 def first_kernel(state: State, channels: int) -> np.ndarray | None:

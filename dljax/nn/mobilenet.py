@@ -1,7 +1,10 @@
-"""MobileNet: depthwise-separable convolutions (Howard et al. 2017, arXiv:1704.04861).
+"""MobileNets: depthwise-separable convolutions (Howard et al. 2017, arXiv:1704.04861).
 
 A 3x3 convolution is taken apart into a depthwise one, which looks at the neighbours of each channel
 alone, and a 1x1 one, which mixes the channels: about a ninth of the work.
+
+MobileNetV2 (Sandler et al. 2018, arXiv:1801.04381) puts a 1x1 convolution before the depthwise one,
+which widens, and leaves the narrow end without an activation; the shortcut joins the narrow ends.
 """
 
 from collections.abc import Callable, Sequence
@@ -21,6 +24,12 @@ PUBLISHED = (
     *((64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2)),
     *((512, 1),) * 5,
     *((1024, 2), (1024, 1)),
+)
+
+
+V2 = (  # the paper's table 2
+    *((1, 16, 1, 1, 3), (6, 24, 2, 2, 3), (6, 32, 3, 2, 3), (6, 64, 4, 2, 3)),
+    *((6, 96, 3, 1, 3), (6, 160, 3, 2, 3), (6, 320, 1, 1, 3)),
 )
 
 
@@ -61,5 +70,91 @@ class MobileNet(nn.Module):
         for width, stride in self.blocks:
             x = layer(x, x.shape[-1], 3, stride, groups=x.shape[-1])
             x = layer(x, width, 1)
+        x = Dense(self.classes, dtype=self.dtype, name="classifier")(global_avg_pool(x))
+        return x.astype(jnp.float32)
+
+
+class InvertedResidual(nn.Module):
+    """Wider, depthwise, narrower: [B, H, W, C] to [B, H/stride, W/stride, width].
+
+    The input is added where it has the same shape.
+    """
+
+    expansion: int
+    width: int
+    stride: int
+    kernel: int
+    conv: Callable
+    norm: Callable
+    activation: Callable
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        wide, y = x.shape[-1] * self.expansion, x
+        if self.expansion > 1:
+            y = self.conv(wide, (1, 1), name="expand")(y)
+            y = self.activation(self.norm(name="expand_norm")(y))
+        size, strides = (self.kernel, self.kernel), (self.stride, self.stride)
+        y = self.conv(wide, size, strides=strides, feature_group_count=wide, name="depthwise")(y)
+        y = self.activation(self.norm(name="depthwise_norm")(y))
+        y = self.norm(name="project_norm")(self.conv(self.width, (1, 1), name="project")(y))
+        return x + y if x.shape == y.shape else y
+
+
+class MobileNetV2(nn.Module):
+    """Images [B, H, W, C] to logits [B, classes] in float32.
+
+    stages: (expansion, width, blocks, stride of the first, kernel). stem, head: channels before
+    and after them. same_padding: TensorFlow's, with the odd pixel below and right, in place of
+    kernel // 2 on all sides.
+    """
+
+    classes: int
+    stages: Sequence[tuple[int, int, int, int, int]] = V2
+    stem: int = 32
+    head: int = 1280
+    same_padding: bool = False
+    epsilon: float = 1e-5
+    conv: Callable = Conv
+    norm: Callable = BatchNorm
+    activation: Callable = nn.relu6
+    dtype: Any = None
+
+    @nn.compact
+    def __call__(self, x: Array, train: bool = False) -> Array:
+        norm = partial(
+            self.norm,
+            use_running_average=not train,
+            momentum=0.9,
+            epsilon=self.epsilon,
+            dtype=self.dtype,
+        )
+
+        def conv(width: int, size: tuple[int, int], **settings) -> nn.Module:
+            return self.conv(
+                width,
+                size,
+                padding="SAME" if self.same_padding else size[0] // 2,
+                use_bias=False,
+                dtype=self.dtype,
+                kernel_init=nn.initializers.he_normal(),
+                **settings,
+            )
+
+        x = conv(self.stem, (3, 3), strides=(2, 2), name="stem")(x)
+        x = self.activation(norm(name="stem_norm")(x))
+        for stage, (expansion, width, blocks, stride, kernel) in enumerate(self.stages):
+            for index in range(blocks):
+                x = InvertedResidual(
+                    expansion=expansion,
+                    width=width,
+                    stride=stride if index == 0 else 1,
+                    kernel=kernel,
+                    conv=conv,
+                    norm=norm,
+                    activation=self.activation,
+                    name=f"stage{stage + 1}_block{index + 1}",
+                )(x)
+        x = self.activation(norm(name="head_norm")(conv(self.head, (1, 1), name="head")(x)))
         x = Dense(self.classes, dtype=self.dtype, name="classifier")(global_avg_pool(x))
         return x.astype(jnp.float32)

