@@ -52,7 +52,7 @@ class Config(base.Config):
     dataset: str = base.field(
         "digits", "digits, tfds:NAME, a folder, or a MedMNIST .npz", path=True
     )
-    steps: int = base.field(6000, "training steps: updates of the generator", minimum=1)
+    steps: int = base.field(4000, "training steps: updates of the generator", minimum=1)
     batch_size: int = base.field(64, "images in an update", minimum=1)
     learning_rate: float | None = base.field(None, "the discriminator's" + OWN_HELP, minimum=0)
 
@@ -191,7 +191,7 @@ def build(config: Config) -> Experiment:
     import numpy as np
 
     from dljax.data import feed
-    from dljax.data.sources import load_images, split
+    from dljax.data.sources import load_images, plain_folder, split
     from dljax.gan import assessment, pictures
     from dljax.gan.watching import summarise
     from dljax.train.parallel import place
@@ -207,7 +207,8 @@ def build(config: Config) -> Experiment:
         seeds_by=config.seeds_by,
     )
     size = (config.image_size, config.image_size) if config.image_size else None
-    data = load_images(config.dataset, config.data_dir, size=size, quiet=config.quiet)
+    data = plain_folder(config.dataset, size)
+    data = data or load_images(config.dataset, config.data_dir, size=size, quiet=config.quiet)
     shape = data.train["image"].shape[1:]
     if shape[0] != shape[1]:
         raise ValueError(f"images of {shape[0]}x{shape[1]} are no squares: set --image_size")

@@ -47,8 +47,8 @@ def named_rows(
     """A row of tiles [N, H, W, C] for each name, under a title."""
     height, columns = rows[0].shape[1], max(len(row) for row in rows)
     shown = [tile(row, columns) for row in rows]
-    inches = 0.56 * columns
-    figure = canvas.figure(inches + 1.2, 0.58 * len(rows) * max(height / rows[0].shape[2], 1) + 0.6)
+    width = rows[0].shape[2]
+    figure = canvas.figure(0.5 * columns + 0.9, 0.54 * len(rows) * max(height / width, 1) + 0.6)
     figure.suptitle(title, fontsize=11)
     for axes, row, name in zip(
         np.ravel(figure.subplots(len(rows), 1, squeeze=False)), shown, names, strict=True

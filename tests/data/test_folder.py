@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dljax.data.sources import image_folder_source, load_images, read_images
+from dljax.data.sources import image_folder_source, load_images, plain_folder, read_images
 from dljax.data.streaming import stream
 
 HASHED_TEST = [0, 8, 13, 18, 102, 110, 113, 116]
@@ -216,3 +216,19 @@ def test_a_folder_can_be_streamed(tmp_path):
         image_folder_source(str(tmp_path), "validation", size=(6, 5))
     with pytest.raises(FileNotFoundError, match="no folder"):
         image_folder_source(str(tmp_path / "absent"), "train", size=(6, 5))
+
+
+def test_images_without_classes(tmp_path):
+    for number in range(10):
+        paint(tmp_path / f"{number}.png", 10 * number)
+    dataset = plain_folder(str(tmp_path))
+    assert dataset.classes == ("image",)
+    assert dataset.train["image"].shape == (8, 6, 5, 1) and len(dataset.test["label"]) == 2
+    levels = [*dataset.train["image"][:, 0, 0, 0], *dataset.test["image"][:, 0, 0, 0]]
+    assert sorted(levels) == [10 * number for number in range(10)]
+    classes(tmp_path / "deeper")
+    assert plain_folder(str(tmp_path / "deeper")) is None
+    assert plain_folder("digits") is None
+    paint(tmp_path / "alone" / "one.png", 1)
+    with pytest.raises(ValueError, match="one readable image only"):
+        plain_folder(str(tmp_path / "alone"))

@@ -11,7 +11,13 @@ What comes back is a `Dataset` of uint8 images and int32 labels.
 import os
 
 from dljax.data.sources.dataset import Dataset, split
-from dljax.data.sources.folder import Images, image_folder, image_folder_source, read_images
+from dljax.data.sources.folder import (
+    Images,
+    image_folder,
+    image_folder_source,
+    plain_folder,
+    read_images,
+)
 from dljax.data.sources.npz import medmnist_npz
 from dljax.data.sources.scans import digits
 from dljax.data.sources.tfds import tfds_images, tfds_source
@@ -21,6 +27,7 @@ __all__ = [
     "Images",
     "image_folder_source",
     "load_images",
+    "plain_folder",
     "read_images",
     "split",
     "tfds_source",

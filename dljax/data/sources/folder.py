@@ -11,7 +11,7 @@ import numpy as np
 
 from dljax.data.sources.dataset import Dataset, labelled
 from dljax.data.sources.image import UnreadableImage, image_size, read_image, to_channels
-from dljax.data.sources.layout import Part, image_files, list_parts, some
+from dljax.data.sources.layout import Part, image_files, list_parts, some, split_by_hash
 
 UNREADABLE_SHARE = 0.01
 DEFAULT_SIZE = (64, 64)
@@ -111,6 +111,28 @@ def read_images(
         raise ValueError(f"The images of {path} differ in size: give a size for all.")
     stacked = np.stack([to_channels(image, depth) for image in images.values()])
     return Images(tuple(str(file) for file in images), stacked, skipped)
+
+
+def plain_folder(root: str, size: tuple[int, int] | None = None) -> Dataset | None:
+    """Images that lie in a folder itself, without classes: one class, 'image'.
+
+    None where there is none, as in a folder of classes. A fifth, chosen as in `image_folder`, is
+    the test set.
+
+    Raises:
+      ValueError: there is one image only, or none is readable, or sizes differ without a `size`.
+    """
+    folder = Path(root).expanduser()
+    if not folder.is_dir() or not any(file.parent == folder for file in image_files(folder)):
+        return None
+    images = read_images(root, size)
+    if len(images.names) < 2:
+        raise ValueError(f"{root} has one readable image only: one to train and one to test on.")
+    held, _ = split_by_hash([Path(name) for name in images.names], folder)
+    test = np.isin(images.names, [str(file) for file in held])
+    parts = [labelled(images.images[x], np.zeros(x.sum())) for x in (~test, test)]
+    notes = tuple(f"skipped: {skipped}" for skipped in images.skipped)
+    return Dataset(root, *parts, ("image",), notes=notes)
 
 
 class FolderSource(Sequence):

@@ -20,13 +20,15 @@ def move(
 
     Returns:
       {'image': uint8 [count, frames, size, size, C], 'label': int32 [count], the image's,
-      'way': int32 [count], index into WAYS of the first step's direction}.
+      'way': int32 [count], index into WAYS of the direction of the first step}.
 
     Raises:
-      ValueError: an image is no smaller than the canvas.
+      ValueError: an image is no smaller than the canvas, or there are fewer than two frames.
     """
     _, height, width, channels = images.shape
     room = np.array([size - height, size - width])
+    if frames < 2:
+        raise ValueError(f"a clip has two frames or more, not {frames}")
     if room.min() < 1:
         raise ValueError(f"images of {height} x {width} do not move on a canvas of side {size}")
     rng = np.random.default_rng(seed)
@@ -36,7 +38,7 @@ def move(
     angle, speed = rng.uniform(0, 2 * np.pi, count), rng.uniform(SLOWEST, FASTEST, count) * size
     velocity = speed[:, None] * np.stack([np.sin(angle), np.cos(angle)], -1)
     places = bounce(start + velocity[:, None] * np.arange(frames)[:, None], room)
-    left = np.diff(places[:, :2], axis=1)[:, 0] > 0 if frames > 1 else velocity > 0
+    down, right = (places[:, 1] > places[:, 0]).T
     clips = np.zeros((count, frames, size, size, channels), np.uint8)
     for clip, which, path in zip(clips, index, places, strict=True):
         for frame, place in zip(clip, path, strict=True):
@@ -44,7 +46,7 @@ def move(
     return {
         "image": clips,
         "label": np.asarray(labels[index], np.int32),
-        "way": (2 * left[:, 0] + left[:, 1]).astype(np.int32),
+        "way": 2 * down.astype(np.int32) + right,
     }
 
 
