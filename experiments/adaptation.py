@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from experiments.transfer_learning import Config
 
 EVALUATION_BATCH = 125
-LEARNING_RATE = {"scratch": 3e-3, "probe": 1e-2, "full": 1e-3, "lwlr": 1e-3, "lora": 3e-3}
+LEARNING_RATE = {"scratch": 3e-3, "probe": 1e-2, "full": 5e-4, "lwlr": 1e-3, "lora": 3e-3}
 PROBE_STEPS, PROBE_BATCH = 200, 256  # of the probe that a new head starts at
 
 

@@ -46,7 +46,7 @@ def load(source: str, workdir: str = "", architecture: str = "") -> Source:
     """
     if source == FIRST_HALF:
         return from_run(str(half_folder(workdir)))
-    if (Path(source) / "config.json").exists():
+    if (Path(source) / "checkpoints").is_dir():
         return from_run(source)
     found = weights.load(source, architecture or None)
     expected = found.input

@@ -74,7 +74,7 @@ class Config(optimization.Config):
         choices=(0, 1, 3),
     )  # fmt: skip
     batch_norm: str = base.field(
-        "frozen", "statistics of pretrained BatchNorms in training", choices=("frozen", "trained")
+        "trained", "statistics of pretrained BatchNorms in training", choices=("frozen", "trained")
     )
     head: str = base.field(
         "probe", "the new last layer starts at a linear probe, or at random",

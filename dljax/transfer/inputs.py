@@ -23,6 +23,16 @@ class Input(NamedTuple):
     std: Triple = (0.229, 0.224, 0.225)
     interpolation: str = "bilinear"
 
+    def possible(self) -> bool:
+        """Whether these are values that `prepare` can work with."""
+        return (
+            32 <= self.size <= 4096
+            and 0 < self.crop <= 1
+            and len(self.mean) == len(self.std) == 3
+            and all(s > 0 for s in self.std)
+            and self.interpolation in ("bilinear", "bicubic")
+        )
+
     def prepare(self, picture: np.ndarray) -> np.ndarray:
         """A uint8 picture [H, W, 3] of any size as the float32 image [size, size, 3] to apply to.
 

