@@ -9,6 +9,7 @@ What comes back is a Flax module with its variables and all that its images must
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -28,6 +29,7 @@ class Source(NamedTuple):
     """A pretrained classifier.
 
     variables: of `model`, numpy. image_shape: [H, W, C] that it was trained with. classes: names.
+    cut: brings a picture to that shape as it was done in its evaluation; None: it is resized.
     """
 
     name: str
@@ -36,6 +38,7 @@ class Source(NamedTuple):
     normalize: Normalize
     image_shape: tuple[int, int, int]
     classes: tuple[str, ...]
+    cut: Callable[[np.ndarray], np.ndarray] | None = None
 
 
 def load(source: str, workdir: str = "", architecture: str = "") -> Source:
@@ -57,6 +60,7 @@ def load(source: str, workdir: str = "", architecture: str = "") -> Source:
         Normalize(tuple(expected.mean), tuple(expected.std)),
         (expected.size, expected.size, 3),
         found.classes,
+        expected.cut,
     )
 
 

@@ -129,7 +129,8 @@ def train(config: Config, target: Target | None = None) -> dict[str, Any]:
     summaries = {}
     for method, shots in runs:
         folder = Path(config.workdir) / f"{method}-{shots}"
-        one = replace(config, method=(method,), shots=(shots,), workdir=str(folder), plots=False)
+        one = replace(config, method=(method,), shots=(shots,), workdir=str(folder))
+        one = replace(one, plots=False, baselines=False)  # of all runs together, at the end
         summaries[method, shots] = train(one, target)
     return _compared(config, target, summaries)
 
@@ -180,7 +181,7 @@ def _compared(
         },
     )
     if config.plots:
-        title = f"{target.name}, from {target.source.name}"
+        title = f"{target.name}\nfrom {target.source.name}"
         path = Path(config.workdir) / "plots" / "labels.png"
         accuracy_by_labels(curves, simple, title, path)
     if not config.quiet:
@@ -219,11 +220,14 @@ def predict(config: Config, path: str) -> list[dict[str, Any]]:
     from dljax import plots
     from dljax.data.sources import read_images
     from dljax.train import export
+    from experiments import transfer_use
 
     model = serving(config)
     height, width, channels = model.inputs["image"].shape
     classes = model.outputs["probability"].names
-    images = read_images(path, size=(height, width), channels=channels)
+    cut = transfer_use.cut(config)
+    size = None if cut else (height, width)
+    images = read_images(path, size=size, channels=channels, cut=cut)
     for skipped in images.skipped:
         print(f"skipped: {skipped}")
     p = export.answers(model, {"image": images.images})["probability"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -65,6 +66,14 @@ def source_serving(config: Config) -> Serving:
     return _described(
         function, weights, source.image_shape, source.classes, {"source": source.name}
     )
+
+
+def cut(config: Config) -> Callable[[np.ndarray], np.ndarray] | None:
+    """How a picture is brought to the shape of a source used as it is; None: it is resized."""
+    own_size = config.image_size or config.channels
+    if config.method != ("none",) or own_size:
+        return None
+    return pretrained.load(config.source, config.workdir, config.architecture).cut
 
 
 def write_features(config: Config) -> Path:

@@ -42,21 +42,21 @@ class Config(base.Config):
     content: int = base.field(32, "numbers in the latent of a clip's content", minimum=1)
     motion: int = base.field(16, "numbers in the latent that starts the motion", minimum=1)
     noise: int = base.field(2, "further numbers for each frame of the motion", minimum=1)
-    width: int = base.field(32, "channels of the generator's largest layer", minimum=1)
+    width: int = base.field(8, "channels of the generator's largest layer", minimum=1)
     clip_width: int = base.field(32, "of the first layer that judges clips", minimum=1)
     frame_width: int = base.field(32, "of the first layer that judges frames", minimum=1)
     loss: str = base.field(
-        "non_saturating",
+        "relativistic",
         "adversarial loss",
         choices=("non_saturating", "hinge", "least_squares", "relativistic"),
     )
     schedule: str = base.field(
         "linear", "of the learning rates", choices=("constant", "linear", "cosine")
     )
-    r1: float = base.field(0.5, "gamma of R1, the penalty at real clips", minimum=0)
-    r2: float = base.field(0.0, "gamma of R2, the penalty at samples", minimum=0)
+    r1: float = base.field(0.2, "gamma of R1, the penalty at real clips", minimum=0)
+    r2: float = base.field(0.2, "gamma of R2, the penalty at samples", minimum=0)
     penalty_every: int = base.field(4, "updates from one penalty to the next", minimum=1)
-    beta1: float = base.field(0.5, "Adam's", minimum=0, maximum=0.9999)
+    beta1: float = base.field(0.0, "Adam's", minimum=0, maximum=0.9999)
     beta2: float = base.field(0.99, "Adam's", minimum=0, maximum=0.9999)
     ema: float = base.field(0.998, "decay of the generator's average", minimum=0, maximum=0.99999)
 
@@ -71,13 +71,13 @@ def networks(config: Config, channels: int) -> tuple[Any, Any]:
     import jax.numpy as jnp
 
     from dljax.gan import video
-    from dljax.gan.networks import DCGANGenerator
+    from dljax.gan.modern import ModernGenerator
 
     dtype = jnp.dtype(config.dtype)
     judge = partial(video.PlainDiscriminator, config.size, dtype=dtype)
     generator = video.ClipGenerator(
         config.frames,
-        partial(DCGANGenerator, config.size, channels, config.width, dtype=dtype),
+        partial(ModernGenerator, config.size, channels, config.width, dtype=dtype),
         latent(config),
         dtype=dtype,
     )

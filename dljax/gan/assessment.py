@@ -76,15 +76,17 @@ def noise(like: np.ndarray, count: int, seed: int = 0) -> np.ndarray:
 
 
 def collapse(found: dict[str, float], real: dict[str, float]) -> tuple[str, ...]:
-    """What shows that samples collapsed, a line each; nothing if they did not.
+    """What shows that samples collapsed or failed, a line each; nothing if they did not.
 
     found: the samples' scores, real: those of real images.
     """
     lines = []
     if found["coverage"] < COVERED * real["coverage"]:
+        lost = found["recall"] < COVERED * real["recall"]
         lines.append(
-            f"collapse: the samples cover {found['coverage']:.2f} of the data, "
-            f"real images {real['coverage']:.2f}"
+            f"{'collapse' if lost else 'weakness'}: {found['coverage']:.2f} of the real images "
+            f"have a sample near them (of others, {real['coverage']:.2f} have a real one), "
+            f"{found['recall']:.2f} lie within what the samples span"
         )
     if "modes" in found and found["modes"] < real["modes"]:
         lines.append(

@@ -66,16 +66,15 @@ def to_stacks(strips: Any, frames: int) -> Any:
 class ClipGenerator(nn.Module):
     """z [B, latent.length(frames)] to strips [B, frames H, W, C].
 
-    image: makes the generator of frames, called with (features [B frames, D], label, train).
-    hidden: of the GRU and of the dense layers. momentum: of the frames' running statistics.
+    image: makes the generator of frames, called with (features [B frames, D], label, train); one
+    without BatchNorm.
+    hidden: of the GRU and of the dense layers.
     """
 
     frames: int
-    image: Callable[..., nn.Module]
+    image: Callable[[], nn.Module]
     latent: Latent = Latent()
     hidden: int = 64
-    classes: int = 0
-    momentum: float = 0.9
     dtype: Any = None
 
     @nn.compact
@@ -90,7 +89,7 @@ class ClipGenerator(nn.Module):
         x = jnp.concatenate([content, motion], -1).reshape(len(z) * self.frames, -1)
         for _ in range(2):
             x = leaky(Dense(self.hidden * 2, dtype=self.dtype, kernel_init=he)(x))
-        images = self.image(momentum=self.momentum)(x, jnp.repeat(label, self.frames), train)
+        images = self.image()(x, jnp.repeat(label, self.frames), train)
         return to_strips(images.reshape(len(z), self.frames, *images.shape[1:]))
 
 

@@ -24,7 +24,7 @@ def gains(
     figure = canvas.figure(9.6, 4.2)
     left, right = figure.subplots(1, 2, width_ratios=(3, 2))
     _bars(left, scores, COLOURS)
-    left.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    left.yaxis.set_major_formatter(PercentFormatter(1.0))
     left.set(ylabel="test accuracy")
     left.legend(fontsize=8, loc="lower right")
     _bars(right, differences, COLOURS[2:])

@@ -42,7 +42,7 @@ def accuracy_by_labels(
     axes.set(xlabel="labelled images of each class", ylabel="test accuracy")
     seeds = len(next(iter(next(iter(curves.values())).values())))
     band = f"mean of {seeds} seeds, band: smallest to largest" if seeds > 1 else "one seed"
-    axes.set_title(f"{title}\n({band})", fontsize=10)
+    axes.set_title(f"{title}\n({band})", fontsize=9)
     axes.grid(alpha=0.3, linewidth=0.5)
     axes.legend(fontsize=8, framealpha=0.8, loc="lower right")
     canvas.save(figure, path)

@@ -33,11 +33,11 @@ class Input(NamedTuple):
             and self.interpolation in ("bilinear", "bicubic")
         )
 
-    def prepare(self, picture: np.ndarray) -> np.ndarray:
-        """A uint8 picture [H, W, 3] of any size as the float32 image [size, size, 3] to apply to.
+    def cut(self, picture: np.ndarray) -> np.ndarray:
+        """The middle [size, size, 3] of a picture of any size [H, W, 3], both uint8.
 
-        Its shorter side is resized to size / crop, the middle is cut out and normalised: how the
-        networks' published accuracies were measured.
+        Its shorter side is resized to size / crop first: how the networks' published accuracies
+        were measured.
         """
         from PIL import Image
 
@@ -49,7 +49,11 @@ class Input(NamedTuple):
         kind = Image.Resampling[self.interpolation.upper()]
         resized = np.asarray(Image.fromarray(picture).resize((width, height), kind))
         top, left = (height - self.size) // 2, (width - self.size) // 2
-        return self.normalize(resized[top : top + self.size, left : left + self.size])
+        return resized[top : top + self.size, left : left + self.size]
+
+    def prepare(self, picture: np.ndarray) -> np.ndarray:
+        """A uint8 picture [H, W, 3] of any size as the float32 image [size, size, 3]."""
+        return self.normalize(self.cut(picture))
 
     def normalize(self, images: np.ndarray) -> np.ndarray:
         """uint8 [..., 3] as float32 of mean 0 and deviation 1."""

@@ -27,8 +27,6 @@ def squares(count: int, seed: int = 0) -> dict[str, np.ndarray]:
 class Painter(nn.Module):
     """A dense layer from a vector to a frame."""
 
-    momentum: float = 0.9
-
     @nn.compact
     def __call__(self, z, label, train=False):
         return nn.tanh(Dense(SIZE * SIZE)(z)).reshape(-1, SIZE, SIZE, 1)

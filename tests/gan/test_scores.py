@@ -156,7 +156,7 @@ def test_collapse_is_said(halves):
     one = np.repeat(halves[:10:2], 30, 0)
     said = assessment.collapse(bounds.score(one), bounds.real)
     assert any("1 classes, real images into 2" in line for line in said)
-    assert any("cover 0." in line for line in said)
+    assert any("collapse: 0." in line and "sample near them" in line for line in said)
     wrong = assessment.collapse(bounds.noise, bounds.real)
     assert any("failure" in line for line in wrong)
 

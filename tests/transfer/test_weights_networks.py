@@ -150,6 +150,20 @@ def test_another_architecture_is_one_line(tiny, tmp_path):
         pretrained.load(shutil.copy(path, tmp_path / "net.safetensors"))
 
 
+@pytest.mark.parametrize("shape", [(50, 80, 3), (80, 50, 3), (41, 40, 3)])
+def test_the_middle_of_a_picture(shape):
+    picture = np.zeros(shape, np.uint8)
+    picture[shape[0] // 2, shape[1] // 2] = 255
+    expected = Input(32, 0.8, (0.5,) * 3, (0.25,) * 3)  # the shorter side becomes 40
+    cut = expected.cut(picture)
+    assert cut.shape == (32, 32, 3) and cut.dtype == np.uint8
+    assert abs(np.array(np.unravel_index(cut[..., 0].argmax(), (32, 32))) - 16).max() <= 1
+    np.testing.assert_allclose(expected.prepare(picture), (cut / 255 - 0.5) / 0.25, rtol=1e-6)
+    for wrong in (picture[..., :1], picture / 255, picture[None]):
+        with pytest.raises(ValueError, match="a picture is uint8"):
+            expected.cut(wrong)
+
+
 TABLE = (("stem", "conv1", ()), ("stage{}_block{}/norm", "layer{}.{}.bn", (0, -1)))
 SHAPES = {"params/stem/kernel": (2, 1, 3, 4), "batch_stats/stage1_block2/norm/var": (4,)}
 

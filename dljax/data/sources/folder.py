@@ -85,6 +85,7 @@ def read_images(
     path: str,
     size: tuple[int, int] | None = None,
     channels: int | None = None,
+    cut: Callable[[np.ndarray], np.ndarray] | None = None,
 ) -> Images:
     """Reads an image, or all images of a folder at any depth, to predict on.
 
@@ -92,6 +93,7 @@ def read_images(
       path: an image file or a folder.
       size: (height, width) to resize to; None is for images of one size.
       channels: 1 or 3; None takes 1 where all are grey.
+      cut: what is done with each image, uint8 [H, W, C], as it comes from its file.
 
     Raises:
       FileNotFoundError: there is no such path.
@@ -102,7 +104,8 @@ def read_images(
         raise FileNotFoundError(f"There is no image or folder {path}.")
     files = image_files(root) if root.is_dir() else [root]
     bad: dict[Path, str] = {}
-    images = _apply(partial(read_image, size=size, channels=channels), files, bad, "", True)
+    read = partial(read_image, size=size, channels=channels)
+    images = _apply((lambda file: cut(read(file))) if cut else read, files, bad, "", True)
     skipped = tuple(f"{file} ({reason})" for file, reason in bad.items())
     if not images:
         raise ValueError(f"{path} has no readable image{': ' if bad else ''}{some(skipped)}.")
