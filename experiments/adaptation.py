@@ -18,7 +18,7 @@ from dljax.train import driver
 from dljax.train.parallel import place
 from dljax.transfer import finetuning, probe
 from dljax.transfer.lora import Adapted
-from experiments import optimization, session
+from experiments import optimization, pretrained, session
 from experiments.pretrained import Source
 from experiments.transfer_target import Target, yardsticks
 
@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from experiments.transfer_learning import Config
 
 EVALUATION_BATCH = 125
-LEARNING_RATE = {"scratch": 3e-3, "probe": 1e-2, "full": 5e-4, "lwlr": 1e-3, "lora": 3e-3}
+LEARNING_RATE = {"scratch": 3e-3, "probe": 1e-2, "full": 1e-4, "lwlr": 2e-4, "lora": 1e-3}
+SMALL_RATE = 3e-3  # of a small network that was trained here on little, and has little to lose
 PROBE_STEPS, PROBE_BATCH = 200, 256  # of the probe that a new head starts at
 
 
@@ -36,17 +37,28 @@ def network(config: Config, source: Source, classes: int) -> Any:
     model = source.model.clone(classes=classes)
     if method == "scratch":
         return model
-    if config.batch_norm == "frozen" and hasattr(model, "norm"):
+    if _settled(config).batch_norm == "frozen" and hasattr(model, "norm"):
         model = model.clone(norm=finetuning.frozen(model.norm))
     return Adapted(model, config.rank, float(config.rank)) if method == "lora" else model
+
+
+def _settled(config: Config) -> Config:
+    """The Config with what it leaves open: learning rate, BatchNorm, head."""
+    (method,), half = config.method, config.source == pretrained.FIRST_HALF
+    own = SMALL_RATE if half and method != "probe" else LEARNING_RATE[method]
+    norm, head = ("trained", "random") if half else ("frozen", "probe")
+    return dataclasses.replace(
+        config,
+        learning_rate=config.learning_rate or own,
+        batch_norm=norm if config.batch_norm == "auto" else config.batch_norm,
+        head=head if config.head == "auto" else config.head,
+    )
 
 
 def make_task(config: Config, source: Source, classes: int, shape: tuple, scale: float) -> Any:
     """The Task of a method. shape: of a feature vector for a probe, whose scale divides it."""
     (method,) = config.method
-    config = dataclasses.replace(
-        config, learning_rate=config.learning_rate or LEARNING_RATE[method]
-    )
+    config = _settled(config)
     settings = {"classes": classes, "label_smoothing": config.label_smoothing}
     if method == "probe":
         return classification.task(
@@ -95,7 +107,7 @@ def start(config: Config, target: Target) -> tuple:
     plain = source.model.clone(classes=len(target.classes))
     like = finetuning.shapes(plain, target.shape)
     carried = finetuning.for_seeds(finetuning.carried(source.variables, like), config.num_seeds)
-    if config.head == "probe":
+    if _settled(config).head == "probe":
         carried = _with_heads(carried, like, probe_heads(config, target))
     if method == "lora":
         carried = network(config, source, len(target.classes)).split(carried, {})

@@ -60,7 +60,7 @@ class Config(optimization.Config):
         (1, 2, 5, 10, 20, 50), "labelled images of each class", minimum=1
     )
     num_seeds: int = base.field(5, "seeds trained in one program", minimum=1)
-    steps: int = base.field(200, "training steps", minimum=1)
+    steps: int = base.field(100, "training steps", minimum=1)
     batch_size: int = base.field(32, "examples in a step; at most all labelled ones", minimum=1)
     learning_rate: float = base.field(
         0.0, "highest learning rate of the schedule; 0: the method's own", minimum=0
@@ -74,11 +74,13 @@ class Config(optimization.Config):
         choices=(0, 1, 3),
     )  # fmt: skip
     batch_norm: str = base.field(
-        "trained", "statistics of pretrained BatchNorms in training", choices=("frozen", "trained")
+        "auto",
+        "statistics of pretrained BatchNorms in training; auto: trained for first_half",
+        choices=("auto", "frozen", "trained"),
     )
     head: str = base.field(
-        "probe", "the new last layer starts at a linear probe, or at random",
-        choices=("probe", "random"),
+        "auto", "the new last layer starts at a linear probe, or at random; auto: at random for "
+        "first_half, whose features are of few classes", choices=("auto", "probe", "random"),
     )  # fmt: skip
     layer_decay: float = base.field(
         0.7, "lwlr: learning rate of a layer over that of the next", minimum=0, maximum=1

@@ -21,7 +21,7 @@ from dljax.train.checkpoint import Store
 from dljax.train.loop import Task
 from dljax.train.parallel import Placement
 from tests import helpers
-from tests.gan import clips, games
+from tests.gan import games
 from tests.helpers import assert_close, assert_same, devices, one_seed
 from tests.rl import tasks as agents
 from tests.rnn import corpora, series
@@ -100,7 +100,6 @@ CASES = {
     "anomaly_forecast": lambda: read_once(anomaly.forecaster(6), 0.8),
     "anomaly_autoencoder": lambda: read_once(anomaly.autoencoder(6), 0.8),
     "sequences_of_unequal_length": lambda: sequences(0.7),
-    "gan_of_clips": lambda: game(clips.task(), clips.squares, 0.8),
     "own_data": lambda: Case(
         helpers.toy(), feed.nothing(), lambda size, m: helpers.episodes(21, size, m), 0.1
     ),

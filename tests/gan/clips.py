@@ -1,27 +1,12 @@
 """A small game of clips: squares that cross a canvas."""
 
 import flax.linen as nn
-import numpy as np
-import optax
 
-from dljax.data.sources import moving
-from dljax.gan import adversarial, losses, video
+from dljax.gan import video
 from dljax.nn.dense import Dense
-from dljax.train.loop import Task
 
 FRAMES, SIZE = 4, 8
 LATENT = video.Latent(content=4, motion=4, noise=2)
-
-
-def squares(count: int, seed: int = 0) -> dict[str, np.ndarray]:
-    """Strips of squares that move, with the numbers of the examples."""
-    image = np.full((1, 4, 4, 1), 255, np.uint8)
-    made = moving.move(image, np.zeros(1, np.int32), SIZE, FRAMES, count, seed)
-    return {
-        "image": video.to_strips(made["image"]),
-        "label": made["label"],
-        "index": np.arange(count, dtype=np.int32),
-    }
 
 
 class Painter(nn.Module):
@@ -46,16 +31,3 @@ def generator() -> video.ClipGenerator:
 
 def discriminator() -> video.ClipDiscriminator:
     return video.ClipDiscriminator(FRAMES, Judge, Judge)
-
-
-def task() -> Task:
-    """The generator learns slowly, so that the discriminator's loss falls."""
-    return adversarial.task(
-        generator(),
-        discriminator(),
-        optax.adam(1e-4, b1=0.5),
-        optax.adam(1e-2, b1=0.5),
-        losses.non_saturating,
-        latent=LATENT.length(FRAMES),
-        image_shape=(FRAMES * SIZE, SIZE, 1),
-    )

@@ -23,11 +23,13 @@ def generator(size: int = 8, classes: int = 0, channels: int = 1):
 
 
 def game(*nets, loss="non_saturating", rate=2e-3, shape=(8, 8, 1), **settings) -> Task:
-    average = optim.average_params(0.9)
+    # Adam divides a gradient by its own size, so that of a tiny one rounding is all that is left:
+    # hence an epsilon above it.
+    average, adam = optim.average_params(0.9), optax.adam(rate, 0.5, eps=1e-4)
     return adversarial.task(
         *nets,
-        optax.chain(optax.adam(rate, 0.5), average),
-        optax.adam(rate, 0.5),
+        optax.chain(adam, average),
+        adam,
         LOSSES[loss],
         latent=LATENT,
         image_shape=shape,
