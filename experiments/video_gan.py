@@ -98,24 +98,15 @@ def latent(config: Config) -> Any:
 
 def make_task(config: Config, channels: int, features: Any = None) -> Any:
     """The Task of a Config. features: streams the scores of evaluations (adversarial.task)."""
-    import optax
-
     from dljax.gan import adversarial
     from dljax.gan.losses import LOSSES
     from dljax.train import optim
 
-    def adam(*after: Any) -> optax.GradientTransformation:
-        schedule = optim.schedule(config.schedule, config.learning_rate, config.steps)
-        return optax.chain(
-            optax.scale_by_adam(config.beta1, config.beta2),
-            optax.scale_by_learning_rate(schedule),
-            *after,
-        )
-
+    schedule = optim.schedule(config.schedule, config.learning_rate, config.steps)
     return adversarial.task(
         *networks(config, channels),
-        adam(optim.average_params(config.ema)),
-        adam(),
+        adversarial.adam(schedule, config.beta1, config.beta2, config.ema),
+        adversarial.adam(schedule, config.beta1, config.beta2),
         LOSSES[config.loss],
         latent=latent(config).length(config.frames),
         image_shape=(config.frames * config.size, config.size, channels),

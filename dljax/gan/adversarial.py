@@ -21,7 +21,7 @@ from flax import struct
 
 from dljax.gan import augment, penalties, spectral
 from dljax.gan.losses import Loss
-from dljax.train import metrics, supervised
+from dljax.train import metrics, optim, supervised
 from dljax.train.loop import Array, Key, Sums, Task
 
 SHOWN = 64
@@ -68,6 +68,17 @@ class Discipline(NamedTuple):
 
 
 FREE = Discipline()
+
+
+def adam(
+    rate: optax.Schedule, beta1: float, beta2: float, ema: float | None = None
+) -> optax.GradientTransformation:
+    """Adam with both decays open, as games want them (beta1 of 0.5 or 0, beta2 below 0.999).
+
+    rate: step -> learning rate. ema: decay of an average of the parameters (the generator's).
+    """
+    links = [optax.scale_by_adam(beta1, beta2), optax.scale_by_learning_rate(rate)]
+    return optax.chain(*links, *([] if ema is None else [optim.average_params(ema)]))
 
 
 def scaled(images: Array) -> Array:
