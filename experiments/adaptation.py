@@ -44,9 +44,9 @@ def network(config: Config, source: Source, classes: int) -> Any:
 
 def _settled(config: Config) -> Config:
     """The Config with what it leaves open: learning rate, BatchNorm, head."""
-    (method,), half = config.method, config.source == pretrained.FIRST_HALF
-    own = SMALL_RATE if half and method != "probe" else LEARNING_RATE[method]
-    norm, head = ("trained", "random") if half else ("frozen", "probe")
+    (method,), here = config.method, config.source in pretrained.HERE
+    own = SMALL_RATE if here and method != "probe" else LEARNING_RATE[method]
+    norm, head = ("trained", "random") if here else ("frozen", "probe")
     return dataclasses.replace(
         config,
         learning_rate=config.learning_rate or own,

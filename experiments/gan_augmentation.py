@@ -42,7 +42,7 @@ class Config(base.Config):
         "runs/gan_augmentation", "folder of all the runs", path=True, resume=False
     )
     dataset: str = base.field(
-        "digits", "digits, tfds:NAME, a folder, or a MedMNIST .npz", path=True
+        "digits", "digits, letters, tfds:NAME, a folder, or a MedMNIST .npz", path=True
     )
     num_seeds: int = base.field(5, "seeds trained in one program", minimum=1)
     steps: int = base.field(400, "training steps of each classifier", minimum=1)

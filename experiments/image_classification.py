@@ -40,7 +40,7 @@ class Config(optimization.Config):
         "runs/image_classification", "folder of the run", path=True, resume=False
     )
     dataset: str = base.field(
-        "digits", "digits, tfds:NAME, a folder, or a MedMNIST .npz", path=True
+        "digits", "digits, letters, tfds:NAME, a folder, or a MedMNIST .npz", path=True
     )
     steps: int = base.field(1200, "training steps", minimum=1)
     batch_size: int = base.field(64, "examples in a step", minimum=1)

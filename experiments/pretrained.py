@@ -18,11 +18,15 @@ import jax
 import numpy as np
 
 from dljax.cnn.classification import Normalize
+from dljax.data.sources import Dataset
 from dljax.train.parallel import place
 from dljax.transfer import pretrained as weights
 from experiments import image_classification, session
 
-FIRST_HALF = "first_half"
+LETTERS, FIRST_HALF = "letters", "first_half"
+HERE = (LETTERS, FIRST_HALF)
+"""Sources that are trained here, as part of the transfer: they need no file and no network."""
+STEPS = {LETTERS: 1500, FIRST_HALF: 600}
 
 
 class Source(NamedTuple):
@@ -44,11 +48,11 @@ class Source(NamedTuple):
 def load(source: str, workdir: str = "", architecture: str = "") -> Source:
     """The network that --source names.
 
-    workdir: the run's, below which a first half lies. architecture: of weights whose file does not
-    tell. Raises FileNotFoundError or ValueError, in one line, for what is none.
+    workdir: the run's, below which a source of HERE lies. architecture: of weights whose file does
+    not tell. Raises FileNotFoundError or ValueError, in one line, for what is none.
     """
-    if source == FIRST_HALF:
-        return from_run(str(half_folder(workdir)))
+    if source in HERE:
+        return from_run(str(folder(workdir)))
     if (Path(source) / "checkpoints").is_dir():
         return from_run(source)
     found = weights.load(source, architecture or None)
@@ -64,8 +68,8 @@ def load(source: str, workdir: str = "", architecture: str = "") -> Source:
     )
 
 
-def half_folder(workdir: str) -> Path:
-    """Where the network of the first half of the classes is: with a run, or with its comparison."""
+def folder(workdir: str) -> Path:
+    """Where the network that was trained here is: with a run, or with its comparison."""
     path = Path(workdir)
     return (path.parent if re.fullmatch(r"[a-z]+-\d+", path.name) else path) / "source"
 
@@ -89,17 +93,31 @@ def from_run(workdir: str) -> Source:
     return Source(workdir, model, variables, normalize, shape, classes)
 
 
-def of_classes(
-    classes: tuple[str, ...], dataset: str, data_dir: str | None, workdir: str, quiet: bool
+def trained_here(
+    source: str, data: Dataset, dataset: str, data_dir: str | None, workdir: str, quiet: bool
 ) -> Source:
-    """A network trained here to tell these classes of a data set apart, or found trained."""
+    """A network of HERE for a target, trained now, or found trained below the run's workdir.
+
+    data: the target, read from `dataset` and `data_dir`: the source sees images of its size.
+    """
+    size, classes = data.train["image"].shape[1], ()
+    if source == LETTERS:
+        dataset, data_dir = LETTERS, None
+    else:
+        classes = data.classes[: len(data.classes) // 2]
+        if len(classes) < 2:
+            raise ValueError(
+                f"{data.name} has {len(data.classes)} classes, too few to pretrain on half of "
+                "them: give another --source"
+            )
+    path = folder(workdir)
     config = image_classification.Config(
-        workdir=workdir, dataset=dataset, data_dir=data_dir, classes=classes, num_seeds=1,
-        steps=600, quiet=quiet, plots=False, baselines=False,
+        workdir=str(path), dataset=dataset, data_dir=data_dir, classes=classes, image_size=size,
+        num_seeds=1, steps=STEPS[source], quiet=quiet, plots=False, baselines=False,
     )  # fmt: skip
-    if not (Path(workdir) / "summary.json").exists():
+    if not (path / "summary.json").exists():
         image_classification.train(config)
-    source = from_run(workdir)
-    if source.classes != classes:
-        raise ValueError(f"{workdir} holds a network of other classes: use another --workdir")
-    return source
+    found = from_run(str(path))
+    if (classes and found.classes != classes) or found.image_shape[0] != size:
+        raise ValueError(f"{path} holds another network: use another --workdir")
+    return found

@@ -32,19 +32,19 @@ PICTURES = 20  # of predictions drawn, at most
 
 @dataclass(frozen=True, kw_only=True)
 class Config(optimization.Config):
-    """The flags of transfer learning; the defaults compare three methods on half of the digits."""
+    """The flags of transfer learning; the defaults compare three methods on digits."""
 
     workdir: str = base.field(
         "runs/transfer_learning", "folder of the run", path=True, resume=False
     )
     dataset: str = base.field(
-        "digits", "digits, tfds:NAME, a folder, or a MedMNIST .npz", path=True
+        "digits", "digits, letters, tfds:NAME, a folder, or a MedMNIST .npz", path=True
     )
     source: str = base.field(
-        "first_half",
+        "letters",
         "what is pretrained: a workdir of image_classification, the name of a package's weights, a "
-        "file, hf:REPOSITORY, or first_half: trained here on the first half of the classes, to be "
-        "adapted to the others",
+        "file, hf:REPOSITORY; or trained here: on printed letters, or (first_half) on the first "
+        "half of the target's classes, to be adapted to the others",
         path=True,
     )
     architecture: str = base.field(
@@ -57,7 +57,7 @@ class Config(optimization.Config):
         choices=(*METHODS, "none"),
     )
     shots: tuple[int, ...] = base.field(
-        (1, 2, 5, 10, 20, 50), "labelled images of each class", minimum=1
+        (1, 2, 5, 10, 20), "labelled images of each class", minimum=1
     )
     num_seeds: int = base.field(5, "seeds trained in one program", minimum=1)
     steps: int = base.field(100, "training steps", minimum=1)
@@ -75,12 +75,13 @@ class Config(optimization.Config):
     )  # fmt: skip
     batch_norm: str = base.field(
         "auto",
-        "statistics of pretrained BatchNorms in training; auto: trained for first_half",
+        "statistics of pretrained BatchNorms in training; auto: trained for a source "
+        "that was trained here",
         choices=("auto", "frozen", "trained"),
     )
     head: str = base.field(
         "auto", "the new last layer starts at a linear probe, or at random; auto: at random for "
-        "first_half, whose features are of few classes", choices=("auto", "probe", "random"),
+        "a source that was trained here", choices=("auto", "probe", "random"),
     )  # fmt: skip
     layer_decay: float = base.field(
         0.7, "lwlr: learning rate of a layer over that of the next", minimum=0, maximum=1

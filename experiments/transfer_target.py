@@ -66,29 +66,21 @@ def prepare(config: Config) -> Target:
 
     Raises FileNotFoundError or ValueError, in one line, for what can't be used.
     """
-    half, source = config.source == pretrained.FIRST_HALF, None
-    if not half:
+    here, source = config.source in pretrained.HERE, None
+    if not here:
         source = fitted(pretrained.load(config.source, config.workdir, config.architecture), config)
     # A folder's images may differ in size: they are resized as they are read, others when chosen.
     folder = os.path.isdir(config.dataset)
     size = source.image_shape[:2] if source else (config.image_size,) * 2
-    size = size if folder and all(size) else None
+    size = size if (folder or here) and all(size) else None
     data = load_images(config.dataset, config.data_dir, size=size, quiet=config.quiet)
-    if half:
-        count = len(data.classes) // 2
-        if count < 2:
-            raise ValueError(
-                f"{data.name} has {len(data.classes)} classes, too few to pretrain on half of "
-                "them: give another --source"
-            )
-        trained = pretrained.of_classes(
-            data.classes[:count],
-            config.dataset,
-            config.data_dir,
-            str(pretrained.half_folder(config.workdir)),
-            config.quiet,
+    if here:
+        trained = pretrained.trained_here(
+            config.source, data, config.dataset, config.data_dir, config.workdir, config.quiet
         )
-        source, data = fitted(trained, config), only(data, data.classes[count:])
+        source = fitted(trained, config)
+    if config.source == pretrained.FIRST_HALF:
+        data = only(data, data.classes[len(trained.classes) :])
     return _chosen(config, source, data)
 
 

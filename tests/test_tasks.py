@@ -25,6 +25,7 @@ from tests.gan import games
 from tests.helpers import assert_close, assert_same, devices, one_seed
 from tests.rl import tasks as agents
 from tests.rnn import corpora, series
+from tests.transfer import tuned
 
 
 class Case(NamedTuple):
@@ -95,6 +96,8 @@ def agent(task: Task, falls: float) -> Case:
 CASES = {
     "classification": lambda: images(helpers.classifier(), 0.6),
     "classification_ema_accumulate_mixup": lambda: images(helpers.mixed_classifier(), 0.9),
+    "fine_tuning_layerwise": lambda: images(tuned.layerwise(), 0.9),
+    "fine_tuning_adapters": lambda: images(tuned.adapters(), 0.9),
     "forecast_gru_quantiles": lambda: windows(series.gru_quantiles(), 0.6),
     "forecast_segrnn": lambda: windows(series.segrnn(), 0.8),
     "anomaly_forecast": lambda: read_once(anomaly.forecaster(6), 0.8),

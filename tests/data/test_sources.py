@@ -23,6 +23,23 @@ def test_digits_have_the_documented_split():
     assert dataset.train["image"].max() == 255 and dataset.classes[7] == "7"
 
 
+def test_letters_fill_the_picture_and_their_fonts_are_apart():
+    dataset = load_images("letters")
+    for arrays, count in ((dataset.train, 7488), (dataset.test, 1664)):
+        images, labels = arrays["image"], arrays["label"]
+        assert images.shape == (count, 8, 8, 1) and images.dtype == np.uint8
+        # Tall as the picture, dark at its sides, and no two alike.
+        assert images[:, [0, 7]].max((2, 3)).min() > 0
+        assert images[:, :, [0, 7]].mean() < 20 < images[:, :, 2:6].mean()
+        assert len({image.tobytes() for image in images}) > 0.99 * count
+        # C, small or large, is one letter; A and a are two.
+        counts = dict(zip(dataset.classes, np.bincount(labels), strict=True))
+        assert counts["C"] == 2 * counts["A"] == 2 * counts["a"]
+    again = load_images("letters")
+    np.testing.assert_array_equal(dataset.train["image"], again.train["image"])
+    assert load_images("letters", size=(12, 10), channels=3).test["image"].shape[1:] == (12, 10, 3)
+
+
 def test_digits_of_another_size_and_in_colour():
     dataset = load_images("digits", size=(16, 12), channels=3)
     assert dataset.test["image"].shape == (360, 16, 12, 3)
@@ -54,7 +71,11 @@ def test_split_refuses_what_leaves_a_part_empty():
 @pytest.mark.parametrize(
     ("dataset", "error", "message"),
     [
-        ("nonsense", ValueError, "Unknown data set 'nonsense': --dataset takes 'digits', 'tfds:"),
+        (
+            "nonsense",
+            ValueError,
+            "Unknown data set 'nonsense': --dataset takes 'digits', 'letters', 'tfds:",
+        ),
         ("./nonsense", FileNotFoundError, "There is no folder or file ./nonsense"),
         ("~/nonsense.npz", FileNotFoundError, "There is no file"),
     ],

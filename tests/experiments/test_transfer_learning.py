@@ -132,8 +132,9 @@ def target():
     normalize = Normalize((0.5,), (0.25,))
     made = pretrained.Source("made", model, variables, normalize, (8, 8, 1), tuple("abcde"))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pretrained, "of_classes", lambda classes, *_: made._replace(classes=classes))
-        config = configured(validation=3, test_images=20, shots=(1, 4))
+        half = made._replace(classes=tuple("01234"))
+        patch.setattr(pretrained, "trained_here", lambda *_: half)
+        config = configured(source="first_half", validation=3, test_images=20, shots=(1, 4))
         return config, transfer_target.prepare(config)
 
 
@@ -206,7 +207,11 @@ def run(capsys, *words) -> tuple[int, str]:
         (["--shots="], 2, "method and shots need a value each"),
         (["--sweep=learning_rate=1,2"], 2, "sweep is not offered here"),
         (["--source=nowhere"], 1, "nowhere does not exist"),
-        (["--dataset=NPZ"], 1, "too few to pretrain on half of them: give another --source"),
+        (
+            ["--dataset=NPZ", "--source=first_half"],
+            1,
+            "too few to pretrain on half of them: give another --source",
+        ),
         (["--dataset=NPZ", "--source=SOURCE", "--shots=90"], 1, "90 examples of each class are"),
         (
             ["--predict=x.png", "--workdir=COMPARED"],

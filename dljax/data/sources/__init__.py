@@ -1,6 +1,7 @@
 """Labelled images from the kinds of `--dataset` value that every experiment takes.
 
     load_images("digits")                                   # embedded, needs no network
+    load_images("letters")                                  # so is this one
     load_images("tfds:mnist", data_dir="~/tensorflow_datasets")
     load_images("photos/")                                  # a folder per class
     load_images("pathmnist.npz")                            # MedMNIST's layout
@@ -18,6 +19,7 @@ from dljax.data.sources.folder import (
     plain_folder,
     read_images,
 )
+from dljax.data.sources.letters import letters
 from dljax.data.sources.npz import medmnist_npz
 from dljax.data.sources.scans import digits
 from dljax.data.sources.tfds import tfds_images, tfds_source
@@ -34,8 +36,8 @@ __all__ = [
 ]
 
 KINDS = (
-    "'digits', 'tfds:NAME' (or tfds:NAME/CONFIG:VERSION), a folder with a folder of images per "
-    "class, or a .npz file in MedMNIST's layout"
+    "'digits', 'letters', 'tfds:NAME' (or tfds:NAME/CONFIG:VERSION), a folder with a folder of "
+    "images per class, or a .npz file in MedMNIST's layout"
 )
 
 
@@ -50,7 +52,7 @@ def load_images(
     """Reads a labelled image data set into memory.
 
     Args:
-      dataset: 'digits', 'tfds:NAME', a folder, or a `.npz` file (`KINDS`).
+      dataset: 'digits', 'letters', 'tfds:NAME', a folder, or a `.npz` file (`KINDS`).
       data_dir: where TFDS data sets lie; the default is that of TFDS. Other kinds ignore it.
       size: (height, width) that every image is resized to, without keeping its aspect. The
         default keeps the size of the set; a folder of differing sizes is resized to 64 x 64.
@@ -66,6 +68,8 @@ def load_images(
     check_format(size, channels)
     if dataset == "digits":
         return digits(size, channels)
+    if dataset == "letters":
+        return letters(size, channels)
     if dataset.startswith("tfds:"):
         return tfds_images(dataset, data_dir, size=size, channels=channels, quiet=quiet)
     path = os.path.expanduser(dataset)
