@@ -27,16 +27,19 @@ if TYPE_CHECKING:
 # What each model trains with unless a flag says otherwise.
 OWN: dict[str, dict[str, Any]] = {
     "dcgan": {
-        "width": 48, "loss": "non_saturating", "learning_rate": 1e-3, "beta1": 0.5, "beta2": 0.99,
-        "spectral": "off", "r1": 0.5, "r2": 0.0, "penalty_every": 4,
+        "width": 48, "hidden": 256, "loss": "non_saturating", "spectral": "off",
+        "learning_rate": 1e-3, "beta1": 0.5, "beta2": 0.99,
+        "r1": 0.5, "r2": 0.0, "penalty_every": 4,
     },
     "resnet": {
-        "width": 16, "loss": "hinge", "learning_rate": 4e-4, "beta1": 0.0, "beta2": 0.9,
-        "spectral": "on", "r1": 0.0, "r2": 0.0, "penalty_every": 1,
+        "width": 16, "hidden": 0, "loss": "hinge", "spectral": "on",
+        "learning_rate": 4e-4, "beta1": 0.0, "beta2": 0.9,
+        "r1": 0.0, "r2": 0.0, "penalty_every": 1,
     },
     "modern": {
-        "width": 32, "loss": "relativistic", "learning_rate": 4e-4, "beta1": 0.0, "beta2": 0.99,
-        "spectral": "off", "r1": 1.0, "r2": 1.0, "penalty_every": 8,
+        "width": 32, "hidden": 256, "loss": "relativistic", "spectral": "off",
+        "learning_rate": 1e-3, "beta1": 0.0, "beta2": 0.99,
+        "r1": 1.0, "r2": 1.0, "penalty_every": 8,
     },
 }  # fmt: skip
 SCORED = 2**20  # number of the first sample that is scored; those shown begin at 0
@@ -50,7 +53,7 @@ class Config(base.Config):
 
     workdir: str = base.field("runs/image_gan", "folder of the run", path=True, resume=False)
     dataset: str = base.field(
-        "digits", "digits, tfds:NAME, a folder, or a MedMNIST .npz", path=True
+        "digits", "digits, letters, tfds:NAME, a folder, or a MedMNIST .npz", path=True
     )
     steps: int = base.field(4000, "training steps: updates of the generator", minimum=1)
     batch_size: int = base.field(64, "images in an update", minimum=1)
@@ -58,6 +61,12 @@ class Config(base.Config):
 
     model: str = base.field("dcgan", "networks", choices=tuple(OWN))
     width: int | None = base.field(None, "channels of the largest layer" + OWN_HELP, minimum=1)
+    hidden: int | None = base.field(
+        None,
+        "numbers in a dense layer before the discriminator's logit, and (modern) behind the latent"
+        + OWN_HELP,
+        minimum=0,
+    )
     latent: int = base.field(64, "numbers in a latent", minimum=1)
     conditional: bool = base.field(False, "generate by class")
     loss: str | None = base.field(None, "adversarial loss" + OWN_HELP, choices=LOSSES)
@@ -135,9 +144,14 @@ def networks(config: Config, shape: tuple[int, int, int], classes: int) -> tuple
         "resnet": (residual.ResNetGenerator, residual.ResNetDiscriminator),
         "modern": (modern.ModernGenerator, modern.ModernDiscriminator),
     }[config.model]
+    hidden, own = config.own().hidden, {}
     if config.model == "modern":
         settings["halved"] = shape[0] >= 24
-    return generator(channels=shape[2], **settings), discriminator(**settings)
+        own["hidden"] = hidden
+    return (
+        generator(channels=shape[2], **settings, **own),
+        discriminator(hidden=hidden, **settings),
+    )
 
 
 def make_task(

@@ -33,30 +33,33 @@ class Config(base.Config):
 
     workdir: str = base.field("runs/video_gan", "folder of the run", path=True, resume=False)
     dataset: str = base.field("digits", "digits, tfds:NAME, or a folder of clips", path=True)
-    steps: int = base.field(4000, "training steps: updates of the generator", minimum=1)
+    steps: int = base.field(5000, "training steps: updates of the generator", minimum=1)
     batch_size: int = base.field(16, "clips in an update", minimum=1)
-    learning_rate: float = base.field(5e-4, "of both networks", minimum=0)
+    learning_rate: float = base.field(1.5e-3, "of both networks", minimum=0)
 
     size: int = base.field(16, "height and width of a frame", minimum=8, maximum=128)
     frames: int = base.field(8, "frames of a clip", minimum=3, maximum=64)
     content: int = base.field(32, "numbers in the latent of a clip's content", minimum=1)
     motion: int = base.field(16, "numbers in the latent that starts the motion", minimum=1)
     noise: int = base.field(2, "further numbers for each frame of the motion", minimum=1)
-    width: int = base.field(8, "channels of the generator's largest layer", minimum=1)
+    width: int = base.field(32, "channels of the generator's largest layer", minimum=1)
     clip_width: int = base.field(32, "of the first layer that judges clips", minimum=1)
-    frame_width: int = base.field(32, "of the first layer that judges frames", minimum=1)
+    frame_width: int = base.field(
+        32, "of the first layers that judge frames and identity", minimum=1
+    )
+    hidden: int = base.field(256, "numbers in a dense layer before the logits; 0: none", minimum=0)
     loss: str = base.field(
-        "relativistic",
+        "non_saturating",
         "adversarial loss",
         choices=("non_saturating", "hinge", "least_squares", "relativistic"),
     )
     schedule: str = base.field(
         "linear", "of the learning rates", choices=("constant", "linear", "cosine")
     )
-    r1: float = base.field(0.2, "gamma of R1, the penalty at real clips", minimum=0)
-    r2: float = base.field(0.2, "gamma of R2, the penalty at samples", minimum=0)
-    penalty_every: int = base.field(4, "updates from one penalty to the next", minimum=1)
-    beta1: float = base.field(0.0, "Adam's", minimum=0, maximum=0.9999)
+    r1: float = base.field(0.5, "gamma of R1, the penalty at real clips", minimum=0)
+    r2: float = base.field(0.0, "gamma of R2, the penalty at samples", minimum=0)
+    penalty_every: int = base.field(8, "updates from one penalty to the next", minimum=1)
+    beta1: float = base.field(0.5, "Adam's", minimum=0, maximum=0.9999)
     beta2: float = base.field(0.99, "Adam's", minimum=0, maximum=0.9999)
     ema: float = base.field(0.998, "decay of the generator's average", minimum=0, maximum=0.99999)
 
@@ -71,19 +74,23 @@ def networks(config: Config, channels: int) -> tuple[Any, Any]:
     import jax.numpy as jnp
 
     from dljax.gan import video
-    from dljax.gan.modern import ModernGenerator
+    from dljax.gan.networks import DCGANDiscriminator, DCGANGenerator
 
     dtype = jnp.dtype(config.dtype)
-    judge = partial(video.PlainDiscriminator, config.size, dtype=dtype)
+    judge, identity = (
+        partial(network, config.size, hidden=config.hidden, dtype=dtype)
+        for network in (DCGANDiscriminator, video.Identity)
+    )
     generator = video.ClipGenerator(
         config.frames,
-        partial(ModernGenerator, config.size, channels, config.width, dtype=dtype),
+        partial(DCGANGenerator, config.size, channels, config.width, dtype=dtype),
         latent(config),
         dtype=dtype,
     )
     discriminator = video.ClipDiscriminator(
         config.frames,
         partial(judge, width=config.clip_width),
+        partial(identity, width=config.frame_width),
         partial(judge, width=config.frame_width),
     )
     return generator, discriminator

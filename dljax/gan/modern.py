@@ -4,9 +4,9 @@ No normalisation, no noise, no style: residual blocks of 1x1, 3x3 and 1x1 convol
 ReLU whose last layer starts at zero, and bilinear resampling between the sizes. What keeps it
 stable is the loss, relativistic with R1 and R2.
 
-Departures: narrower; a dense layer to and from the smallest image, where R3GAN weighs learned
-pictures; the 3x3 convolutions dense unless `groups` says otherwise; and the mean over 2x2 pixels
-(which bilinear sampling at half the size is) to halve an image.
+Departures: narrower; a dense layer, or two, to and from the smallest image, where R3GAN weighs
+learned pictures; the 3x3 convolutions dense unless `groups` says otherwise; and the mean over 2x2
+pixels (which bilinear sampling at half the size is) to halve an image.
 """
 
 import math
@@ -17,14 +17,12 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jax import Array
 
-from dljax.gan.networks import canvas, judged, leaky, with_label
+from dljax.gan.networks import GAIN, canvas, he, judged, leaky, with_label
 from dljax.nn.convolution import Conv
 from dljax.nn.dense import Dense
 from dljax.nn.pooling import avg_pool
 from dljax.nn.upsampling import bilinear
 
-GAIN = 2 / (1 + 0.2**2)  # of variance, behind a leaky ReLU (He et al. 2015, section 2.2)
-he = nn.initializers.variance_scaling(GAIN, "fan_in", "normal")
 linear = nn.initializers.variance_scaling(1.0, "fan_in", "normal")
 
 
@@ -50,7 +48,8 @@ class ModernGenerator(nn.Module):
     """A dense layer, then blocks and doublings, then 1x1 to the image.
 
     width: channels of the largest blocks, doubled with each halving, `widest` at most. halved:
-    these blocks work at half the size, on squares of 2x2 pixels, for a third of the time.
+    these blocks work at half the size, on squares of 2x2 pixels, for a third of the time. hidden:
+    numbers in a dense layer behind the latent; 0: none.
     """
 
     size: int
@@ -60,6 +59,7 @@ class ModernGenerator(nn.Module):
     blocks: int = 1
     expansion: int = 1
     halved: bool = False
+    hidden: int = 0
     groups: int = 1
     classes: int = 0
     dtype: Any = None
@@ -72,7 +72,10 @@ class ModernGenerator(nn.Module):
         scale = (self.blocks * len(widths)) ** -0.25
         first = (board.base, board.base, widths[0])
         dense = Dense(math.prod(first), dtype=self.dtype, kernel_init=linear)
-        x = dense(with_label(z, label, self.classes)).reshape(-1, *first)
+        z = with_label(z, label, self.classes)
+        if self.hidden:
+            z = leaky(Dense(self.hidden, dtype=self.dtype, kernel_init=he)(z))
+        x = dense(z).reshape(-1, *first)
         for number, width in enumerate(widths):
             if number:
                 x = bilinear(_to(width, x, self.dtype))
@@ -85,7 +88,10 @@ class ModernGenerator(nn.Module):
 
 
 class ModernDiscriminator(nn.Module):
-    """The generator turned round: 1x1 from the image, blocks and halvings, a dense layer."""
+    """The generator turned round: 1x1 from the image, blocks and halvings, a dense layer.
+
+    hidden: numbers in a dense layer before the logit; 0: none.
+    """
 
     size: int
     width: int = 16
@@ -93,6 +99,7 @@ class ModernDiscriminator(nn.Module):
     blocks: int = 1
     expansion: int = 1
     halved: bool = False
+    hidden: int = 0
     groups: int = 1
     classes: int = 0
     dtype: Any = None
@@ -110,7 +117,7 @@ class ModernDiscriminator(nn.Module):
                 x = _to(width, avg_pool(x), self.dtype)
             for _ in range(self.blocks):
                 x = Block(self.expansion, self.groups, scale, self.dtype)(x)
-        return judged(x.reshape(len(x), -1), label, self.classes)
+        return judged(x, label, self.classes, self.hidden, self.dtype)
 
 
 def _widths(module: nn.Module, doublings: int) -> list[int]:

@@ -21,6 +21,8 @@ from dljax.nn.upsampling import ConvTranspose
 
 normal = nn.initializers.normal(0.02)
 leaky = partial(nn.leaky_relu, negative_slope=0.2)
+GAIN = 2 / (1 + 0.2**2)  # of variance, behind that (He et al. 2015, section 2.2)
+he = nn.initializers.variance_scaling(GAIN, "fan_in", "normal")
 
 
 class Canvas(NamedTuple):
@@ -58,11 +60,17 @@ def with_label(z: Array, label: Array, classes: int, width: int = 32) -> Array:
     return jnp.concatenate([z, nn.Embed(classes, width, name="label")(label)], -1)
 
 
-def judged(features: Array, label: Array, classes: int) -> Array:
-    """Logits [B] of features [B, D]: linear, plus their product with a learned vector of the class.
+def judged(x: Array, label: Array, classes: int, hidden: int = 0, dtype: Any = None) -> Array:
+    """Logits [B] of features [B, ...]: linear, plus their product with a learned vector of a class.
 
-    The projection discriminator (Miyato and Koyama 2018, arXiv:1802.05637, equation 4).
+    The projection discriminator (Miyato and Koyama 2018, arXiv:1802.05637, equation 4). hidden:
+    numbers in a dense layer before that (as in InfoGAN, Chen et al. 2016, arXiv:1606.03657, C.1);
+    0: none. Without it, a network whose last features see a part of the image judges it as a sum
+    of parts.
     """
+    features = x.reshape(len(x), -1)
+    if hidden:
+        features = leaky(Dense(hidden, dtype=dtype, kernel_init=he, name="hidden")(features))
     logits = Dense(1, name="output")(features)[:, 0]
     if classes:
         embed = nn.Embed(classes, features.shape[-1], name="label", embedding_init=normal)
@@ -103,11 +111,15 @@ class DCGANGenerator(nn.Module):
 
 
 class DCGANDiscriminator(nn.Module):
-    """4x4 convolutions of stride 2 with leaky ReLU; BatchNorm behind all but the first."""
+    """4x4 convolutions of stride 2 with leaky ReLU; BatchNorm behind all but the first.
+
+    hidden: numbers in a dense layer before the logit; 0: none (as in DCGAN).
+    """
 
     size: int
     width: int = 32
     widest: int = 256
+    hidden: int = 0
     classes: int = 0
     conv: Callable = Conv
     norm: Callable | None = BatchNorm
@@ -115,6 +127,11 @@ class DCGANDiscriminator(nn.Module):
 
     @nn.compact
     def __call__(self, images: Array, label: Array, train: bool = False) -> Array:
+        x = self.seen(images, train)
+        return judged(x, label, self.classes, self.hidden, self.dtype)
+
+    def seen(self, images: Array, train: bool) -> Array:
+        """The last features [B, h, w, D]; within a compact method."""
         board = canvas(self.size)
         x = board.pad(images)
         for i in range(board.doublings):
@@ -132,4 +149,4 @@ class DCGANDiscriminator(nn.Module):
                 norm = partial(self.norm, momentum=0.9, dtype=self.dtype)
                 x = norm(use_running_average=not train)(x)
             x = leaky(x)
-        return judged(x.reshape(len(x), -1), label, self.classes)
+        return x

@@ -53,10 +53,14 @@ class ResNetGenerator(nn.Module):
 
 
 class ResNetDiscriminator(nn.Module):
-    """Residual blocks without normalisation, a halving in all but the last; the sum over pixels."""
+    """Residual blocks without normalisation, a halving in all but the last; the sum over pixels.
+
+    hidden: numbers in a dense layer before the logit; 0: none (as in SNGAN).
+    """
 
     size: int
     width: int = 64
+    hidden: int = 0
     classes: int = 0
     dtype: Any = None
 
@@ -73,4 +77,4 @@ class ResNetDiscriminator(nn.Module):
             if number < board.doublings:
                 x = conv((1, 1))(halve(x))
             x = x + y
-        return judged(nn.relu(x).sum((1, 2)), label, self.classes)
+        return judged(nn.relu(x).sum((1, 2)), label, self.classes, self.hidden, self.dtype)

@@ -1,22 +1,23 @@
 """Generators and discriminators of short clips, for the game of adversarial.py.
 
 After MoCoGAN (Tulyakov et al. 2018, arXiv:1707.04993): a clip's content is one latent, its motion
-the path of a GRU, and each frame is generated from both. Two discriminators judge: one looks at
-single frames, one at the whole clip; their logits are added.
+the path of a GRU, and each frame is generated from both. Discriminators judge single frames and
+the whole clip; their logits are added.
 
 A clip travels as a strip, its frames one below the other: [T H, W, C]. So it is an image to all
 that knows only images.
 
-Departures: one z holds all the noise of a clip; content and motion pass through two dense layers
-before they make a frame; the clip's discriminator is a two-dimensional network whose channels are
-the frames, that is, its first three-dimensional kernel spans all of them; frames are judged at one
-time a clip, which goes round with its place in the batch; no categorical variable.
+Departures, for digits became others as they moved: the path also shifts a frame, and a third
+discriminator compares what the frames show (`Identity`). Further: one z holds all the noise of a
+clip; content and path pass through two dense layers before they make a frame; the clip's
+discriminator is a two-dimensional network whose channels are the frames, that is, its first
+three-dimensional kernel spans all of them; frames are judged at one time a clip, which goes round
+with its place in the batch; no categorical variable.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any, NamedTuple
 
 import flax.linen as nn
@@ -24,9 +25,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from dljax.gan.modern import he
-from dljax.gan.networks import canvas, judged, leaky
-from dljax.nn.convolution import Conv
+from dljax.gan.networks import DCGANDiscriminator, he, judged, leaky
 from dljax.nn.dense import Dense
 from dljax.nn.recurrent import GRU
 
@@ -63,18 +62,40 @@ def to_stacks(strips: Any, frames: int) -> Any:
     return stacked.reshape(*stacked.shape[:3], -1)
 
 
+def shift(images: Array, pixels: Array) -> Array:
+    """Images [N, H, W, C] moved down and to the right by pixels [N, 2], their edges continued.
+
+    Between pixels interpolated linearly, so that it has a gradient (spatial transformers: Jaderberg
+    et al. 2015, arXiv:1506.02025, equation 5, for translations).
+    """
+
+    def weights(size: int, by: Array) -> Array:  # [N, size, size]: of each source in each target
+        places = jnp.arange(size, dtype=jnp.float32)
+        source = jnp.clip(places - by[:, None], 0, size - 1)
+        return jnp.maximum(1 - jnp.abs(source[..., None] - places), 0)
+
+    rows = weights(images.shape[1], pixels[:, 0])
+    columns = weights(images.shape[2], pixels[:, 1])
+    return jnp.einsum("nyh,nxw,nhwc->nyxc", rows, columns, images)
+
+
 class ClipGenerator(nn.Module):
     """z [B, latent.length(frames)] to strips [B, frames H, W, C].
 
-    image: makes the generator of frames, called with (features [B frames, D], label, train); one
-    without BatchNorm.
-    hidden: of the GRU and of the dense layers.
+    The path says how a frame that was drawn is shifted, and is known to what draws it.
+
+    image: makes the generator of frames from the `momentum` of running statistics, called with
+    (features [B frames, D], label, train). hidden: of the GRU and of the dense layers. path:
+    numbers that a frame knows of the motion: few, so that they say where and not what.
     """
 
     frames: int
-    image: Callable[[], nn.Module]
+    image: Callable[..., nn.Module]
     latent: Latent = Latent()
     hidden: int = 64
+    path: int = 4
+    classes: int = 0
+    momentum: float = 0.9
     dtype: Any = None
 
     @nn.compact
@@ -85,53 +106,48 @@ class ClipGenerator(nn.Module):
         start = nn.tanh(Dense(self.hidden, name="start")(start))
         noise = noise.reshape(len(z), self.frames, self.latent.noise)
         _, motion = GRU(self.hidden, name="motion")(noise, start)
+        motion = Dense(self.path, name="path")(motion)
         content = jnp.repeat(content[:, None], self.frames, 1)
         x = jnp.concatenate([content, motion], -1).reshape(len(z) * self.frames, -1)
         for _ in range(2):
             x = leaky(Dense(self.hidden * 2, dtype=self.dtype, kernel_init=he)(x))
-        images = self.image()(x, jnp.repeat(label, self.frames), train)
+        images = self.image(momentum=self.momentum)(x, jnp.repeat(label, self.frames), train)
+        way = nn.tanh(Dense(2, name="way")(motion)).reshape(-1, 2)
+        images = shift(images, way * (images.shape[1] / 2))
         return to_strips(images.reshape(len(z), self.frames, *images.shape[1:]))
 
 
-class PlainDiscriminator(nn.Module):
-    """A 3x3 convolution, then 4x4 ones of stride 2, leaky ReLU, no norm: images to logits [B].
+class Identity(DCGANDiscriminator):
+    """Clips [B, T, H, W, C] to logits [B] by what their frames show, wherever they show it.
 
-    width: channels of the first layer, doubled with each halving, `widest` at most.
+    The same convolutions look at every frame, and their mean over places goes into the dense layer,
+    that of all frames together: so it is plain to see when a thing becomes another as it moves.
     """
 
-    size: int
-    width: int = 32
-    widest: int = 128
-    dtype: Any = None
-
     @nn.compact
-    def __call__(self, images: Array, label: Array, train: bool = False) -> Array:
-        del train
-        board = canvas(self.size)
-        conv = partial(Conv, dtype=self.dtype, kernel_init=he)
-        x = leaky(conv(self.width, (3, 3))(board.pad(images)))
-        for i in range(1, board.doublings + 1):
-            width = min(self.width << i, self.widest)
-            x = leaky(conv(width, (4, 4), strides=2, padding=1)(x))
-        return judged(x.reshape(len(x), -1), label, 0)
+    def __call__(self, clips: Array, label: Array, train: bool = False) -> Array:
+        x = self.seen(clips.reshape(-1, *clips.shape[2:]), train).mean((1, 2))
+        return judged(x.reshape(len(clips), -1), label, self.classes, self.hidden, self.dtype)
 
 
 class ClipDiscriminator(nn.Module):
-    """Strips [B, frames H, W, C] to logits [B]: of the clip as a whole, plus of a frame.
+    """Strips [B, frames H, W, C] to logits [B]: of the clip, of its identity, of a frame, added.
 
-    clip, image: make the discriminators of stacked frames and of single ones. In training the
-    frame is the one whose number is the clip's place in the batch, modulo `frames`; else the
-    logit of all frames is averaged.
+    clip, identity, image: make the discriminators of stacked frames, of clips, and of single
+    frames. In training the frame is the one whose number is the clip's place in the batch, modulo
+    `frames`; else the logit of all frames is averaged.
     """
 
     frames: int
     clip: Callable[[], nn.Module]
+    identity: Callable[[], nn.Module]
     image: Callable[[], nn.Module]
 
     @nn.compact
     def __call__(self, strips: Array, label: Array, train: bool = False) -> Array:
-        whole = self.clip()(to_stacks(strips, self.frames), label, train)
         clips, image = to_clips(strips, self.frames), self.image()
+        whole = self.clip()(to_stacks(strips, self.frames), label, train)
+        whole += self.identity()(clips, label, train)
         if train:
             chosen = jnp.arange(len(strips)) % self.frames
             one = jnp.take_along_axis(clips, chosen[:, None, None, None, None], 1)[:, 0]

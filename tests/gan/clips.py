@@ -26,8 +26,8 @@ class Judge(nn.Module):
 
 
 def generator() -> video.ClipGenerator:
-    return video.ClipGenerator(FRAMES, Painter, LATENT, hidden=8)
+    return video.ClipGenerator(FRAMES, lambda momentum: Painter(), LATENT, hidden=8)
 
 
 def discriminator() -> video.ClipDiscriminator:
-    return video.ClipDiscriminator(FRAMES, Judge, Judge)
+    return video.ClipDiscriminator(FRAMES, Judge, Judge, Judge)

@@ -18,7 +18,11 @@ PAIRS = {
     "dcgan": (networks.DCGANGenerator, networks.DCGANDiscriminator, {}),
     "resnet": (residual.ResNetGenerator, residual.ResNetDiscriminator, {}),
     "modern": (modern.ModernGenerator, modern.ModernDiscriminator, {}),
-    "modern_halved": (modern.ModernGenerator, modern.ModernDiscriminator, {"halved": True}),
+    "modern_hidden": (
+        modern.ModernGenerator,
+        modern.ModernDiscriminator,
+        {"halved": True, "hidden": 5},
+    ),
 }
 
 
@@ -49,6 +53,19 @@ def test_canvas():
     np.testing.assert_array_equal(board.crop(board.pad(images), 50), images)
     with pytest.raises(ValueError, match="too small"):
         networks.canvas(7)
+
+
+@pytest.mark.parametrize("hidden, alone", [(0, True), (8, False)])
+def test_a_hidden_layer_judges_the_image_as_a_whole(hidden, alone):
+    """Without it the logit of 28x28 images is a sum over places: far corners do not interact."""
+    judge = networks.DCGANDiscriminator(28, width=4, hidden=hidden)
+    corner = jax.random.normal(jax.random.key(0), (6, 6))
+    one = jnp.zeros((28, 28)).at[:6, :6].set(corner)
+    other = jnp.zeros((28, 28)).at[-6:, -6:].set(corner)
+    images = jnp.stack([one + other, one, other, jnp.zeros((28, 28))])[..., None]
+    logits, _ = judge.init_with_output(jax.random.key(1), images, jnp.zeros(4, jnp.int32))
+    interaction = abs(logits[0] - logits[1] - logits[2] + logits[3])
+    assert (interaction < 1e-5 * abs(logits[1] - logits[3])) == alone
 
 
 def test_projection_tells_the_classes_apart():

@@ -55,6 +55,17 @@ def test_content_changes_every_frame(generated):
     assert (change[0] > 1e-6).all()
 
 
+def test_shift_by_whole_and_half_pixels():
+    image = np.random.default_rng(0).normal(size=(4, 5, 2)).astype(np.float32)
+    ways = jnp.array([[0.0, 0], [1, -2], [0, 0.5], [9, 0]])
+    same, whole, half, far = video.shift(jnp.tile(image, (4, 1, 1, 1)), ways)
+    np.testing.assert_allclose(same, image, atol=1e-6)
+    np.testing.assert_allclose(whole[1:, :-2], image[:-1, 2:], atol=1e-6)
+    np.testing.assert_allclose(whole[0, :-2], image[0, 2:], atol=1e-6)  # the edge goes on
+    np.testing.assert_allclose(half[:, 1:], (image[:, 1:] + image[:, :-1]) / 2, atol=1e-6)
+    np.testing.assert_allclose(far, np.tile(image[:1], (4, 1, 1)), atol=1e-6)
+
+
 class Mean:
     """A judge whose logit is the mean of an image, times a factor."""
 
@@ -62,16 +73,35 @@ class Mean:
         self.factor = factor
 
     def __call__(self, images, label, train):
-        return self.factor * images.mean((1, 2, 3))
+        return self.factor * images.mean(tuple(range(1, images.ndim)))
 
 
 def test_the_discriminator_adds_clip_and_frame_by_hand():
     """Clips whose frames are 0, 1, 2: the clip's mean is 1, frame i's is i."""
     strips = video.to_strips(jnp.tile(jnp.arange(3.0)[:, None, None, None], (4, 1, 2, 2, 1)))
-    judge = video.ClipDiscriminator(3, lambda: Mean(10.0), lambda: Mean(1.0))
+    judge = video.ClipDiscriminator(3, lambda: Mean(10.0), lambda: Mean(100.0), lambda: Mean(1.0))
     logits = judge.apply({}, strips, jnp.zeros(4, jnp.int32), train=True)
-    np.testing.assert_allclose(logits, [10, 11, 12, 10])  # each clip's own time
-    np.testing.assert_allclose(judge.apply({}, strips, jnp.zeros(4, jnp.int32)), 11)
+    np.testing.assert_allclose(logits, [110, 111, 112, 110])  # each clip's own time
+    np.testing.assert_allclose(judge.apply({}, strips, jnp.zeros(4, jnp.int32)), 111)
+
+
+def test_identity_is_what_is_seen_and_not_where():
+    judge, label = video.Identity(24, width=4, hidden=8), jnp.zeros(1, jnp.int32)
+    things = np.random.default_rng(0).normal(size=(2, 2, 2))
+
+    def clip(*frames):
+        made = np.zeros((1, len(frames), 24, 24, 1), np.float32)
+        for number, (thing, y, x) in enumerate(frames):
+            made[0, number, y : y + 2, x : x + 2, 0] = things[thing]
+        return jnp.asarray(made)
+
+    still = clip((0, 8, 8), (0, 8, 8))
+    variables = judge.init(jax.random.key(0), still, label)
+    found = judge.apply(variables, still, label)
+    moved = judge.apply(variables, clip((0, 8, 12), (0, 12, 8)), label)
+    other = judge.apply(variables, clip((0, 8, 12), (1, 12, 8)), label)
+    np.testing.assert_allclose(moved, found, rtol=1e-5)
+    assert abs(other - found) > 1e-3 * abs(found)
 
 
 def test_images_bounce_between_the_walls():
