@@ -19,6 +19,7 @@ import numpy as np
 
 from dljax.cnn.classification import Normalize
 from dljax.data.sources import Dataset
+from dljax.data.sources.printed import CLASSES
 from dljax.train.parallel import place
 from dljax.transfer import pretrained as weights
 from experiments import image_classification, session
@@ -100,9 +101,9 @@ def trained_here(
 
     data: the target, read from `dataset` and `data_dir`: the source sees images of its size.
     """
-    size, classes = data.train["image"].shape[1], ()
+    size, path = data.train["image"].shape[1], folder(workdir)
     if source == LETTERS:
-        dataset, data_dir = LETTERS, None
+        dataset, classes = LETTERS, CLASSES
     else:
         classes = data.classes[: len(data.classes) // 2]
         if len(classes) < 2:
@@ -110,7 +111,6 @@ def trained_here(
                 f"{data.name} has {len(data.classes)} classes, too few to pretrain on half of "
                 "them: give another --source"
             )
-    path = folder(workdir)
     config = image_classification.Config(
         workdir=str(path), dataset=dataset, data_dir=data_dir, classes=classes, image_size=size,
         num_seeds=1, steps=STEPS[source], quiet=quiet, plots=False, baselines=False,
@@ -118,6 +118,6 @@ def trained_here(
     if not (path / "summary.json").exists():
         image_classification.train(config)
     found = from_run(str(path))
-    if (classes and found.classes != classes) or found.image_shape[0] != size:
+    if found.classes != classes or found.image_shape[0] != size:
         raise ValueError(f"{path} holds another network: use another --workdir")
     return found

@@ -5,7 +5,7 @@ import pickle
 import numpy as np
 import pytest
 
-from dljax.data.sources import load_images, split
+from dljax.data.sources import load_images, printed, split
 
 
 def test_digits_have_the_documented_split():
@@ -35,9 +35,19 @@ def test_letters_fill_the_picture_and_their_fonts_are_apart():
         # C, small or large, is one letter; A and a are two.
         counts = dict(zip(dataset.classes, np.bincount(labels), strict=True))
         assert counts["C"] == 2 * counts["A"] == 2 * counts["a"]
-    again = load_images("letters")
-    np.testing.assert_array_equal(dataset.train["image"], again.train["image"])
-    assert load_images("letters", size=(12, 10), channels=3).test["image"].shape[1:] == (12, 10, 3)
+    again = load_images("letters", channels=3)
+    np.testing.assert_array_equal(
+        np.tile(dataset.train["image"], (1, 1, 1, 3)), again.train["image"]
+    )
+
+
+def test_letters_of_another_size(monkeypatch):
+    monkeypatch.setattr(printed, "FONTS", printed.FONTS[:1])
+    monkeypatch.setattr(printed, "TEST_FONTS", printed.TEST_FONTS[:1])
+    monkeypatch.setattr(printed, "VARIANTS", 1)
+    images = load_images("letters", size=(28, 20)).train["image"]
+    assert images.shape == (52, 28, 20, 1)
+    assert min(images[:, :2].max((1, 2)).min(), images[:, -2:].max((1, 2)).min()) > 0
 
 
 def test_digits_of_another_size_and_in_colour():

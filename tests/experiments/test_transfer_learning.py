@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import jax
@@ -20,7 +21,7 @@ from experiments import (
     transfer_use,
 )
 from experiments import transfer_learning as script
-from tests.helpers import stripes
+from tests.helpers import assert_same, stripes
 
 QUICK = {
     "steps": 2,
@@ -136,6 +137,21 @@ def target():
         patch.setattr(pretrained, "trained_here", lambda *_: half)
         config = configured(source="first_half", validation=3, test_images=20, shots=(1, 4))
         return config, transfer_target.prepare(config)
+
+
+def test_a_source_is_trained_here_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(pretrained, "STEPS", dict.fromkeys(pretrained.HERE, 2))
+    config = configured(dataset="digits", source="letters", workdir=tmp_path)
+    found = transfer_target.prepare(config)
+    assert len(found.source.classes) == 37 and found.source.image_shape == (8, 8, 1)
+    assert found.classes == tuple("0123456789")
+    written = (tmp_path / "source" / "summary.json").stat().st_mtime_ns
+    again = transfer_target.prepare(replace(config, workdir=str(tmp_path / "full-4")))
+    assert_same(found.source.variables, again.source.variables)
+    assert (tmp_path / "source" / "summary.json").stat().st_mtime_ns == written
+    for other in (replace(config, source="first_half"), replace(config, image_size=16)):
+        with pytest.raises(ValueError, match="holds another network: use another --workdir"):
+            transfer_target.prepare(other)
 
 
 def test_the_target_is_the_other_half(target):

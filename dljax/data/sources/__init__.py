@@ -19,8 +19,8 @@ from dljax.data.sources.folder import (
     plain_folder,
     read_images,
 )
-from dljax.data.sources.letters import letters
 from dljax.data.sources.npz import medmnist_npz
+from dljax.data.sources.printed import letters
 from dljax.data.sources.scans import digits
 from dljax.data.sources.tfds import tfds_images, tfds_source
 
