@@ -57,6 +57,9 @@ class Config(base.Config):
                              maximum=0.9)  # fmt: skip
     gan_steps: int = base.field(1500, "training steps of each GAN", minimum=1)
     gan_width: int = base.field(16, "channels of its largest layer", minimum=1)
+    gan_hidden: int = base.field(
+        0, "numbers in a dense layer before its discriminator's logit; 0: none", minimum=0
+    )
     gan_augment: tuple[str, ...] = base.field(
         ("translation", "affine"),
         "what is changed in the images that its discriminator sees",
@@ -131,7 +134,7 @@ def generated(
     shape, classes = data.train["image"].shape[1:], len(data.classes)
     flags = image_gan.Config(
         **_common(config, f"{labels}/gan", config.gan_steps), conditional=True,
-        width=config.gan_width, augment=config.gan_augment,
+        width=config.gan_width, hidden=config.gan_hidden, augment=config.gan_augment,
     )  # fmt: skip
     batches = feed.in_memory(data.train, flags.batch_size, _pick(data, labels))
     task = image_gan.make_task(flags, shape, classes)
