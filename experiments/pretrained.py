@@ -120,4 +120,4 @@ def trained_here(
     found = from_run(str(path))
     if found.classes != classes or found.image_shape[0] != size:
         raise ValueError(f"{path} holds another network: use another --workdir")
-    return found
+    return found._replace(name=source)
