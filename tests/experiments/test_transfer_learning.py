@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from dljax.cnn.classification import Normalize
+from dljax.data.sources import printed
 from dljax.nn.allconv import AllConv
 from experiments import (
     adaptation,
@@ -141,6 +142,7 @@ def target():
 
 def test_a_source_is_trained_here_once(tmp_path, monkeypatch):
     monkeypatch.setattr(pretrained, "STEPS", dict.fromkeys(pretrained.HERE, 2))
+    monkeypatch.setattr(printed, "VARIANTS", 1)
     config = configured(dataset="digits", source="letters", workdir=tmp_path)
     found = transfer_target.prepare(config)
     assert len(found.source.classes) == 37 and found.source.image_shape == (8, 8, 1)
