@@ -18,8 +18,7 @@ import jax
 import numpy as np
 
 from dljax.cnn.classification import Normalize
-from dljax.data.sources import Dataset
-from dljax.data.sources.printed import CLASSES
+from dljax.data.sources import Dataset, printed
 from dljax.train.parallel import place
 from dljax.transfer import pretrained as weights
 from experiments import image_classification, session
@@ -103,7 +102,7 @@ def trained_here(
     """
     size, path = data.train["image"].shape[1], folder(workdir)
     if source == LETTERS:
-        dataset, classes = LETTERS, CLASSES
+        dataset, classes = LETTERS, printed.CLASSES
     else:
         classes = data.classes[: len(data.classes) // 2]
         if len(classes) < 2:

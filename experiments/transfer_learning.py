@@ -1,6 +1,6 @@
 """Transfer learning: a pretrained network, a few labelled images, and what the pretraining buys.
 
-    python -m experiments.transfer_learning                      # digits; draws plots/labels.png
+    python -m experiments.transfer_learning                      # printed letters to digits
     python -m experiments.transfer_learning --source=NAME --dataset=FOLDER
     python -m experiments.transfer_learning --source=WORKDIR --method=full --shots=10
     python -m experiments.transfer_learning --predict=IMAGE --workdir=runs/transfer_learning/full-10

@@ -77,10 +77,7 @@ def networks(config: Config, channels: int) -> tuple[Any, Any]:
     from dljax.gan.networks import DCGANDiscriminator, DCGANGenerator
 
     dtype = jnp.dtype(config.dtype)
-    judge, identity = (
-        partial(network, config.size, hidden=config.hidden, dtype=dtype)
-        for network in (DCGANDiscriminator, video.Identity)
-    )
+    common = {"size": config.size, "hidden": config.hidden, "dtype": dtype}
     generator = video.ClipGenerator(
         config.frames,
         partial(DCGANGenerator, config.size, channels, config.width, dtype=dtype),
@@ -89,9 +86,9 @@ def networks(config: Config, channels: int) -> tuple[Any, Any]:
     )
     discriminator = video.ClipDiscriminator(
         config.frames,
-        partial(judge, width=config.clip_width),
-        partial(identity, width=config.frame_width),
-        partial(judge, width=config.frame_width),
+        partial(DCGANDiscriminator, width=config.clip_width, **common),
+        partial(video.Identity, width=config.frame_width, **common),
+        partial(DCGANDiscriminator, width=config.frame_width, **common),
     )
     return generator, discriminator
 

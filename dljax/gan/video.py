@@ -94,8 +94,8 @@ class ClipGenerator(nn.Module):
     latent: Latent = Latent()
     hidden: int = 64
     path: int = 4
-    classes: int = 0
-    momentum: float = 0.9
+    classes: int = 0  # unconditional
+    momentum: float = 0.9  # of the running statistics of `image`
     dtype: Any = None
 
     @nn.compact

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from string import ascii_lowercase, ascii_uppercase
 from typing import Any
 
 import numpy as np
@@ -24,14 +25,14 @@ VARIANTS = 8
 DISTINCT = "abdefghnqrt"
 """Small letters that are more than their capital made smaller: classes of their own, as in EMNIST's
 balanced split (Cohen et al. 2017, arXiv:1702.05373, section II)."""
-CLASSES = tuple("ABCDEFGHIJKLMNOPQRSTUVWXYZ" + DISTINCT)
+CLASSES = tuple(ascii_uppercase + DISTINCT)
 
 
 def letters(size: tuple[int, int] | None = None, channels: int | None = None) -> Dataset:
     """7488 pictures of 37 printed letters for training, 1664 in other fonts to test; no network.
 
     Grey, 8 x 8 unless `size` says otherwise, white on black and as tall as the picture, as the
-    scans of `digits` are; slanted, turned, stretched and thickened at random, always alike.
+    scans of `digits` are; slanted, turned, stretched and thickened at random, from a fixed seed.
     """
     random = np.random.RandomState(0)
     parts = []
@@ -49,9 +50,8 @@ def letters(size: tuple[int, int] | None = None, channels: int | None = None) ->
 
 def _signs() -> list[tuple[str, str]]:
     """The letters that are drawn, with their classes."""
-    small = "abcdefghijklmnopqrstuvwxyz"
-    return [(x.upper(), x.upper()) for x in small] + [
-        (x, x if x in DISTINCT else x.upper()) for x in small
+    return [(x, x) for x in ascii_uppercase] + [
+        (x, x if x in DISTINCT else x.upper()) for x in ascii_lowercase
     ]
 
 
