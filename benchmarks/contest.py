@@ -97,11 +97,11 @@ def in_turn(
     task: loop.Task,
     data: feed.Feed,
     seeds: Sequence[int] = (0,),
-    seeds_by: str = "auto",
+    vectorize_seeds: str = "auto",
     parallel: str = "none",
 ) -> Steps:
     """A contestant that makes STEPS steps of a task, and has the next items made meanwhile."""
-    placement = place(parallel, num_seeds=len(seeds), seeds_by=seeds_by)
+    placement = place(parallel, num_seeds=len(seeds), vectorize_seeds=vectorize_seeds)
     advance = loop.advance(task, data, placement, STEPS)
     run, step = loop.start(task, seeds, placement), 0
     items = advance.prepare(seeds, step, STEPS)

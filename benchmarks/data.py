@@ -24,7 +24,7 @@ import numpy as np
 from PIL import Image
 
 from benchmarks import contest
-from dljax.cnn import classification
+from dljax.cnn.classification import classifier
 from dljax.data import augment, feed, images
 from dljax.data.sources import load_images
 from dljax.nn.lenet import LeNet
@@ -109,7 +109,7 @@ def make_folder(root: Path) -> None:
 
 
 def task_of(augmentation: Any = None) -> loop.Task:
-    return classification.task(
+    return classifier.task(
         LeNet(10),
         optim.optimizer("nesterov", 0.01),
         image_shape=(SIDE, SIDE, 3),

@@ -33,12 +33,12 @@ import numpy as np
 from jax.experimental.compilation_cache import compilation_cache
 
 from benchmarks import contest
-from dljax.cnn import classification
+from dljax.cnn.classification import classifier
 from dljax.data import feed
 from dljax.nn.lenet import LeNet
 from dljax.train import driver, loop, optim, report
 from dljax.train.checkpoint import Store
-from dljax.train.compilation import compiler_options, keep_programs
+from dljax.train.compilation import compiler_options, enable_compilation_cache
 from dljax.train.parallel import place
 
 
@@ -50,7 +50,7 @@ class Case(NamedTuple):
     shape: tuple[int, int, int]
     batch: int
     steps: int
-    seeds_by: str = "auto"
+    vectorize_seeds: str = "auto"
 
 
 CASES = (
@@ -75,7 +75,7 @@ def make(case: Case) -> tuple[loop.Task, feed.Feed]:
     images = random.integers(0, 256, (4096, *case.shape), np.uint8)
     labels = random.integers(0, 10, 4096).astype(np.int32)
     tx = optim.optimizer("nesterov", 0.01)
-    task = classification.task(case.model, tx, image_shape=case.shape, classes=10)
+    task = classifier.task(case.model, tx, image_shape=case.shape, classes=10)
     return task, feed.in_memory({"image": images, "label": labels}, case.batch)
 
 
@@ -200,7 +200,7 @@ def seeds(case: Case) -> dict[int, dict[str, float]]:
 
     def run(count: int) -> tuple[float, float]:
         begin = time.perf_counter()
-        placement = place("none", num_seeds=count, seeds_by=case.seeds_by)
+        placement = place("none", num_seeds=count, vectorize_seeds=case.vectorize_seeds)
         result = driver.train(
             task, data, steps=case.steps // 8, seeds=range(count), placement=placement
         )
@@ -208,7 +208,7 @@ def seeds(case: Case) -> dict[int, dict[str, float]]:
         return whole, whole - result.seconds["compile"]
 
     def megabytes(count: int) -> float:
-        placement = place("none", num_seeds=count, seeds_by=case.seeds_by)
+        placement = place("none", num_seeds=count, vectorize_seeds=case.vectorize_seeds)
         advance = loop.advance(task, data, placement, 1)
         start = loop.start(task, range(count), placement)
         advance(start, advance.prepare(range(count), 0, 1), 1)
@@ -238,7 +238,7 @@ def main() -> None:
                 metrics[f"{case.name}: {together}"] = np.array([found[name]])
     with tempfile.TemporaryDirectory() as programs:  # from here on nothing is compiled twice
         compilation_cache.reset_cache()
-        keep_programs(Path(programs))
+        enable_compilation_cache(Path(programs))
         for case in CASES:
             rates, chosen = loops(case, args.repeats)
             for name, values in rates.items():

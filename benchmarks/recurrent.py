@@ -24,7 +24,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from benchmarks import contest
-from dljax.nn import recurrent
+from dljax.nn.recurrent import layers
 from dljax.train import report
 
 try:
@@ -44,9 +44,9 @@ class Size(NamedTuple):
 
 SIZES = (Size(128, 24, 8, 64), Size(64, 96, 32, 128), Size(64, 200, 2, 64), Size(32, 96, 64, 256))
 LAYERS = {
-    "RNN": (recurrent.RNN, nn.SimpleCell),
-    "LSTM": (recurrent.LSTM, nn.OptimizedLSTMCell),
-    "GRU": (recurrent.GRU, nn.GRUCell),
+    "RNN": (layers.RNN, nn.SimpleCell),
+    "LSTM": (layers.LSTM, nn.OptimizedLSTMCell),
+    "GRU": (layers.GRU, nn.GRUCell),
 }
 
 
@@ -84,7 +84,7 @@ def measure(
     }
     net = getattr(torch.nn, layer)(size.inputs, size.features, batch_first=True)
     state = {key: value.detach().numpy().copy() for key, value in net.state_dict().items()}
-    params = recurrent.from_torch(state)["forward_0"]
+    params = layers.from_torch(state)["forward_0"]
     ours, theirs = LAYERS[layer]
     model, flaxs = ours(size.features), nn.RNN(theirs(size.features))
 

@@ -29,7 +29,8 @@ import numpy as np
 from benchmarks import contest, whole_run
 from benchmarks.whole_run import ENVIRONMENTS, ROLLOUT
 from dljax.data import feed
-from dljax.rl import environments, networks, ppo, wrappers
+from dljax.envs import gymnax_environments, wrappers
+from dljax.rl import networks, ppo
 from dljax.train import loop, optim, report
 from dljax.train.parallel import place
 from experiments import agents
@@ -56,7 +57,7 @@ class Contestant(NamedTuple):
 
 def configured(updates: int) -> tuple[loop.Task, int]:
     """Our task with PureJaxRL's settings, and its updates."""
-    env = wrappers.flatten(environments.make("CartPole-v1"))
+    env = wrappers.flatten(gymnax_environments.make("CartPole-v1"))
     calls = updates * whole_run.EPOCHS * whole_run.MINIBATCHES
     rate = optim.schedule("linear", whole_run.RATE, calls)
     tx = optim.optimizer("adam", rate, clip_norm=whole_run.NORM)
@@ -72,12 +73,15 @@ def default() -> tuple[loop.Task, int]:
     return script.make(config).task, config.steps // WINDOW * WINDOW
 
 
-def ours(task: loop.Task, updates: int, seeds: int, seeds_by: str = "auto") -> Contestant:
+def ours(task: loop.Task, updates: int, seeds: int, vectorize_seeds: str = "auto") -> Contestant:
     """In the shared loop, twenty updates a dispatch, each followed by its metrics on the host."""
-    placement, numbers = place("none", num_seeds=seeds, seeds_by=seeds_by), range(seeds)
+    placement, numbers = (
+        place("none", num_seeds=seeds, vectorize_seeds=vectorize_seeds),
+        range(seeds),
+    )
 
     begin = time.perf_counter()
-    advance = loop.advance(task, feed.nothing(), placement, WINDOW)
+    advance = loop.advance(task, feed.empty(), placement, WINDOW)
     run = jax.block_until_ready(loop.start(task, numbers, placement))
     jax.block_until_ready(advance(run, (), WINDOW))
     compiled = time.perf_counter() - begin

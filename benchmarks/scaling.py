@@ -25,11 +25,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from benchmarks import contest
-from dljax.cnn import classification
+from dljax.cnn.classification import classifier
 from dljax.data import feed
 from dljax.nn.dense import Dense
 from dljax.nn.lenet import LeNet
-from dljax.nn.recurrent import GRU
+from dljax.nn.recurrent.layers import GRU
 from dljax.nn.resnet import ResNet
 from dljax.plots import canvas
 from dljax.train import optim, report
@@ -60,7 +60,7 @@ def stepper(
     shape: tuple[int, int, int],
     batch: int,
     seeds: int = 1,
-    seeds_by: str = "auto",
+    vectorize_seeds: str = "auto",
     parallel: str = "none",
 ) -> contest.Steps:
     """k steps of a classifier on random images in the shared loop."""
@@ -70,9 +70,9 @@ def stepper(
         "label": rng.integers(0, 10, batch).astype(np.int32),
     }
     tx = optim.optimizer("nesterov", 0.01)
-    task = classification.task(model, tx, image_shape=shape, classes=10)
+    task = classifier.task(model, tx, image_shape=shape, classes=10)
     data = feed.in_memory(arrays, batch)
-    return contest.in_turn(task, data, tuple(range(seeds)), seeds_by, parallel)
+    return contest.in_turn(task, data, tuple(range(seeds)), vectorize_seeds, parallel)
 
 
 SWEEPS = (

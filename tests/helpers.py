@@ -9,13 +9,13 @@ import numpy as np
 import optax
 from jax.sharding import Mesh
 
-from dljax.cnn import classification
+from dljax.cnn.classification import classifier
 from dljax.data import augment, feed
 from dljax.nn.convolution import Conv
 from dljax.nn.normalization import BatchNorm
 from dljax.nn.pooling import global_avg_pool
-from dljax.nn.recurrent import Stack
-from dljax.rnn import probes
+from dljax.nn.recurrent.layers import Stack
+from dljax.rnn.probes import problems
 from dljax.train import loop, optim
 from dljax.train.loop import Task
 from dljax.train.parallel import Placement
@@ -79,8 +79,8 @@ def stripes(count: int, seed: int = 0) -> dict[str, np.ndarray]:
     return {"image": (150 * pattern + noise).astype(np.uint8), "label": label}
 
 
-def classifier(tx=None, **settings) -> Task:
-    return classification.task(
+def small_classifier(tx=None, **settings) -> Task:
+    return classifier.task(
         TinyNet(),
         tx or optim.optimizer("momentum", 0.1),
         image_shape=(8, 8, 1),
@@ -91,7 +91,7 @@ def classifier(tx=None, **settings) -> Task:
 
 
 def mixed_classifier() -> Task:
-    return classifier(
+    return small_classifier(
         optim.optimizer("adamw", 5e-2, weight_decay=1e-2, accumulate=2, ema=0.9),
         mix=functools.partial(augment.mixup, alpha=0.2),
     )
@@ -117,8 +117,8 @@ def sequence_classifier() -> Task:
     def sequences(batch):
         return batch["x"], jnp.arange(9) < batch["length"][:, None]
 
-    return probes.classification_task(
-        probes.Reader(Stack(8, depth=2, dropout=0.2, variational=True), 2),
+    return problems.classification_task(
+        problems.Reader(Stack(8, depth=2, dropout=0.2, variational=True), 2),
         optim.optimizer("adamw", 2e-2, clip_norm=1.0),
         shape=(9, 1),
         sequences=sequences,
@@ -160,7 +160,7 @@ def toy(tx=None) -> Task:
     def evaluate(state, batch, key):
         del key
         errors = jax.vmap(lambda n: error(state["weights"], jax.random.key(n)))(batch["episode"])
-        return {"loss": (jnp.sum(errors * batch["mask"]), jnp.sum(batch["mask"]))}
+        return {"loss": (jnp.sum(errors * batch["example_mask"]), jnp.sum(batch["example_mask"]))}
 
     return Task(init, step, evaluate)
 

@@ -15,7 +15,7 @@ import pytest
 
 from dljax.data import feed
 from dljax.data.feed import Examples, Feed
-from dljax.rnn import anomaly, prequential
+from dljax.rnn.anomaly import detector, prequential
 from dljax.train import loop, metrics
 from dljax.train.checkpoint import Store
 from dljax.train.loop import Task
@@ -69,12 +69,12 @@ def sequences(falls: float) -> Case:
     )
 
 
-def read_once(judge: anomaly.Judge, falls: float) -> Case:
+def read_once(judge: detector.Judge, falls: float) -> Case:
     stacked = prequential.stack(corpora.waves(21), multiple=8)
     return Case(
         corpora.make_task(judge, stacked),
         prequential.feed(stacked, prequential.Clock(STEPS), windows=2, length=12),
-        lambda size, m: prequential.examples(stacked, 21, size, m),
+        lambda size, m: prequential.examples(21, size, m),
         falls,
     )
 
@@ -90,21 +90,21 @@ def agent(task: Task, falls: float) -> Case:
     def examples(size: int, multiple: int) -> Examples:
         return helpers.episodes(21, size, multiple)
 
-    return Case(task, feed.nothing(), examples, falls, atol=1e-4, counted="return")
+    return Case(task, feed.empty(), examples, falls, atol=1e-4, counted="return")
 
 
 CASES = {
-    "classification": lambda: images(helpers.classifier(), 0.6),
+    "classification": lambda: images(helpers.small_classifier(), 0.6),
     "classification_ema_accumulate_mixup": lambda: images(helpers.mixed_classifier(), 0.9),
     "fine_tuning_layerwise": lambda: images(tuned.layerwise(), 0.9),
     "fine_tuning_adapters": lambda: images(tuned.adapters(), 0.9),
     "forecast_gru_quantiles": lambda: windows(series.gru_quantiles(), 0.6),
     "forecast_segrnn": lambda: windows(series.segrnn(), 0.8),
-    "anomaly_forecast": lambda: read_once(anomaly.forecaster(6), 0.8),
-    "anomaly_autoencoder": lambda: read_once(anomaly.autoencoder(6), 0.8),
+    "anomaly_forecast": lambda: read_once(detector.forecaster(6), 0.8),
+    "anomaly_autoencoder": lambda: read_once(detector.autoencoder(6), 0.8),
     "sequences_of_unequal_length": lambda: sequences(0.7),
     "own_data": lambda: Case(
-        helpers.toy(), feed.nothing(), lambda size, m: helpers.episodes(21, size, m), 0.1
+        helpers.toy(), feed.empty(), lambda size, m: helpers.episodes(21, size, m), 0.1
     ),
     "gan_of_images": lambda: game(games.conditional(), games.stripes, 0.9),
     "ppo_recurrent": lambda: agent(agents.recurrent_ppo(), 0.5),
@@ -184,7 +184,7 @@ def test_resume(trained, tmp_path):
     with Store(tmp_path) as store:
         store.save(3, middle, {})
     with Store(tmp_path) as store:
-        found, _ = store.restore(loop.abstract(trained.case.task, SEEDS, devices(1)))
+        found, _ = store.restore(loop.abstract_run(trained.case.task, SEEDS, devices(1)))
     assert_same(found, middle)
     run, _ = after(trained, found, [5])
     assert_same(run, trained.early)

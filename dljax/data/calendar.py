@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dljax.data.sources import grid
+from dljax.data.sources import frequency
 
 YEAR, WEEK, DAY = 365.2425, 7.0, 86400.0
 
@@ -18,7 +18,7 @@ def calendar(time: np.ndarray, freq: str) -> tuple[tuple[str, ...], np.ndarray]:
     unit circle, so that its end is next to its beginning: the year always, the week up to a step
     of a day (or business day), the day below that. K is 2, 4 or 6.
     """
-    kind, size = grid.step(freq)
+    kind, size = frequency.step(freq)
     days = time.astype("datetime64[D]")
     seconds = (time - days).astype(np.float64)
     whole = days.astype(np.float64)
@@ -45,7 +45,7 @@ def calendar_of_parts(time: jax.Array, freq: str) -> jax.Array:
 
     The year is found as Hinnant does (civil_from_days, 2013): it begins after the leap day.
     """
-    kind, size = grid.step(freq)
+    kind, size = frequency.step(freq)
     days, seconds = time[..., 0], time[..., 1]
     of_era = (days + 719468) % 146097  # days of 400 years that begin on a 1st of March
     year = (of_era - of_era // 1460 + of_era // 36524 - of_era // 146096) // 365
@@ -68,4 +68,4 @@ def future(time: np.ndarray, freq: str, count: int) -> np.ndarray:
 
     The future's holidays are not known: business days go on as Monday to Friday.
     """
-    return grid.steps_after(time[-1], freq, count + 1)[1:]
+    return frequency.steps_after(time[-1], freq, count + 1)[1:]

@@ -20,6 +20,9 @@ from dljax.data.streaming import Stream
 Batch = Any
 Item = Any
 
+MASK = "example_mask"
+"""The feed's own key in an evaluation batch: 1 for an example, 0 for padding. No data set has it."""
+
 
 def _identity(arrays: Any, item: Item) -> Batch:
     del arrays
@@ -46,7 +49,7 @@ class Feed(NamedTuple):
 class Examples(NamedTuple):
     """Evaluation batches, each example exactly once, the last batch padded and masked.
 
-    chunks: () -> iterator of items [n, batch, ...]; batches carry "mask" float32 [batch].
+    chunks: () -> iterator of items [n, batch, ...]; batches carry MASK, float32 [batch].
     """
 
     chunks: Callable[[], Iterator[Item]]
@@ -54,7 +57,7 @@ class Examples(NamedTuple):
     arrays: Any = ()
 
 
-def nothing() -> Feed:
+def empty() -> Feed:
     """The feed of a task that makes its own data (reinforcement learning): its batch is ()."""
     return Feed(chunk=lambda seed, step, k: (), batch=lambda arrays, item: ())
 
@@ -101,15 +104,21 @@ def examples(arrays: dict[str, np.ndarray], batch_size: int, multiple: int = 1) 
     size = -(-min(batch_size, n) // multiple) * multiple
     count = -(-n // size)
     index = np.arange(count * size, dtype=np.int32).reshape(count, size)
-    items = {"index": np.minimum(index, n - 1), "mask": (index < n).astype(np.float32)}
+    items = {"index": np.minimum(index, n - 1), MASK: (index < n).astype(np.float32)}
 
     def batch(arrays: Any, item: Item) -> Batch:
-        return {**jax.tree.map(lambda x: x[item["index"]], arrays), "mask": item["mask"]}
+        return {**jax.tree.map(lambda x: x[item["index"]], arrays), MASK: item[MASK]}
 
     return Examples(lambda: iter([items]), batch, arrays)
 
 
+def _check_keys(arrays: dict[str, np.ndarray]) -> None:
+    if MASK in arrays:
+        raise ValueError(f"{MASK!r} is the feed's own key: give the array of the data another name")
+
+
 def _length(arrays: dict[str, np.ndarray]) -> int:
+    _check_keys(arrays)
     lengths = {name: len(x) for name, x in arrays.items()}
     if len(set(lengths.values())) != 1 or not min(lengths.values()):
         raise ValueError(f"arrays of a data set must have the same, non-zero length, not {lengths}")
@@ -125,7 +134,8 @@ def streamed_examples(stream: Stream) -> Examples:
     """All examples of a stream once, one masked batch at a time."""
 
     def chunks() -> Iterator[Item]:
-        for batch in stream.evaluation_batches():
-            yield {name: array[None] for name, array in batch.items()}
+        for batch, mask in stream.evaluation_batches():
+            _check_keys(batch)
+            yield {name: array[None] for name, array in {**batch, MASK: mask}.items()}
 
     return Examples(chunks)

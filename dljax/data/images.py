@@ -13,6 +13,7 @@ import numpy as np
 
 from dljax.data import feed, sources
 from dljax.data.feed import Examples, Feed
+from dljax.data.record import DataRecord, images_record, streamed_record
 from dljax.data.sources.dataset import Arrays, Dataset, split
 from dljax.data.streaming import stream
 
@@ -24,18 +25,19 @@ class Images(NamedTuple):
     """A set of labelled images in its parts.
 
     train: batches. validation, test: each example once; validation is None if none is held out.
-    seen: training images in memory ({"image", "label"}; with all of them, or a sample of a streamed
-    set). shown: test images in memory, likewise. name: one line. notes: lines for the user.
+    train_images: in memory ({"image", "label"}; all of them, or a sample of a streamed set).
+    test_images: likewise. name: one line. notes: lines for the user. record: what was read.
     """
 
     train: Feed
     validation: Examples | None
     test: Examples
-    seen: Arrays
-    shown: Arrays
+    train_images: Arrays
+    test_images: Arrays
     classes: tuple[str, ...]
     name: str
     notes: tuple[str, ...]
+    record: DataRecord
 
 
 def in_memory_images(
@@ -67,6 +69,7 @@ def in_memory_images(
         data.classes,
         f"{data.name} ({counts})",
         data.notes,
+        images_record({"train": train, "validation": held_out, "test": data.test}, data.classes),
     )
 
 
@@ -110,6 +113,7 @@ def streamed_images(
         train.classes,
         f"{dataset}, streamed ({_counts(len(rest), held, len(test))})",
         (),
+        streamed_record({"train": train, "test": test}, train.classes),
     )
 
 

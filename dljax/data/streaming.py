@@ -46,11 +46,11 @@ class Stream(NamedTuple):
             for name, array in batch.items()
         }
 
-    def evaluation_batches(self) -> Iterator[Batch]:
-        """Every example once, in the source's order, in batches of `batch_size`.
+    def evaluation_batches(self) -> Iterator[tuple[Batch, np.ndarray]]:
+        """Every example once, in the source's order, in batches of `batch_size`, each with its mask.
 
-        The last batch is filled up with copies of its last example; 'mask' float32 [batch_size] is
-        1 for examples and 0 for such copies.
+        The last batch is filled up with copies of its last example; the mask float32 [batch_size]
+        is 1 for examples and 0 for such copies.
         """
         total = len(self.source)
         for first in range(0, total, self.batch_size):
@@ -62,7 +62,7 @@ class Stream(NamedTuple):
                 for name, array in batch.items()
             }
             mask = (np.arange(self.batch_size) < count).astype(np.float32)
-            yield {**batch, "mask": mask}
+            yield batch, mask
 
     def close(self) -> None:
         """Ends the reading threads."""

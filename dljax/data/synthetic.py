@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from dljax.data.labelled import Labelled
+from dljax.data.anomaly_series import Labelled
 
 CLEAN = 0.2  # share of the rows at the beginning that stay as they are
 

@@ -20,7 +20,7 @@ import numpy as np
 from dljax.data import feed
 from dljax.data.calendar import calendar, calendar_of_parts, future, parts
 from dljax.data.feed import Batch, Examples, Feed
-from dljax.data.sources import grid
+from dljax.data.sources import frequency
 from dljax.data.sources.series import Series
 
 EVALUATION_BATCH = 256
@@ -50,7 +50,7 @@ def ett_split(series: Series) -> Split:
 
     Raises ValueError unless the step is an hour or 15 minutes and the rows suffice.
     """
-    kind, seconds = grid.step(series.freq)
+    kind, seconds = frequency.step(series.freq)
     if kind != "s" or seconds not in (3600, 900):
         raise ValueError(
             f"the ETT split is for steps of an hour or 15 minutes; {series.name} has {series.freq}"
@@ -88,7 +88,7 @@ class Windows(NamedTuple):
     """A series ready for the loop.
 
     train, validation, test: batches {"past" [B, W, C], "past_known" [B, W, K1], "future" [B, H, C],
-    "future_known" [B, H, K2]} float32, evaluation with "mask" [B] too. past_known is the scaled
+    "future_known" [B, H, K2]} float32, evaluation with "example_mask" [B] too. past_known is the scaled
     covariates, then the calendar; future_known the calendar alone. values: the scaled targets,
     float32 [T, C], up to the end of the test part. known: float32 [T, K1]. origins: part -> int32
     [N], the first row of each window's future, in order. scaler: of the targets;
@@ -263,6 +263,6 @@ def _examples(values, known, starts, size, multiple, cut) -> Examples:
 
     def batch(arrays: Any, item: Any) -> Batch:
         picked = inner.batch({"start": arrays["start"]}, item)
-        return {**cut(arrays["rows"], picked["start"]), "mask": picked["mask"]}
+        return {**cut(arrays["rows"], picked["start"]), feed.MASK: picked[feed.MASK]}
 
     return Examples(inner.chunks, batch, arrays)

@@ -19,7 +19,7 @@ import jax.numpy as jnp
 import optax
 from flax import struct
 
-from dljax.gan import augment, penalties, spectral
+from dljax.gan import diffaugment, penalties, spectral
 from dljax.gan.losses import Loss
 from dljax.train import metrics, optim, supervised
 from dljax.train.loop import Array, Key, Sums, Task
@@ -47,7 +47,7 @@ class State(struct.PyTreeNode):
     p: Array
 
 
-class Discipline(NamedTuple):
+class Regularization(NamedTuple):
     """How the discriminator is kept in bounds.
 
     spectral: its kernels have spectral norm 1. r1, r2: gamma of the penalties on its gradient at
@@ -67,7 +67,7 @@ class Discipline(NamedTuple):
     target: float | None = None
 
 
-FREE = Discipline()
+FREE = Regularization()
 
 
 def adam(
@@ -96,7 +96,7 @@ def task(
     latent: int,
     image_shape: tuple[int, int, int],
     updates: int = 1,
-    discipline: Discipline = FREE,
+    regularization: Regularization = FREE,
     features: Features | None = None,
 ) -> Task:
     """An adversarial game on images.
@@ -118,10 +118,12 @@ def task(
         return discriminator.apply(variables, images, label, train=True, mutable=list(model_state))
 
     def regular(params, vectors):
-        return spectral.normalize(params, vectors) if discipline.spectral else (params, vectors)
+        return spectral.normalize(params, vectors) if regularization.spectral else (params, vectors)
 
     def seen(key, images, p):
-        return discipline.augmentation(key, images, p) if discipline.augmentation else images
+        return (
+            regularization.augmentation(key, images, p) if regularization.augmentation else images
+        )
 
     def draw(params, model_state, key, label):
         z = jax.random.normal(key, (len(label), latent))
@@ -136,10 +138,10 @@ def task(
         judge = discriminator.init(keys[1], images, label)
         return State(
             jnp.int32(0),
-            supervised.begin(made, generator_tx),
-            supervised.begin(judge, discriminator_tx),
-            spectral.init(judge["params"], keys[2]) if discipline.spectral else {},
-            jnp.float32(discipline.p),
+            supervised.create_state(made, generator_tx),
+            supervised.create_state(judge, discriminator_tx),
+            spectral.init(judge["params"], keys[2]) if regularization.spectral else {},
+            jnp.float32(regularization.p),
         )
 
     def penalty(params, state, key, real, fake, label, step):
@@ -150,22 +152,22 @@ def task(
 
         def total(real, fake):
             value = 0.0
-            if discipline.r1:
+            if regularization.r1:
                 r1 = penalties.squared_gradient(discriminate, real).mean()
-                value += 0.5 * discipline.r1 * r1
-            if discipline.r2:
+                value += 0.5 * regularization.r1 * r1
+            if regularization.r2:
                 r2 = penalties.squared_gradient(discriminate, fake).mean()
-                value += 0.5 * discipline.r2 * r2
-            if discipline.interpolated:
+                value += 0.5 * regularization.r2 * r2
+            if regularization.interpolated:
                 gp = penalties.distance_from_one(discriminate, key, real, fake).mean()
-                value += discipline.interpolated * gp
-            return discipline.every * jnp.float32(value)
+                value += regularization.interpolated * gp
+            return regularization.every * jnp.float32(value)
 
-        if not (discipline.r1 or discipline.r2 or discipline.interpolated):
+        if not (regularization.r1 or regularization.r2 or regularization.interpolated):
             return jnp.float32(0)
-        if discipline.every == 1:
+        if regularization.every == 1:
             return total(real, fake)
-        due = step % discipline.every == 0
+        due = step % regularization.every == 0
         return jax.lax.cond(due, total, lambda real, fake: jnp.float32(0), real, fake)
 
     def improve_discriminator(state: State, real, label, key, number) -> tuple[State, Sums]:
@@ -182,7 +184,7 @@ def task(
             extra = penalty(params, state, penalty_key, real, fake, label, number)
             return values.mean() + extra, (model_state, (values, extra, on_real, on_fake, vectors))
 
-        judge, (values, extra, on_real, on_fake, vectors), norm = supervised.descend(
+        judge, (values, extra, on_real, on_fake, vectors), norm = supervised.gradient_step(
             state.discriminator, discriminator_tx, objective
         )
         sums = {
@@ -194,8 +196,8 @@ def task(
             "discriminator_gradient": norm,
         }
         p = state.p
-        if discipline.target is not None:
-            p = augment.adapt(p, on_real, len(label), discipline.target)
+        if regularization.target is not None:
+            p = diffaugment.adapt(p, on_real, len(label), regularization.target)
             sums["augmentation"] = (p, jnp.float32(1))
         return state.replace(discriminator=judge, vectors=vectors, p=p), sums
 
@@ -211,7 +213,7 @@ def task(
             values = loss.generator(on_real, on_fake)
             return values.mean(), (after, values)
 
-        made, values, norm = supervised.descend(state.generator, generator_tx, objective)
+        made, values, norm = supervised.gradient_step(state.generator, generator_tx, objective)
         sums = {"generator_loss": metrics.mean(values), "generator_gradient": norm}
         return state.replace(generator=made, step=state.step + 1), sums
 
@@ -232,7 +234,7 @@ def task(
     def evaluate(state: State, batch: dict[str, Array], key: Key) -> Sums:
         del key
         chex.assert_shape(batch["image"], (None, *image_shape))
-        real, label, mask, index = (batch[x] for x in ("image", "label", "mask", "index"))
+        real, label, mask, index = (batch[x] for x in ("image", "label", "example_mask", "index"))
         fake = generate(generator, state, latents(index, latent), label)
         params, _ = regular(state.discriminator.params, state.vectors)
         model_state = state.discriminator.model_state

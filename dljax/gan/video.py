@@ -25,9 +25,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from dljax.gan.networks import DCGANDiscriminator, he, judged, leaky
+from dljax.gan.dcgan import DCGANDiscriminator, he, judged, leaky
 from dljax.nn.dense import Dense
-from dljax.nn.recurrent import GRU
+from dljax.nn.recurrent.layers import GRU
 
 
 class Latent(NamedTuple):

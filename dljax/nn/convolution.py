@@ -24,7 +24,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from dljax.nn.depthwise import depthwise
-from dljax.nn.reduce import add_bias
+from dljax.nn.spatial_sum import add_bias
 from dljax.nn.window import (
     Padding,
     Pads,

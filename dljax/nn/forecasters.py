@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from dljax.nn.dense import Dense
-from dljax.nn.recurrent import GRU, Stack
+from dljax.nn.recurrent.layers import GRU, Stack
 
 
 class Direct(nn.Module):
@@ -89,7 +89,7 @@ class Seq2Seq(nn.Module):
 
     The decoder starts from the encoder's state and the last value, and then takes its own output
     number `feedback` as the value of the step before. In training it is told the truth instead with
-    a probability that falls linearly from 1 to 0 over `told_steps` training steps, each step and
+    a probability that falls linearly from 1 to 0 over `teacher_forcing_steps` training steps, each step and
     example by itself (scheduled sampling, Bengio et al. 2015, section 2.4); 0: never. The steps are
     counted in the collection "schedule".
     """
@@ -101,7 +101,7 @@ class Seq2Seq(nn.Module):
     layer: Callable = GRU
     dropout: float = 0.0
     feedback: int = 0
-    told_steps: int = 0
+    teacher_forcing_steps: int = 0
     dtype: Any = None
 
     @nn.compact
@@ -116,8 +116,8 @@ class Seq2Seq(nn.Module):
     ) -> Array:
         count = self.variable("schedule", "steps", lambda: jnp.int32(0))
         told = jnp.zeros((past.shape[0], self.horizon), bool)
-        if train and teacher is not None and self.told_steps:
-            chance = 1 - count.value / self.told_steps
+        if train and teacher is not None and self.teacher_forcing_steps:
+            chance = 1 - count.value / self.teacher_forcing_steps
             told = jax.random.uniform(self.make_rng("dropout"), told.shape) < chance
             count.value += 1
         stack = functools.partial(

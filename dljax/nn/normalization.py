@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from dljax.nn.reduce import sum_pixels
+from dljax.nn.spatial_sum import sum_pixels
 
 
 class BatchNorm(nn.Module):

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from dljax.nn.reduce import sum_pixels
+from dljax.nn.spatial_sum import sum_pixels
 from dljax.nn.window import Padding, Pair, output_size, pad_pairs, padded, pair
 
 

@@ -18,8 +18,8 @@ from flax import struct
 from jax import Array
 from jax.sharding import PartitionSpec as P
 
+from dljax.envs.environment import Environment
 from dljax.rl import exploration, replay, rollout
-from dljax.rl.environments import Environment
 from dljax.rl.networks import ActionValues
 from dljax.rl.transitions import fits, n_step, no_transitions, transitions
 from dljax.train.loop import Sums, Task
@@ -72,7 +72,7 @@ def task(
     tx: optax.GradientTransformation,
     settings: Settings,
 ) -> Task:
-    """DQN as a Task: the batches of its feed are (), of its evaluation {"episode", "mask"}.
+    """DQN as a Task: the batches of its feed are (), of its evaluation {"episode", "example_mask"}.
 
     tx is called `updates` times a step. Evaluation: mean return and length of the greedy policy's
     episodes. Raises ValueError where the sizes of the memory do not fit.

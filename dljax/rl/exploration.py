@@ -41,7 +41,7 @@ def greedy(network: ActionValues, params: Any) -> Act:
     return act
 
 
-def knowing(
+def value_and_greedy(
     network: ActionValues, params: Any, reward_scale: float = 1.0
 ) -> Callable[[Array], tuple[Array, Array]]:
     """obs [B, ...] -> value [B] in the unit of the rewards, and best action [B]."""

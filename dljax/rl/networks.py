@@ -19,9 +19,9 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from dljax.envs.environment import Box, Discrete, Space
 from dljax.nn.convolution import Conv
-from dljax.nn.recurrent import GRU, Layer
-from dljax.rl.environments import Box, Discrete, Space
+from dljax.nn.recurrent.layers import GRU, Layer
 from dljax.rl.policies import Categorical, Normal, Policy, Squashed
 
 Memory = Any

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from dljax.rl.environments import Discrete, Key, Space
+from dljax.envs.environment import Discrete, Key, Space
 
 
 class Categorical(NamedTuple):

@@ -16,8 +16,8 @@ from flax import struct
 from jax import Array
 from jax.sharding import PartitionSpec as P
 
+from dljax.envs.environment import Environment
 from dljax.rl import batches, normalization, policies, returns, rollout
-from dljax.rl.environments import Environment
 from dljax.rl.networks import ActorCritic
 from dljax.train.loop import Sums, Task
 
@@ -94,7 +94,7 @@ def task(
     tx: optax.GradientTransformation,
     settings: Settings,
 ) -> Task:
-    """PPO as a Task: the batches of its feed are (), of its evaluation {"episode", "mask"}.
+    """PPO as a Task: the batches of its feed are (), of its evaluation {"episode", "example_mask"}.
 
     tx is called epochs * minibatches times a step. Evaluation: mean return and length of the greedy
     policy's episodes, and "sampled_return" of the policy as it learns.
@@ -220,7 +220,7 @@ def task(
 
     def evaluate(state: State, batch: Any, key: Array) -> Sums:
         del key  # the episodes have their own
-        memory = network.begin(len(batch["mask"]))
+        memory = network.begin(len(batch["example_mask"]))
 
         noise = functools.partial(policies.noise, env.action)
         best, sampled = acting(network, s, state, best=True), acting(network, s, state)

@@ -15,8 +15,8 @@ from flax import struct
 from jax import Array
 from jax.sharding import PartitionSpec as P
 
+from dljax.envs.environment import Environment
 from dljax.rl import batches, exploration, returns, rollout
-from dljax.rl.environments import Environment
 from dljax.rl.networks import ActionValues
 from dljax.train.loop import Sums, Task
 
@@ -56,7 +56,7 @@ def task(
     tx: optax.GradientTransformation,
     settings: Settings,
 ) -> Task:
-    """PQN as a Task: the batches of its feed are (), of its evaluation {"episode", "mask"}.
+    """PQN as a Task: the batches of its feed are (), of its evaluation {"episode", "example_mask"}.
 
     tx is called epochs * minibatches times a step. Evaluation: mean return and length of the greedy
     policy's episodes. Raises ValueError where the minibatches do not divide a rollout.

@@ -21,8 +21,8 @@ import optax
 from flax import struct
 from jax import Array
 
+from dljax.envs.environment import Environment
 from dljax.rl import policies, returns, rollout
-from dljax.rl.environments import Environment
 from dljax.rl.networks import ActorCritic
 from dljax.rl.policies import Policy
 from dljax.train.loop import Sums, Task
@@ -63,7 +63,7 @@ def task(
     tx: optax.GradientTransformation,
     settings: Settings,
 ) -> Task:
-    """REINFORCE as a Task: the batches of its feed are (), of its evaluation {"episode", "mask"}.
+    """REINFORCE as a Task: the batches of its feed are (), of its evaluation {"episode", "example_mask"}.
 
     Evaluation: mean return and length of the greedy policy's episodes, and "sampled_return". The
     network has no recurrent core.

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from jax import Array
 
 
-def accumulated(x: Array, factor: Array, last: Array | float = 0.0) -> Array:
+def discounted_scan(x: Array, factor: Array, last: Array | float = 0.0) -> Array:
     """y_t = x_t + factor_t y_{t+1} backwards over [T], where y_{T+1} = last."""
 
     def one(y, entry):
@@ -31,7 +31,7 @@ def discounted(r_t: Array, discount_t: Array, v_t: Array | float = 0.0) -> Array
 
     Source: Sutton and Barto 2018, equation 3.9.
     """
-    return accumulated(r_t, discount_t, v_t)
+    return discounted_scan(r_t, discount_t, v_t)
 
 
 def lambda_returns(
@@ -42,7 +42,7 @@ def lambda_returns(
     Targets of TD(lambda). Source: Sutton and Barto 2018, equation 12.18.
     """
     lambda_ = jnp.broadcast_to(jnp.asarray(lambda_, r_t.dtype), r_t.shape)
-    return accumulated(r_t + discount_t * (1 - lambda_) * v_t, discount_t * lambda_, v_t[-1])
+    return discounted_scan(r_t + discount_t * (1 - lambda_) * v_t, discount_t * lambda_, v_t[-1])
 
 
 def n_step_returns(
@@ -68,7 +68,7 @@ def gae(r_t: Array, discount_t: Array, v_tm1: Array, v_t: Array, lambda_: Array 
 
     delta_t = r_t + discount_t v_t - v_{t-1}. Source: Schulman et al. 2016, equation 16.
     """
-    return accumulated(r_t + discount_t * v_t - v_tm1, discount_t * lambda_)
+    return discounted_scan(r_t + discount_t * v_t - v_tm1, discount_t * lambda_)
 
 
 def vtrace(
@@ -90,6 +90,6 @@ def vtrace(
     lambda_ = jnp.broadcast_to(jnp.asarray(lambda_, r_t.dtype), r_t.shape)
     # c_t stands between v's corrections at t - 1 and t; a cut trace (lambda 0) has none.
     delta = rho * (r_t + discount_t * v_t - v_tm1)
-    error = accumulated(delta, discount_t * lambda_ * jnp.minimum(clip_c, rho_tm1))
+    error = discounted_scan(delta, discount_t * lambda_ * jnp.minimum(clip_c, rho_tm1))
     reached = v_t + lambda_ * jnp.append(error[1:], 0.0)
     return v_tm1 + error, rho * (r_t + discount_t * reached - v_tm1)

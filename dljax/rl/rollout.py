@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from flax import struct
 from jax import Array
 
-from dljax.rl.environments import Environment, Key
+from dljax.envs.environment import Environment, Key
 from dljax.train import metrics
 
 POOL = 64  # starts in a pool: so many, or one for each environment, but no more than steps
@@ -148,9 +148,9 @@ def measured(
     env: Environment, act: Act, memory: Any, noise: Noise, batch: Any, prefix: str = ""
 ) -> metrics.Sums:
     """Sums of "return" and "length" over the episodes of a masked batch, names with a prefix."""
-    total, length = play(env, act, memory, noise, batch["episode"], batch["mask"])
+    total, length = play(env, act, memory, noise, batch["episode"], batch["example_mask"])
     values = {"return": total, "length": length}
-    return {prefix + name: metrics.mean(x, batch["mask"]) for name, x in values.items()}
+    return {prefix + name: metrics.mean(x, batch["example_mask"]) for name, x in values.items()}
 
 
 def silent(key: Key, shape: tuple[int, ...]) -> Array:

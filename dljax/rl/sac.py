@@ -19,8 +19,8 @@ from jax import Array
 from jax.lax import stop_gradient
 from jax.sharding import PartitionSpec as P
 
+from dljax.envs.environment import Environment
 from dljax.rl import policies, replay, rollout
-from dljax.rl.environments import Environment
 from dljax.rl.networks import Critics, SquashedActor
 from dljax.rl.transitions import Transitions, fits, n_step, no_transitions, transitions
 from dljax.train.loop import Sums, Task
@@ -82,7 +82,7 @@ def task(
     tx: optax.GradientTransformation,
     settings: Settings,
 ) -> Task:
-    """SAC as a Task: the batches of its feed are (), of its evaluation {"episode", "mask"}.
+    """SAC as a Task: the batches of its feed are (), of its evaluation {"episode", "example_mask"}.
 
     Actions lie in [-1, 1] (`wrappers.unit_actions`). tx is called `updates` times a step, for all
     three losses together: it must not mix gradients (no clipping by a common norm). Evaluation:

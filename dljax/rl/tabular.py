@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dljax.rl.environments import Environment
+from dljax.envs.environment import Environment
 
 MOST = 4000  # states of a problem that counts as small
 STARTS = 256  # resets that tell where episodes begin

@@ -17,8 +17,6 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import orbax.checkpoint as ocp
-from orbax.checkpoint import checkpoint_managers as policies
 
 from dljax.train.loop import Run
 
@@ -36,7 +34,8 @@ class CheckpointError(OSError):
 class Store:
     """The checkpoints of one workdir, in its folder checkpoints/, one folder a step.
 
-    keep: how many of the newest are kept, beside the best one. warn: told of a damaged checkpoint.
+    keep: how many of the newest are kept, beside the best one. keep_every: those whose step is a
+    multiple of it are kept too; 0: none. warn: called with a line about a damaged checkpoint.
     read_only: changes nothing, so that a run in training may be looked at. Writers hold `lock`.
     """
 
@@ -45,6 +44,7 @@ class Store:
         workdir: str | Path,
         *,
         keep: int = 2,
+        keep_every: int = 0,
         warn: Callable[[str], None] = lambda text: None,
         read_only: bool = False,
     ):
@@ -54,11 +54,16 @@ class Store:
             raise FileNotFoundError(
                 f"{workdir} holds no checkpoint: train first, or name another --workdir"
             )
+        import orbax.checkpoint as ocp  # here and below: slow to import, and not always used
+        from orbax.checkpoint import checkpoint_managers as policies
+
         newest = policies.LatestN(keep)
-        best = policies.BestN(get_metric_fn=_score, n=1)
+        kept = [newest, policies.BestN(get_metric_fn=_score, n=1)]
+        if keep_every:
+            kept.append(policies.EveryNSteps(keep_every))
         options = ocp.CheckpointManagerOptions(
             best_fn=_score,
-            preservation_policy=policies.AnyPreservationPolicy([newest, best]),
+            preservation_policy=policies.AnyPreservationPolicy(kept),
             cleanup_tmp_directories=not read_only,
             read_only=read_only,
         )
@@ -81,6 +86,8 @@ class Store:
 
     def save(self, step: int, run: Run, meta: dict[str, Any], score: float | None = None) -> None:
         """Starts writing; returns as soon as the run's buffers may be donated again."""
+        import orbax.checkpoint as ocp
+
         copy, digest = _snapshot(run)
         meta = {**meta, "digest": int(digest)}
         args = ocp.args.Composite(run=ocp.args.StandardSave(copy), meta=ocp.args.JsonSave(meta))
@@ -123,6 +130,8 @@ class Store:
         return None
 
     def _read(self, step: int, like: Run) -> tuple[Run, dict[str, Any]]:
+        import orbax.checkpoint as ocp
+
         args = ocp.args.Composite(run=ocp.args.StandardRestore(like), meta=ocp.args.JsonRestore())
         found = self._manager.restore(step, args=args)
         meta = dict(found["meta"])
@@ -152,6 +161,8 @@ def arrays(folder: str | Path) -> Any:
     folder: the checkpoint, or a workdir, of which the best one counts, else the newest. Raises
     FileNotFoundError or CheckpointError, in one line.
     """
+    import orbax.checkpoint as ocp
+
     folder = Path(folder).absolute()
     if (folder / "checkpoints").is_dir():
         with Store(folder, read_only=True) as store:

@@ -60,7 +60,7 @@ def compiler_options(kind: str) -> dict[str, Any]:
     return options
 
 
-def keep_programs(folder: Path) -> None:
+def enable_compilation_cache(folder: Path) -> None:
     """Keeps compiled programs under `folder` from now on, so that the next process loads them.
 
     Those that took JAX a second or more (jax_persistent_cache_min_compile_time_secs).

@@ -32,7 +32,8 @@ CHUNK_BYTES, CHUNK_STEPS = 8 << 20, 4096
 class Result(NamedTuple):
     """What `train` returns.
 
-    run: the last Run. metrics: the newest evaluation, name -> [seeds, ...] (NaN for dropped seeds).
+    run: the last Run, after `steps` steps: all of them, unless patience ended it.
+    metrics: the newest evaluation, name -> [seeds, ...] (NaN for dropped seeds).
     seconds: compile, train, evaluate, checkpoint. dropped: indices of seeds dropped by
     on_nan="drop".
     """
@@ -43,6 +44,7 @@ class Result(NamedTuple):
     steps_per_second: float
     steps_per_call: int
     dropped: tuple[int, ...]
+    steps: int
 
 
 def train(
@@ -51,7 +53,7 @@ def train(
     *,
     steps: int,
     seeds: Sequence[int] = (0,),
-    given: tuple = (),
+    init_args: tuple = (),
     placement: Placement | None = None,
     evaluation: Examples | None = None,
     eval_every: int = 0,
@@ -61,17 +63,20 @@ def train(
     report: Report | None = None,
     summarise: Callable[[Sums], dict[str, np.ndarray]] = metrics.scalars,
     score: Callable[[dict[str, np.ndarray]], float] | None = None,
-    watch: Callable[[int, Sums], None] | None = None,
+    patience: int = 0,
+    eval_callback: Callable[[int, Sums], None] | None = None,
     on_nan: str = "stop",
 ) -> Result:
     """Trains `steps` steps, or what is left of them when `store` holds a checkpoint.
 
-    given: what task.init takes besides a key, arrays [seeds, ...].
+    init_args: what task.init takes besides a key, arrays [seeds, ...].
     eval_every, checkpoint_every: steps between them; 0: a tenth of the run, and as often as
     eval_every.
     steps_per_call: steps a dispatch; 0: so many that it takes about a third of a second.
     score: what makes a checkpoint the best one, larger is better, from an evaluation's metrics.
-    watch: (step, Sums) -> None, shown what each evaluation found.
+    patience: stops after so many evaluations whose score was no better than the best before; 0:
+    never.
+    eval_callback: (step, Sums) -> None, called after each evaluation.
     on_nan: "stop" raises NotFinite; "drop" goes on with the healthy seeds.
     Raises Interrupted after SIGINT or SIGTERM (first saving), NotFinite, CheckpointError.
     """
@@ -79,24 +84,29 @@ def train(
     report = report or Report(None, steps, quiet=True)
     eval_every = eval_every or max(steps // 10, 1)
     checkpoint_every = checkpoint_every or eval_every
-    restored = store.restore(loop.abstract(task, seeds, placement, given)) if store else None
+    like = loop.abstract_run(task, seeds, placement, init_args)
+    restored = store.restore(like) if store else None
     run, meta = restored or (None, _fresh_meta())
     report.rewind(meta["step"])  # what was reported after the checkpoint will be reported again
     if restored:
         report.say(f"continuing at step {meta['step']} of {steps}")
     else:
         with _clock(meta["seconds"], "compile"):
-            run = jax.block_until_ready(loop.start(task, seeds, placement, given))
+            run = jax.block_until_ready(loop.start(task, seeds, placement, init_args))
     length = _chunk_length(
         feed, len(seeds), steps_per_call, min(eval_every, checkpoint_every, steps)
     )
     advance = loop.advance(task, feed, placement, length)
     evaluate = loop.evaluator(task, evaluation, placement) if evaluation else None
-    pace = _Pace(meta["steps_per_call"] or steps_per_call, length)
+    dispatch = StepsPerCall(meta["steps_per_call"] or steps_per_call, length)
     seconds, pending = meta["seconds"], _from_json(meta["pending"])
     newest = {name: np.asarray(x) for name, x in meta["metrics"].items()}
     dropped = set(meta["dropped"])
     step, saved = meta["step"], meta["step"] if restored else -1
+    best, waited = meta.get("best"), meta.get("waited", 0)  # score, evaluations since
+
+    def unfinished() -> bool:
+        return step < steps and not (patience and waited >= patience)
 
     def until(step: int) -> int:  # steps to the next evaluation, checkpoint or end
         return min(
@@ -109,9 +119,11 @@ def train(
             return
         meta = {
             "step": step,
-            "steps_per_call": pace.settled,
+            "steps_per_call": dispatch.settled,
             "seconds": seconds,
             "dropped": sorted(dropped),
+            "best": best,
+            "waited": waited,
         }
         meta |= {
             "pending": _to_json(pending),
@@ -122,20 +134,20 @@ def train(
         saved = step
 
     with _signals() as received:
-        k = pace.next(until(step)) if step < steps else 0
+        k = dispatch.next(until(step)) if unfinished() else 0
         items = advance.prepare(seeds, step, k) if k else None
-        while step < steps:
+        while unfinished():
             compiled, begin = advance.program.seconds, time.perf_counter()
             run, sums, bad = advance(run, items, k)
             done, step = k, step + k
             if step < steps:  # made and moved while the device works
-                k = pace.next(until(step))
+                k = dispatch.next(until(step))
                 items = advance.prepare(seeds, step, k)
             sums, bad = jax.device_get((sums, bad))
             compiled = advance.program.seconds - compiled
             elapsed = time.perf_counter() - begin - compiled
-            if not pace.settled:
-                pace.took(done, agreed(elapsed))  # all processes choose the same
+            if not dispatch.settled:
+                dispatch.took(done, agreed(elapsed))  # all processes choose the same
             seconds["compile"] += compiled
             seconds["train"] += elapsed
 
@@ -171,24 +183,32 @@ def train(
                     seconds["evaluate"] -= compiled
                     line |= {f"validation/{n}": x for n, x in newest.items()}
                     scored = score(newest) if score else None
-                    if watch:
-                        watch(step, found)
+                    if scored is not None:
+                        better = best is None or scored > best
+                        best, waited = (scored, 0) if better else (best, waited + 1)
+                    if eval_callback:
+                        eval_callback(step, found)
                 report.line(step, line, seconds["train"])
-            if step % checkpoint_every == 0 or step == steps:
+            if step % checkpoint_every == 0 or not unfinished():
                 save(scored)
-            if received and step < steps:
+            if received and unfinished():
                 save(None)
                 if store:
                     store.wait()
                 raise Interrupted(received[0], step, store is not None)
+        if step < steps:
+            report.say(f"stopped at step {step}: no better score in {waited} evaluations")
         if store:
             store.wait()
-    rate = steps / max(seconds["train"], 1e-9)
-    return Result(run, newest, seconds, rate, pace.k, tuple(sorted(dropped)))
+    rate = step / max(seconds["train"], 1e-9)
+    return Result(run, newest, seconds, rate, dispatch.k, tuple(sorted(dropped)), step)
 
 
-class _Pace:
-    """Chooses the steps of a dispatch: more until one takes SHORTEST seconds, then settles."""
+class StepsPerCall:
+    """Chooses the steps of a dispatch: more until one takes SHORTEST seconds, then settles.
+
+    k: steps of the next one. settled: the chosen number, 0 until it is chosen.
+    """
 
     def __init__(self, settled: int, length: int):
         self.settled, self._length = min(settled, length), length

@@ -57,14 +57,14 @@ class Serving(NamedTuple):
     """What an experiment hands over.
 
     function: (weights, inputs {name: [B, ...]}) -> outputs {name: [B, ...]}, pure, each example for
-    itself. facts: what else is worth knowing (the experiment, the step, the number of seeds).
+    itself. metadata: what else is worth knowing (the experiment, the step, the number of seeds).
     """
 
     function: Callable[[Any, Mapping[str, Array]], Mapping[str, Array]]
     weights: Any
     inputs: Mapping[str, Field]
     outputs: Mapping[str, Field]
-    facts: Mapping[str, Any] = {}
+    metadata: Mapping[str, Any] = {}
 
 
 class Model(NamedTuple):
@@ -133,7 +133,7 @@ def write(path: Path | str, serving: Serving, platforms: Sequence[str] = PLATFOR
         raise ValueError(f"the function returns {found}, its description says {said}")
     manifest = {
         "format": FORMAT,
-        **serving.facts,
+        **serving.metadata,
         "inputs": {name: _described(field) for name, field in serving.inputs.items()},
         "outputs": {name: _described(field) for name, field in serving.outputs.items()},
         "platforms": list(exported.platforms),

@@ -1,10 +1,12 @@
 """Small files written so that a crash or a full disk leaves nothing half-done or unsaid."""
 
 import contextlib
+import csv
 import dataclasses
+import io
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,17 @@ import numpy as np
 def write_json(path: Path | str, value: Any) -> None:
     """Writes `jsonable(value)`, indented, by `replace`."""
     replace(Path(path), json.dumps(jsonable(value), indent=2, allow_nan=False) + "\n")
+
+
+def write_csv(
+    path: Path | str, rows: Sequence[Mapping[str, Any]], columns: Sequence[str] = ()
+) -> None:
+    """Writes rows under a header, by `replace`; columns: of the header where there is no row."""
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, list(rows[0]) if rows else list(columns), restval="")
+    writer.writeheader()
+    writer.writerows(rows)
+    replace(Path(path), text.getvalue())
 
 
 def jsonable(value: Any) -> Any:

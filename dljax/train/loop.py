@@ -26,6 +26,7 @@ Array = jax.Array
 Key = jax.Array
 State = Any
 Batch = Any
+PyTree = Any
 Sums = dict[str, tuple[Array, Array]]
 
 # Constants folded into a root key; a step's number (below 2**31) can be neither of them.
@@ -35,15 +36,15 @@ INIT, EVALUATE = 0xFFFFFFFF, 0xFFFFFFFE
 class Task(NamedTuple):
     """What a topic hands to the loop. Nothing in it has a seed axis.
 
-    init: key -> State, all that changes, as one pytree; floating-point leaves stay finite. (What
-        else it takes, `start` is given.)
+    init: (key, *init_args) -> State, all that changes, as one pytree; floating-point leaves stay
+        finite. init_args: what `start` and `train` are given under that name, of one seed.
     step: (State, batch, key) -> (State, Sums); State keeps its structure, shapes and dtypes, and
         the Sums hold whatever tells that the step went well (the loss, the norm of the gradient).
     evaluate: (State, batch, key) -> Sums, sufficient statistics over a masked batch.
     spec: a prefix of State, what is sharded over devices (axis "data"); default: nothing.
     """
 
-    init: Callable[[Key], State]
+    init: Callable[..., State]
     step: Callable[[State, Batch, Key], tuple[State, Sums]]
     evaluate: Callable[[State, Batch, Key], Sums]
     spec: Any = P()
@@ -79,28 +80,30 @@ def _shardings(task: Task, placement: Placement) -> Run:
     return Run(placement.everywhere(), placement.seeds(), placement.states(task.spec))
 
 
-def start(task: Task, seeds: Sequence[int], placement: Placement, given: tuple = ()) -> Run:
+def start(task: Task, seeds: Sequence[int], placement: Placement, init_args: tuple = ()) -> Run:
     """The run at step 0: one state for each seed, each from its own root key.
 
-    given: what else task.init takes, arrays [seeds, ...] (the values of a sweep, see members.py).
+    init_args: what task.init takes besides a key, arrays [seeds, ...] (a sweep's values, say).
     """
     init = placement.over_seeds(
-        lambda key, given: task.init(jax.random.fold_in(key, INIT), *given), (0, 0)
+        lambda key, init_args: task.init(jax.random.fold_in(key, INIT), *init_args), (0, 0)
     )
 
-    def begin(seeds, given):
+    def create(seeds, init_args):
         keys = jax.vmap(jax.random.key)(seeds)
-        return Run(jnp.int32(0), keys, init(keys, given))
+        return Run(jnp.int32(0), keys, init(keys, init_args))
 
     shardings = _shardings(task, placement)
-    program = Program(jax.jit(begin, out_shardings=shardings), placement, once=True)
-    return program(*placement.put((np.asarray(seeds, np.uint32), given), placement.seeds()))
+    program = Program(jax.jit(create, out_shardings=shardings), placement, once=True)
+    return program(*placement.put((np.asarray(seeds, np.uint32), init_args), placement.seeds()))
 
 
-def abstract(task: Task, seeds: Sequence[int], placement: Placement, given: tuple = ()) -> Run:
+def abstract_run(
+    task: Task, seeds: Sequence[int], placement: Placement, init_args: tuple = ()
+) -> Run:
     """Shapes, dtypes and shardings of what `start` makes: what a checkpoint is read into."""
     keys = jax.eval_shape(lambda: jax.vmap(jax.random.key)(jnp.asarray(seeds, jnp.uint32)))
-    states = jax.eval_shape(jax.vmap(task.init), keys, *given)
+    states = jax.eval_shape(jax.vmap(task.init), keys, *init_args)
     shapes = Run(jax.eval_shape(lambda: jnp.int32(0)), keys, states)
     shardings = _shardings(task, placement)
     states = jax.tree.map(  # the spec is a prefix of State
@@ -120,16 +123,45 @@ def _is_finite(tree: Any) -> Array:
     return jnp.all(jnp.array([jnp.all(jnp.isfinite(x)) for x in leaves]))
 
 
-def advance(
-    task: Task, feed: Feed, placement: Placement, length: int
-) -> Callable[[Run, int], tuple[Run, Sums, Array]]:
-    """The compiled function (run, k) -> (run after k steps, Sums over them, first bad step).
+class Advance(NamedTuple):
+    """The compiled steps of a task: `advance(run, items, k)`, with `items` from `prepare`.
+
+    program: what is compiled, at its first call. arrays: of the feed, on the device. feed,
+    placement, length: as given to the function `advance`.
+    """
+
+    program: Program
+    arrays: PyTree
+    feed: Feed
+    placement: Placement
+    length: int
+
+    def prepare(self, seeds: Sequence[int], step: int, k: int) -> PyTree:
+        """The items of steps step .. step + k - 1, made and moved; the device may still work."""
+        chunks = [self.feed.chunk(seed, step, k) for seed in seeds]
+
+        def pad(*xs):
+            out = np.zeros((len(xs), self.length, *xs[0].shape[1:]), xs[0].dtype)
+            for row, x in zip(out, xs, strict=True):
+                row[:k] = x
+            return out
+
+        return self.placement.put(jax.tree.map(pad, *chunks), self.placement.items())
+
+    def __call__(self, run: Run, items: PyTree, k: int) -> tuple[Run, Sums, Array]:
+        """(run after k steps, Sums over them, first bad step); `run` is donated.
+
+        The first bad step [seeds] int32 is the one whose Sums (or, after the last one, whose state)
+        were not finite; -1 if there was none.
+        """
+        return self.program(run, self.arrays, items, np.int32(k))
+
+
+def advance(task: Task, feed: Feed, placement: Placement, length: int) -> Advance:
+    """The compiled steps of a task, of all seeds in one program.
 
     One program serves every k from 1 to `length`: the number of steps is an argument of its loop,
-    so neither the last, shorter chunk nor another k compiles anew or changes a bit. `run` is
-    donated. The first bad step [seeds] int32 is the one whose Sums (or, after the last one, whose
-    state) were not finite; -1 if there was none. Call `.prepare(seeds, step, k)` to have the items
-    of the next chunk made and moved while the device still works.
+    so neither the last, shorter chunk nor another k compiles anew or changes a bit.
     """
 
     def chunk(state, key, arrays, items, first, k):  # of one seed
@@ -157,27 +189,35 @@ def advance(
     out = (_shardings(task, placement), placement.everywhere(), placement.everywhere())
     program = Program(jax.jit(many, donate_argnums=0, out_shardings=out), placement)
     arrays = placement.put(feed.arrays, placement.everywhere())
-
-    def prepare(seeds: Sequence[int], step: int, k: int) -> Any:
-        chunks = [feed.chunk(seed, step, k) for seed in seeds]
-
-        def pad(*xs):
-            out = np.zeros((len(xs), length, *xs[0].shape[1:]), xs[0].dtype)
-            for row, x in zip(out, xs, strict=True):
-                row[:k] = x
-            return out
-
-        return placement.put(jax.tree.map(pad, *chunks), placement.items())
-
-    def call(run: Run, items: Any, k: int) -> tuple[Run, Sums, Array]:
-        return program(run, arrays, items, np.int32(k))
-
-    call.prepare, call.program = prepare, program
-    return call
+    return Advance(program, arrays, feed, placement, length)
 
 
-def evaluator(task: Task, examples: Examples, placement: Placement) -> Callable[[Run], Sums]:
-    """The compiled function run -> Sums [seeds, ...] over all examples, float64 on the host."""
+class Evaluator(NamedTuple):
+    """The compiled evaluation: `evaluator(run)` -> Sums [seeds, ...] over all examples.
+
+    program: what is compiled, at its first call. arrays: of the examples, on the device.
+    """
+
+    program: Program
+    arrays: PyTree
+    examples: Examples
+    placement: Placement
+
+    def __call__(self, run: Run) -> Sums:
+        """The Sums as float64 on the host."""
+        total, first, waiting = {}, 0, None
+        for items in self.examples.chunks():
+            n = jax.tree.leaves(items)[0].shape[0]
+            items = self.placement.put(items, self.placement.examples())
+            sums = self.program(run.states, run.keys, self.arrays, items, np.int32(first))
+            if waiting:  # fetched when the next one is under way, and the one after is being read
+                total = metrics.add(total, jax.device_get(waiting))
+            waiting, first = sums, first + n
+        return metrics.add(total, jax.device_get(waiting))
+
+
+def evaluator(task: Task, examples: Examples, placement: Placement) -> Evaluator:
+    """The compiled evaluation of a task over all examples."""
 
     def chunk(state, key, arrays, items, first):  # of one seed
         key = jax.random.fold_in(key, EVALUATE)
@@ -198,20 +238,7 @@ def evaluator(task: Task, examples: Examples, placement: Placement) -> Callable[
     mapped = placement.over_seeds(chunk, (0, 0, None, None, None))
     program = Program(jax.jit(mapped, out_shardings=placement.everywhere()), placement)
     arrays = placement.put(examples.arrays, placement.everywhere())
-
-    def call(run: Run) -> Sums:
-        total, first, waiting = {}, 0, None
-        for items in examples.chunks():
-            n = jax.tree.leaves(items)[0].shape[0]
-            items = placement.put(items, placement.examples())
-            sums = program(run.states, run.keys, arrays, items, np.int32(first))
-            if waiting:  # fetched when the next one is under way, and the one after is being read
-                total = metrics.add(total, jax.device_get(waiting))
-            waiting, first = sums, first + n
-        return metrics.add(total, jax.device_get(waiting))
-
-    call.program = program
-    return call
+    return Evaluator(program, arrays, examples, placement)
 
 
 def evaluate(task: Task, run: Run, examples: Examples, placement: Placement) -> Sums:

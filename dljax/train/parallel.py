@@ -18,7 +18,7 @@ from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 MODES = ("auto", "none", "data", "pmap")
-SEEDS = ("auto", "map", "vmap")
+VECTORIZE = ("auto", "on", "off")
 
 
 class Placement(NamedTuple):
@@ -117,24 +117,30 @@ def _mapped(f: Callable, in_axes: tuple[int | None, ...], vmap: bool, *args: Any
 
 
 def place(
-    parallel: str = "auto", *, batch_size: int = 0, num_seeds: int = 1, seeds_by: str = "auto"
+    parallel: str = "auto",
+    *,
+    batch_size: int = 0,
+    num_seeds: int = 1,
+    vectorize_seeds: str = "auto",
 ) -> Placement:
-    """The placement that `--parallel` and `--seeds_by` name, over all devices of all processes.
+    """The placement that `--parallel` and `--vectorize_seeds` name, over all processes' devices.
 
     auto: "data" if `batch_size` is given and a multiple of the number of devices, else one device.
     none: one device. data: each batch split over all devices. pmap: seeds over all devices.
-    seeds_by: "map", one after another in the program, bit for bit as alone. "vmap", side by
-    side: faster on a GPU or TPU, and for very small networks on a CPU, where it makes grouped
-    convolutions that are slow at any other size. auto: map on a CPU, vmap elsewhere.
+    vectorize_seeds: "off", one after another in the program, bit for bit as alone. "on", side by
+    side by vmap: faster on a GPU or TPU, and for very small networks on a CPU, where it makes
+    grouped convolutions that are slow at any other size. auto: off on a CPU, on elsewhere.
     Raises ValueError where batch or seeds cannot be split evenly.
     """
     devices = jax.devices()
     n = len(devices)
     if parallel not in MODES:
         raise ValueError(f"parallel={parallel!r}: choose one of {', '.join(MODES)}")
-    if seeds_by not in SEEDS:
-        raise ValueError(f"seeds_by={seeds_by!r}: choose one of {', '.join(SEEDS)}")
-    vmap = seeds_by == "vmap" or (seeds_by == "auto" and devices[0].platform != "cpu")
+    if vectorize_seeds not in VECTORIZE:
+        raise ValueError(
+            f"vectorize_seeds={vectorize_seeds!r}: choose one of {', '.join(VECTORIZE)}"
+        )
+    vmap = vectorize_seeds == "on" or (vectorize_seeds == "auto" and devices[0].platform != "cpu")
     if parallel == "data" and batch_size % n:
         raise ValueError(
             f"batch_size={batch_size} is not a multiple of the {n} devices: "

@@ -1,14 +1,16 @@
-"""What a run tells: progress bar, plain lines, metrics.jsonl, TensorBoard, summary.json.
+"""What a run prints and logs: progress bar, lines, metrics.jsonl, TensorBoard, summary.json.
 
 Everything here runs on the host, between dispatches. Metrics arrive as one number a seed, [S].
 """
 
+import contextlib
 import functools
 import importlib
 import importlib.metadata
 import json
 import os
 import platform
+import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -24,6 +26,7 @@ from dljax.train.metrics import describe
 
 Metrics = Mapping[str, np.ndarray]
 
+LINE = 100  # columns of a line, at most
 LIBRARIES = ("dljax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 
 
@@ -32,6 +35,7 @@ class Report:
 
     workdir: where metrics.jsonl and tensorboard/ go; None writes no file.
     quiet: prints nothing but warnings. stream: standard error by default.
+    headline: the metrics that lines and bar show (the logs hold all); none: the first two.
     The bar is drawn only on a terminal, at most every 0.1 s; elsewhere each `line` is a plain line.
     """
 
@@ -41,10 +45,11 @@ class Report:
         total_steps: int,
         *,
         quiet: bool = False,
+        headline: Sequence[str] = (),
         stream: TextIO | None = None,
     ):
         self._stream = stream or sys.stderr
-        self._quiet = quiet
+        self._quiet, self._headline = quiet, tuple(headline)
         self._total = total_steps
         self._bar: tqdm | None = None
         self._live = not quiet and self._stream.isatty()
@@ -84,7 +89,8 @@ class Report:
         if steps_per_second > 0:
             left = tqdm.format_interval((self._total - step) / steps_per_second)
         self._bar.n = step
-        self._bar.desc = f"  {steps_per_second:.3g} steps/s, {left} left  {_to_text(metrics)}"
+        text = self._shown(metrics, LINE - 60)
+        self._bar.desc = f"  {steps_per_second:.3g} steps/s, {left} left  {text}"
         self._bar.refresh()
 
     def line(self, step: int, metrics: Metrics, seconds: float) -> None:
@@ -100,7 +106,37 @@ class Report:
             record = {"step": int(step), "seconds": float(seconds)} | described
             append(self._path, json.dumps(jsonable(record), allow_nan=False) + "\n")
             self._board.write(step, metrics)
-        self.say(f"step {step}/{self._total}  {seconds:.1f} s  {_to_text(metrics)}")
+        begin = f"step {step}/{self._total}  {seconds:.1f} s  "
+        self.say(begin + self._shown(metrics, LINE - len(begin)))
+
+    def _shown(self, metrics: Metrics, width: int) -> str:
+        """The headline metrics: 'train: loss 0.12 ± 0.01 | validation: loss 0.2 ± 0.03'.
+
+        What is not finite is left out, and so are the last ones where the line would be too long.
+        """
+        parts: dict[str, list[str]] = {}
+        for name in self._headline or dict.fromkeys(n.rpartition("/")[2] for n in metrics):
+            for full, values in metrics.items():
+                part, _, metric = full.rpartition("/")
+                if metric == name and np.ndim(values) == 1 and np.isfinite(values).any():
+                    described = describe(values)
+                    spread = f" ± {described['std']:.2g}" if len(values) > 1 else ""
+                    texts = parts.setdefault(part, [])
+                    texts.append(f"{metric} {described['mean']:.4g}{spread}")
+        if not self._headline:
+            parts = {part: texts[:2] for part, texts in parts.items()}
+        order = [part for part in dict.fromkeys(n.rpartition("/")[0] for n in metrics)]
+
+        def line() -> str:
+            return " | ".join(
+                (f"{part}: " if part else "") + ", ".join(parts[part])
+                for part in order
+                if parts.get(part)
+            )
+
+        while len(line()) > width and max(map(len, parts.values()), default=0) > 1:
+            max(parts.values(), key=len).pop()
+        return line()
 
     def choose(self, step: int, members: Sequence[int], seconds: float) -> None:
         """Of a sweep's members, those that `read_metrics` tells of from now on."""
@@ -204,6 +240,21 @@ def versions() -> dict[str, str]:
     return found
 
 
+def git_commit() -> str | None:
+    """The commit of the checkout that dljax runs from, '+' where files differ; None without one."""
+    root = Path(__file__).parent.parent.parent
+    if not (root / ".git").exists():
+        return None
+    with contextlib.suppress(OSError, subprocess.SubprocessError):
+        run = functools.partial(
+            subprocess.run, cwd=root, capture_output=True, text=True, check=True, timeout=10
+        )
+        commit = run(["git", "rev-parse", "--short=12", "HEAD"]).stdout.strip()
+        changed = run(["git", "status", "--porcelain", "--untracked-files=no"]).stdout.strip()
+        return commit + ("+" if changed else "")
+    return None
+
+
 def device_name() -> str:
     """What the run computes on, for a reader: '2 x NVIDIA H100', 'AMD EPYC 7763, 2 cores'."""
     devices = jax.devices()
@@ -285,21 +336,6 @@ def _import_tensorboardx() -> Any:
     finally:
         if hide:
             del sys.modules["torch"]
-
-
-def _to_text(metrics: Metrics) -> str:
-    """'train: loss 0.123 ± 0.004, accuracy 0.98 | validation: ...', grouped by the part."""
-    parts: dict[str, list[str]] = {}
-    for name, values in metrics.items():
-        if np.ndim(values) != 1:
-            continue
-        part, _, metric = name.rpartition("/")
-        described = describe(values)
-        spread = f" ± {described['std']:.2g}" if len(values) > 1 else ""
-        parts.setdefault(part, []).append(f"{metric} {described['mean']:.4g}{spread}")
-    return " | ".join(
-        (f"{part}: " if part else "") + ", ".join(texts) for part, texts in parts.items()
-    )
 
 
 def _read_lines(path: Path) -> list[dict[str, Any]]:

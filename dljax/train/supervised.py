@@ -30,14 +30,14 @@ class State(struct.PyTreeNode):
         return State(self.variables()["params"], self.model_state, ())
 
 
-def begin(variables: Any, tx: optax.GradientTransformation) -> State:
+def create_state(variables: Any, tx: optax.GradientTransformation) -> State:
     """The State before the first step, from the variables that a Flax module was initialised to."""
     model_state = dict(variables)
     params = model_state.pop("params")
     return State(params, model_state, tx.init(params))
 
 
-def onto(variables: Any, start: Any) -> Any:
+def merge_params(variables: Any, start: Any) -> Any:
     """Variables with the leaves of `start`, a part of the same tree, in place of their own.
 
     Raises ValueError, in one line, for a leaf that they lack or that has another shape there.
@@ -50,7 +50,7 @@ def onto(variables: Any, start: Any) -> Any:
     return unflatten_dict({path: given.get(path, leaf) for path, leaf in own.items()})
 
 
-def descend(
+def gradient_step(
     state: State,
     tx: optax.GradientTransformation,
     loss: Callable[[Any], tuple[jax.Array, tuple[Any, Any]]],

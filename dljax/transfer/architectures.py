@@ -17,14 +17,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from dljax.nn import efficientnet_lite, mobilenet, resnet
-from dljax.transfer import names
+from dljax.transfer import key_mapping
 from dljax.transfer.inputs import Input
 
 
 class Naming(NamedTuple):
     """A table of names, fields of the network that its code sets otherwise, and its input."""
 
-    table: tuple[names.Row, ...]
+    table: tuple[key_mapping.Row, ...]
     settings: Mapping[str, Any] = {}
     input: Input = Input()
 
@@ -45,8 +45,8 @@ PYTORCH = {"same_padding": False, "epsilon": 1e-5}
 
 
 def _resnet(build: Callable[..., nn.Module]) -> Architecture:
-    usual = Naming(names.RESNET)
-    hugging_face = Naming(names.RESNET_HUGGING_FACE, {}, Input(interpolation="bicubic"))
+    usual = Naming(key_mapping.RESNET)
+    hugging_face = Naming(key_mapping.RESNET_HUGGING_FACE, {}, Input(interpolation="bicubic"))
     build = partial(build, small_images=False)
     return Architecture(build, {"torchvision": usual, "hugging face": hugging_face})
 
@@ -55,15 +55,15 @@ def _lite(build: Callable[..., nn.Module], size: int, crop: float) -> Architectu
     # The published models were trained on (pixel - 127) / 128.
     mean, std = (127 / 255,) * 3, (128 / 255,) * 3
     package = Naming(
-        names.EFFICIENTNET_LITE_PACKAGE, TENSORFLOW, Input(size, crop, mean, std, "bicubic")
+        key_mapping.EFFICIENTNET_LITE_PACKAGE, TENSORFLOW, Input(size, crop, mean, std, "bicubic")
     )
-    timm = Naming(names.INVERTED_TIMM, PYTORCH, Input(size, crop, interpolation="bicubic"))
+    timm = Naming(key_mapping.INVERTED_TIMM, PYTORCH, Input(size, crop, interpolation="bicubic"))
     return Architecture(build, {"package": package, "timm": timm})
 
 
 def _tf_lite(build: Callable[..., nn.Module], size: int, crop: float) -> Architecture:
     expected = Input(size, crop, **HALF, interpolation="bicubic")
-    return Architecture(build, {"timm": Naming(names.INVERTED_TIMM, TENSORFLOW, expected)})
+    return Architecture(build, {"timm": Naming(key_mapping.INVERTED_TIMM, TENSORFLOW, expected)})
 
 
 LITES = {
@@ -81,9 +81,9 @@ ARCHITECTURES: dict[str, Architecture] = {
     "mobilenetv2": Architecture(
         mobilenet.MobileNetV2,
         {
-            "torchvision": Naming(names.MOBILENETV2_TORCHVISION),
-            "timm": Naming(names.INVERTED_TIMM, {}, Input(interpolation="bicubic")),
-            "hugging face": Naming(names.MOBILENETV2_HUGGING_FACE, TENSORFLOW, Input(**HALF)),
+            "torchvision": Naming(key_mapping.MOBILENETV2_TORCHVISION),
+            "timm": Naming(key_mapping.INVERTED_TIMM, {}, Input(interpolation="bicubic")),
+            "hugging face": Naming(key_mapping.MOBILENETV2_HUGGING_FACE, TENSORFLOW, Input(**HALF)),
         },
     ),
 }
@@ -135,7 +135,7 @@ def known(architecture: str) -> list[Naming]:
 def naming(architecture: str, arrays: Mapping[str, np.ndarray]) -> Naming:
     """The naming that a file's arrays follow, by the name of the stem; ValueError if none."""
     for found in known(architecture):
-        if names.network(arrays, found.table):
+        if key_mapping.network(arrays, found.table):
             return found
     some = ", ".join(list(arrays)[:3])
     raise ValueError(f"these are no weights of {architecture} by any name it has ({some}, ...)")

@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import optax
 from flax.traverse_util import flatten_dict, unflatten_dict
 
-from dljax.nn.features import HEAD
+from dljax.nn.penultimate import HEAD
 
 PyTree = Any
 Path = tuple[str, ...]

@@ -17,7 +17,7 @@ import flax.linen as nn
 import jax
 import numpy as np
 
-from dljax.transfer import configs, names, sources, weights
+from dljax.transfer import configs, key_mapping, sources, weights
 from dljax.transfer.architectures import (
     ARCHITECTURES,
     Naming,
@@ -49,7 +49,7 @@ class Pretrained(NamedTuple):
     layers: tuple[str, ...]
     input: Input
     classes: tuple[str, ...]
-    report: names.Report
+    report: key_mapping.Report
     origin: str
 
 
@@ -68,13 +68,13 @@ def load(source: str | Path, architecture: str | None = None, strict: bool = Tru
         told = configs.said(found.config)
         architecture = architecture or _architecture(told.architecture, source, found.path.name)
         if "params/stem/kernel" in arrays:  # Flax's own
-            arrays = names.renamed(arrays, known(architecture)[0].table)
+            arrays = key_mapping.renamed(arrays, known(architecture)[0].table)
         kind = naming(architecture, arrays)
-        arrays = names.network(arrays, kind.table)
+        arrays = key_mapping.network(arrays, kind.table)
         model = _module(architecture, kind, arrays, told.settings)
         expected = kind.input._replace(**told.input)
         wanted = shapes(model, expected.size)
-        matched, report = names.match(arrays, wanted, kind.table)
+        matched, report = key_mapping.match(arrays, wanted, kind.table)
     except ValueError as error:
         raise ValueError(f"{found.path}: {error}") from error
     if strict and (report.missing or report.left_over or report.wrong_shape):
@@ -85,7 +85,7 @@ def load(source: str | Path, architecture: str | None = None, strict: bool = Tru
     return Pretrained(
         architecture=architecture,
         model=model,
-        variables=names.nested({path: matched[path] for path in wanted}),
+        variables=key_mapping.nested({path: matched[path] for path in wanted}),
         head=HEAD,
         layers=tuple(layers),
         input=expected,
@@ -109,7 +109,7 @@ def export(
     if origin and origin not in namings:
         raise ValueError(f"{architecture} has the namings {', '.join(namings)}, not {origin!r}")
     table = namings[origin or next(iter(namings))].table
-    arrays = names.renamed(weights.flatten(variables), table)
+    arrays = key_mapping.renamed(weights.flatten(variables), table)
     weights.write(path, arrays, {"format": "pt", "architecture": architecture})
 
 

@@ -13,14 +13,14 @@ from typing import Any
 
 import numpy as np
 
-from dljax.nn import recurrent
+from dljax.nn.recurrent import layers
 from dljax.transfer import weights
 
-CELLS = {4: recurrent.LSTM, 3: recurrent.GRU, 1: recurrent.RNN}  # by gates
+CELLS = {4: layers.LSTM, 3: layers.GRU, 1: layers.RNN}  # by gates
 NAME = re.compile(r"(weight|bias)_(ih|hh)_l\d+(_reverse)?")
 
 
-def load(path: str | Path, prefix: str = "") -> tuple[recurrent.Stack, dict[str, Any]]:
+def load(path: str | Path, prefix: str = "") -> tuple[layers.Stack, dict[str, Any]]:
     """The stack and its parameters, numpy, of what a file of weights (`weights.read`) holds.
 
     prefix: what stands before torch's names in the file. Kind, width, depth and directions follow
@@ -44,8 +44,8 @@ def load(path: str | Path, prefix: str = "") -> tuple[recurrent.Stack, dict[str,
     both = "weight_ih_l0_reverse" in arrays
     depth = sum(name.startswith("weight_ih") for name in arrays) // (1 + both)
     _check(path, arrays, gates, features, depth, both)
-    params = recurrent.from_torch(arrays)
-    stack = recurrent.Stack(features, depth, CELLS[gates], bidirectional=both)
+    params = layers.from_torch(arrays)
+    stack = layers.Stack(features, depth, CELLS[gates], bidirectional=both)
     as_numpy = {layer: {k: np.asarray(x) for k, x in p.items()} for layer, p in params.items()}
     return stack, as_numpy
 

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import ml_dtypes
 import numpy as np
 
-from dljax.transfer import pickled
+from dljax.transfer import safe_unpickle
 
 LEGACY = 0x1950A86A20F9469CFC6C  # the number that a legacy file's first pickle is
 LEGACY_PROTOCOL = 1001
@@ -79,7 +79,7 @@ def read(path: str | Path) -> dict[str, np.ndarray]:
         arrays = {name: _array(tensor, storage) for name, tensor in _tensors(tree)}
     except ValueError as error:
         raise ValueError(
-            f"{path} can't be read as a PyTorch file: {pickled.line(error)}"
+            f"{path} can't be read as a PyTorch file: {safe_unpickle.line(error)}"
         ) from error
     if not arrays:
         raise ValueError(f"{path} can't be read as a PyTorch file: it holds no tensor")
@@ -100,7 +100,7 @@ def _tensor(storage, offset, size, stride, *rest) -> Tensor:
 def _typed_tensor(storage, offset, size, stride, requires_grad, hooks, dtype, *rest) -> Tensor:
     """`_rebuild_tensor_v3`: the storage is bytes, the dtype stands apart."""
     del requires_grad, hooks, rest
-    name = dtype.path.removeprefix("torch.") if isinstance(dtype, pickled.Name) else ""
+    name = dtype.path.removeprefix("torch.") if isinstance(dtype, safe_unpickle.Name) else ""
     if not isinstance(storage, Storage) or storage.dtype is not None or name not in DTYPES:
         raise ValueError("a tensor without a storage")
     kind = np.dtype(DTYPES[name])
@@ -128,7 +128,7 @@ def _natural(n: Any) -> bool:
 
 
 CALLS: dict[str, Callable[..., Any]] = {
-    "collections.OrderedDict": pickled.ordered_dict,
+    "collections.OrderedDict": safe_unpickle.ordered_dict,
     "torch._utils._rebuild_tensor": _tensor,
     "torch._utils._rebuild_tensor_v2": _tensor,
     "torch._utils._rebuild_tensor_v3": _typed_tensor,
@@ -141,9 +141,9 @@ def _storage(identifier: Any) -> Storage:
     """("storage", its class, key, device, how many numbers), and in old files a view of another."""
     if not isinstance(identifier, tuple) or not identifier or identifier[0] != "storage":
         kind = str(identifier[0]) if isinstance(identifier, tuple) and identifier else ""
-        raise pickled.Refused(f"it refers to a {kind[:50] or 'thing'!r} outside the pickle")
+        raise safe_unpickle.Refused(f"it refers to a {kind[:50] or 'thing'!r} outside the pickle")
     _, kind, key, _, count, *view = identifier
-    if not isinstance(kind, pickled.Name) or not isinstance(key, str) or not _natural(count):
+    if not isinstance(kind, safe_unpickle.Name) or not isinstance(key, str) or not _natural(count):
         raise ValueError("a storage is not as it should be")
     offset = 0
     if view and view[0] is not None:
@@ -227,20 +227,20 @@ def _zip(content: bytes) -> tuple[Any, Callable[[Storage], np.ndarray]]:
     order = member("byteorder").decode("ascii", "replace") if f"{root}byteorder" in members else ""
     if order not in ("", "little", "big"):
         raise ValueError(f"its byte order is {order[:20]!r}")
-    tree = pickled.load(io.BytesIO(member("data.pkl")), CALLS, NAMES, _storage)
+    tree = safe_unpickle.load(io.BytesIO(member("data.pkl")), CALLS, NAMES, _storage)
     return tree, lambda storage: _numbers(member(f"data/{storage.key}"), storage, order)
 
 
 def _legacy(content: bytes) -> tuple[Any, Callable[[Storage], np.ndarray]]:
     """The object of a legacy file, and what reads its storages: both from pickles in a row."""
     file = io.BytesIO(content)
-    if pickled.load(file, CALLS, NAMES) != LEGACY:
+    if safe_unpickle.load(file, CALLS, NAMES) != LEGACY:
         raise ValueError("it is a pickle, but none of PyTorch's")
-    if pickled.load(file, {}) != LEGACY_PROTOCOL:
+    if safe_unpickle.load(file, {}) != LEGACY_PROTOCOL:
         raise ValueError("its protocol is unknown")
-    system = pickled.load(file, {})
-    tree = pickled.load(file, CALLS, NAMES, _storage)
-    keys = pickled.load(file, {})
+    system = safe_unpickle.load(file, {})
+    tree = safe_unpickle.load(file, CALLS, NAMES, _storage)
+    keys = safe_unpickle.load(file, {})
     sound = isinstance(system, dict) and isinstance(keys, list)
     if not sound or not all(isinstance(key, str) for key in keys):
         raise ValueError("its header is damaged")

@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dljax.cnn import classification, inspection
-from dljax.cnn.baselines import image_baselines
+from dljax.cnn.classification import classifier, inspection
+from dljax.cnn.classification.baselines import image_baselines
 from dljax.data import augment
 from dljax.train import optim
 from dljax.train.loop import Run
@@ -17,29 +17,29 @@ from tests.helpers import TinyNet, stripes
 def test_normalization():
     images = stripes(50)["image"].repeat(3, -1)
     images[..., 2] = 7  # a constant channel is only shifted
-    x = np.asarray(classification.normalization(images)(images / 255.0))
+    x = np.asarray(classifier.normalization(images)(images / 255.0))
     np.testing.assert_allclose(x.mean((0, 1, 2)), 0, atol=1e-4)
     np.testing.assert_allclose(x.std((0, 1, 2)), [1, 1, 0], atol=1e-4)
 
 
 def test_normalization_by_blocks():
     images = np.random.default_rng(0).integers(0, 256, (9000, 2, 2, 1)).astype(np.uint8)
-    found = classification.normalization(images)
+    found = classifier.normalization(images)
     np.testing.assert_allclose(found.mean[0], (images / 255).mean(), rtol=1e-9)
     np.testing.assert_allclose(found.std[0], (images / 255).std(), rtol=1e-9)
 
 
 @pytest.fixture(scope="module")
 def state():
-    return helpers.classifier().init(jax.random.key(0))
+    return helpers.small_classifier().init(jax.random.key(0))
 
 
 def test_evaluation_by_hand(state):
     batch = {k: jnp.asarray(x) for k, x in stripes(6).items()} | {
-        "mask": jnp.array([1, 1, 0, 1, 1, 1.0])
+        "example_mask": jnp.array([1, 1, 0, 1, 1, 1.0])
     }
-    sums = helpers.classifier().evaluate(state, batch, jax.random.key(0))
-    logits = classification.predict_logits(TinyNet(), state, batch["image"])
+    sums = helpers.small_classifier().evaluate(state, batch, jax.random.key(0))
+    logits = classifier.predict_logits(TinyNet(), state, batch["image"])
     p = np.asarray(jax.nn.softmax(logits), np.float64)
     kept = [0, 1, 3, 4, 5]
     labels = np.asarray(batch["label"])
@@ -47,24 +47,24 @@ def test_evaluation_by_hand(state):
     np.testing.assert_allclose(sums["loss"], (loss.sum(), 5), rtol=1e-5)
     assert sums["accuracy"] == ((p.argmax(-1) == labels)[kept].sum(), 5)
     assert sums["top_5"] == (5, 5)  # of three classes
-    values = classification.summarise(jax.tree.map(lambda x: np.asarray(x)[None], sums))
+    values = classifier.summarise(jax.tree.map(lambda x: np.asarray(x)[None], sums))
     assert set(values) == {"loss", "accuracy", "top_5", "calibration_error"}
 
 
 def test_flip_at_evaluation_averages_both_views(state):
     images = stripes(4)["image"]
     plain, mirrored = (
-        classification.predict_logits(TinyNet(), state, x) for x in (images, images[:, :, ::-1])
+        classifier.predict_logits(TinyNet(), state, x) for x in (images, images[:, :, ::-1])
     )
-    views = classification.Views(flip=True)
-    both = classification.predict_logits(TinyNet(), state, images, views=views)
+    views = classifier.Views(flip=True)
+    both = classifier.predict_logits(TinyNet(), state, images, views=views)
     np.testing.assert_allclose(both, (plain + mirrored) / 2, atol=1e-6)
     assert np.abs(plain - mirrored).max() > 1e-4
 
 
 def test_views_of_a_counted_image():
     image = jnp.arange(9.0).reshape(1, 3, 3, 1)
-    itself, right_down, left_up, mirror, *_ = classification.Views(True, 1)(image)
+    itself, right_down, left_up, mirror, *_ = classifier.Views(True, 1)(image)
     np.testing.assert_array_equal(itself, image)
     np.testing.assert_array_equal(mirror[0, 0, :, 0], [2, 1, 0])
     np.testing.assert_array_equal(right_down[0, ..., 0], [[4, 3, 4], [1, 0, 1], [4, 3, 4]])
@@ -72,7 +72,7 @@ def test_views_of_a_counted_image():
 
 
 def test_the_averaged_parameters_are_evaluated():
-    task = helpers.classifier(optim.optimizer("sgd", 0.5, ema=0.5))
+    task = helpers.small_classifier(optim.optimizer("sgd", 0.5, ema=0.5))
     batch = {k: jnp.asarray(x) for k, x in stripes(8).items()}
     state, step = task.init(jax.random.key(0)), jax.jit(task.step)
     for i in range(2):  # after one, they are the parameters themselves
@@ -82,7 +82,7 @@ def test_the_averaged_parameters_are_evaluated():
         averaged["classifier"]["kernel"], state.params["classifier"]["kernel"]
     )
     expected = TinyNet().apply({"params": averaged, **state.model_state}, batch["image"] / 255.0)
-    logits = classification.predict_logits(TinyNet(), state, batch["image"])
+    logits = classifier.predict_logits(TinyNet(), state, batch["image"])
     np.testing.assert_allclose(logits, expected, atol=1e-6)
 
 
@@ -94,28 +94,28 @@ def test_a_step_augments_mixes_and_smooths(state):
         seen.append((images.shape, targets.shape))
         return images, jnp.ones_like(targets) / 3
 
-    task = helpers.classifier(mix=mix, label_smoothing=0.1)
+    task = helpers.small_classifier(mix=mix, label_smoothing=0.1)
     sums = task.step(state, batch, jax.random.key(3))[1]
     assert seen == [((8, 8, 8, 1), (8, 3))]
     assert sums["loss"][0] / sums["loss"][1] >= np.log(3) - 1e-6  # a uniform target's entropy
 
-    black = classification.task(
+    black = classifier.task(
         TinyNet(), optim.optimizer("sgd", 0.1), image_shape=(8, 8, 1), classes=3,
         augmentation=augment.chain(lambda key, image: image * 0),
     )  # fmt: skip
     after = black.step(state, batch, jax.random.key(3))[0]
     mean = after.model_state["batch_stats"]["BatchNorm_0"]["mean"]
     np.testing.assert_array_equal(mean, 0)  # the network saw black images alone
-    other = helpers.classifier().step(state, batch, jax.random.key(3))[0]
+    other = helpers.small_classifier().step(state, batch, jax.random.key(3))[0]
     assert np.abs(other.model_state["batch_stats"]["BatchNorm_0"]["mean"]).max() > 0
 
 
 def test_probabilities_are_the_mean_over_seeds():
-    task, images = helpers.classifier(), stripes(7)["image"]
+    task, images = helpers.small_classifier(), stripes(7)["image"]
     states = jax.vmap(task.init)(jax.random.split(jax.random.key(0), 3))
     p = inspection.probabilities(TinyNet(), states, images, lambda x: x, batch_size=3)
     each = [
-        jax.nn.softmax(classification.predict_logits(TinyNet(), one, images))
+        jax.nn.softmax(classifier.predict_logits(TinyNet(), one, images))
         for one in (inspection.one_seed(Run(0, (), states), i) for i in range(3))
     ]
     assert p.shape == (7, 3)

@@ -48,7 +48,7 @@ def test_a_batch_holds_rows_of_all_arrays():
 
 def test_item_bytes():
     assert feed.in_memory(numbers(), 4).item_bytes() == 4 * 4
-    assert feed.nothing().item_bytes() == 0
+    assert feed.empty().item_bytes() == 0
 
 
 @pytest.mark.parametrize("batch_size", [0, N + 1])
@@ -72,11 +72,13 @@ def test_arrays_of_unequal_or_no_length(arrays):
 def test_examples_are_masked_and_come_once(batch_size, multiple, shape):
     examples = feed.examples(numbers(), batch_size, multiple)
     (items,) = examples.chunks()
-    assert items["index"].shape == items["mask"].shape == shape
+    assert items["index"].shape == items["example_mask"].shape == shape
     seen = []
-    for index, mask in zip(items["index"], items["mask"], strict=True):
-        batch = examples.batch(examples.arrays, {"index": index, "mask": mask})
+    for index, mask in zip(items["index"], items["example_mask"], strict=True):
+        batch = examples.batch(examples.arrays, {"index": index, "example_mask": mask})
         np.testing.assert_array_equal(batch["x"], batch["label"] * 10)
-        assert set(batch["mask"]) <= {0.0, 1.0} and batch["mask"].dtype == np.float32
-        seen += list(batch["label"][batch["mask"] == 1])
+        assert (
+            set(batch["example_mask"]) <= {0.0, 1.0} and batch["example_mask"].dtype == np.float32
+        )
+        seen += list(batch["label"][batch["example_mask"] == 1])
     assert seen == list(range(N))

@@ -15,7 +15,7 @@ def dataset(validation: int = 0) -> Dataset:
 
 
 def count(examples) -> int:
-    return int(sum(items["mask"].sum() for items in examples.chunks()))
+    return int(sum(items["example_mask"].sum() for items in examples.chunks()))
 
 
 def test_a_share_is_held_out():
@@ -24,7 +24,7 @@ def test_a_share_is_held_out():
     assert len(trained_on) + len(held_out) == 60 and abs(len(held_out) - 12) <= 2
     assert count(parts.validation) == len(held_out) and count(parts.test) == 20
     assert not {x.tobytes() for x in trained_on} & {x.tobytes() for x in held_out}
-    np.testing.assert_array_equal(parts.seen["image"], trained_on)
+    np.testing.assert_array_equal(parts.train_images["image"], trained_on)
     assert f"{len(trained_on)} training, {len(held_out)} validation, 20 test" in parts.name
 
 
@@ -48,7 +48,7 @@ def test_evaluation_batches_for_eight_devices():
     parts = in_memory_images(dataset(), 8, validation=0.1, multiple=8)
     for examples in (parts.validation, parts.test):
         for items in examples.chunks():
-            assert items["mask"].shape[1] % 8 == 0
+            assert items["example_mask"].shape[1] % 8 == 0
 
 
 @pytest.fixture(scope="module")
@@ -71,12 +71,14 @@ def test_streamed_images(folder):
     assert epoch["image"].shape == (9, 8, 8, 8, 3) and epoch["image"].dtype == np.uint8
     images = epoch["image"].reshape(72, -1)
     first, second = ({x.tobytes() for x in images[i : i + 36]} for i in (0, 36))
-    assert len(first) == 36 and first == second == {x.tobytes() for x in parts.seen["image"]}
+    assert len(first) == 36 and first == second == {
+        x.tobytes() for x in parts.train_images["image"]
+    }
     again = parts.train.chunk(0, 4, 2)
     np.testing.assert_array_equal(again["image"], epoch["image"][4:6])
     np.testing.assert_array_equal(again["label"], epoch["label"][4:6])
     (held_out,) = parts.validation.chunks()
-    held_out = held_out["image"][held_out["mask"] == 1].reshape(12, -1)
+    held_out = held_out["image"][held_out["example_mask"] == 1].reshape(12, -1)
     assert not first & {x.tobytes() for x in held_out}
 
 

@@ -5,7 +5,7 @@ import pickle
 import numpy as np
 import pytest
 
-from dljax.data.sources import load_images, printed, split
+from dljax.data.sources import letters, load_images, split
 
 
 def test_digits_have_the_documented_split():
@@ -24,8 +24,8 @@ def test_digits_have_the_documented_split():
 
 
 def test_letters_fill_the_picture_and_their_fonts_are_apart(monkeypatch):
-    assert (len(printed.FONTS), len(printed.TEST_FONTS), printed.VARIANTS) == (18, 4, 8)
-    monkeypatch.setattr(printed, "VARIANTS", 2)
+    assert (len(letters.FONTS), len(letters.TEST_FONTS), letters.VARIANTS) == (18, 4, 8)
+    monkeypatch.setattr(letters, "VARIANTS", 2)
     dataset = load_images("letters")
     for arrays, count in ((dataset.train, 7488 // 4), (dataset.test, 1664 // 4)):
         images, labels = arrays["image"], arrays["label"]
@@ -44,9 +44,9 @@ def test_letters_fill_the_picture_and_their_fonts_are_apart(monkeypatch):
 
 
 def test_letters_of_another_size(monkeypatch):
-    monkeypatch.setattr(printed, "FONTS", printed.FONTS[:1])
-    monkeypatch.setattr(printed, "TEST_FONTS", printed.TEST_FONTS[:1])
-    monkeypatch.setattr(printed, "VARIANTS", 1)
+    monkeypatch.setattr(letters, "FONTS", letters.FONTS[:1])
+    monkeypatch.setattr(letters, "TEST_FONTS", letters.TEST_FONTS[:1])
+    monkeypatch.setattr(letters, "VARIANTS", 1)
     images = load_images("letters", size=(28, 20)).train["image"]
     assert images.shape == (52, 28, 20, 1)
     assert min(images[:, :2].max((1, 2)).min(), images[:, -2:].max((1, 2)).min()) > 0

@@ -63,9 +63,9 @@ def test_positions_are_shuffled_evenly():
 
 def test_evaluation_covers_every_example_once():
     with stream(Squares(10), 4) as data:
-        batches = list(data.evaluation_batches())
+        batches, masks = zip(*data.evaluation_batches(), strict=True)
     assert [batch["x"].shape for batch in batches] == [(4, 2)] * 3
-    masks = np.concatenate([batch["mask"] for batch in batches])
+    masks = np.concatenate(masks)
     labels = np.concatenate([batch["label"] for batch in batches])
     assert masks.dtype == np.float32 and masks.sum() == 10
     assert labels[masks == 1].tolist() == list(range(10))

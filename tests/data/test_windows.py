@@ -34,10 +34,10 @@ def batches(examples):
     """All batches of `Examples`, padding taken off, one after another."""
     parts = []
     for items in examples.chunks():
-        for i in range(len(items["mask"])):
+        for i in range(len(items["example_mask"])):
             item = jax.tree.map(lambda x, i=i: x[i], items)
             batch = jax.device_get(examples.batch(examples.arrays, item))
-            real = batch.pop("mask") > 0
+            real = batch.pop("example_mask") > 0
             parts.append({name: x[real] for name, x in batch.items()})
     return {name: np.concatenate([p[name] for p in parts]) for name in parts[0]}
 

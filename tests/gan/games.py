@@ -3,8 +3,8 @@
 import numpy as np
 import optax
 
-from dljax.gan import adversarial, augment, networks
-from dljax.gan.adversarial import Discipline
+from dljax.gan import adversarial, dcgan, diffaugment
+from dljax.gan.adversarial import Regularization
 from dljax.gan.losses import LOSSES
 from dljax.train import optim
 from dljax.train.loop import Task
@@ -19,7 +19,7 @@ def stripes(count: int, seed: int = 0) -> dict[str, np.ndarray]:
 
 
 def generator(size: int = 8, classes: int = 0, channels: int = 1):
-    return networks.DCGANGenerator(size, channels, width=4, widest=8, classes=classes)
+    return dcgan.DCGANGenerator(size, channels, width=4, widest=8, classes=classes)
 
 
 def game(*nets, loss="non_saturating", rate=2e-3, shape=(8, 8, 1), **settings) -> Task:
@@ -39,14 +39,16 @@ def game(*nets, loss="non_saturating", rate=2e-3, shape=(8, 8, 1), **settings) -
 
 def conditional() -> Task:
     """Conditional, with adapted augmentation and lazy R1."""
-    judge = networks.DCGANDiscriminator(8, width=4, classes=3)
-    change = augment.chain(["translation"])
-    discipline = Discipline(r1=0.1, every=2, augmentation=change, p=0.0, target=0.6)
-    return game(generator(classes=3), judge, discipline=discipline)
+    judge = dcgan.DCGANDiscriminator(8, width=4, classes=3)
+    change = diffaugment.chain(["translation"])
+    regularization = Regularization(r1=0.1, every=2, augmentation=change, p=0.0, target=0.6)
+    return game(generator(classes=3), judge, regularization=regularization)
 
 
 def spectral(**settings) -> Task:
     """Hinge, spectral, two updates of the discriminator in a step."""
-    judge = networks.DCGANDiscriminator(8, width=4, norm=None)
-    discipline = Discipline(spectral=True)
-    return game(generator(), judge, loss="hinge", updates=2, discipline=discipline, **settings)
+    judge = dcgan.DCGANDiscriminator(8, width=4, norm=None)
+    regularization = Regularization(spectral=True)
+    return game(
+        generator(), judge, loss="hinge", updates=2, regularization=regularization, **settings
+    )

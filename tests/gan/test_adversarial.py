@@ -6,21 +6,21 @@ import numpy as np
 import pytest
 
 from dljax.data import feed
-from dljax.gan import adversarial, modern, networks, penalties, residual, sampling, scores
-from dljax.gan.adversarial import Discipline
-from dljax.gan.watching import summarise
+from dljax.gan import adversarial, dcgan, penalties, r3gan, sampling, scores, sngan
+from dljax.gan.adversarial import Regularization
+from dljax.gan.eval_metrics import summarise
 from dljax.train import loop
 from tests import helpers
 from tests.gan import games
 from tests.helpers import devices
 
 PAIRS = {
-    "dcgan": (networks.DCGANGenerator, networks.DCGANDiscriminator, {}),
-    "resnet": (residual.ResNetGenerator, residual.ResNetDiscriminator, {}),
-    "modern": (modern.ModernGenerator, modern.ModernDiscriminator, {}),
+    "dcgan": (dcgan.DCGANGenerator, dcgan.DCGANDiscriminator, {}),
+    "resnet": (sngan.SNGANGenerator, sngan.SNGANDiscriminator, {}),
+    "modern": (r3gan.R3GANGenerator, r3gan.R3GANDiscriminator, {}),
     "modern_hidden": (
-        modern.ModernGenerator,
-        modern.ModernDiscriminator,
+        r3gan.R3GANGenerator,
+        r3gan.R3GANDiscriminator,
         {"halved": True, "hidden": 5},
     ),
 }
@@ -44,21 +44,21 @@ def test_shapes(pair, size):
 
 
 def test_canvas():
-    assert networks.canvas(28) == (7, 2)
-    assert networks.canvas(32) == (4, 3)
-    board = networks.canvas(50)
+    assert dcgan.canvas(28) == (7, 2)
+    assert dcgan.canvas(32) == (4, 3)
+    board = dcgan.canvas(50)
     assert board == (7, 3)
     images = jnp.arange(2 * 50 * 50.0).reshape(2, 50, 50, 1)
     assert board.pad(images).shape == (2, 56, 56, 1)
     np.testing.assert_array_equal(board.crop(board.pad(images), 50), images)
     with pytest.raises(ValueError, match="too small"):
-        networks.canvas(7)
+        dcgan.canvas(7)
 
 
 @pytest.mark.parametrize("hidden, alone", [(0, True), (8, False)])
 def test_a_hidden_layer_judges_the_image_as_a_whole(hidden, alone):
     """Without it the logit of 28x28 images is a sum over places: far corners do not interact."""
-    judge = networks.DCGANDiscriminator(28, width=4, hidden=hidden)
+    judge = dcgan.DCGANDiscriminator(28, width=4, hidden=hidden)
     corner = jax.random.normal(jax.random.key(0), (6, 6))
     one = jnp.zeros((28, 28)).at[:6, :6].set(corner)
     other = jnp.zeros((28, 28)).at[-6:, -6:].set(corner)
@@ -69,7 +69,7 @@ def test_a_hidden_layer_judges_the_image_as_a_whole(hidden, alone):
 
 
 def test_projection_tells_the_classes_apart():
-    judge = networks.DCGANDiscriminator(8, width=4, classes=3)
+    judge = dcgan.DCGANDiscriminator(8, width=4, classes=3)
     images = jax.random.normal(jax.random.key(0), (4, 8, 8, 1))
     variables = judge.init(jax.random.key(1), images, jnp.zeros(4, jnp.int32))
     one, other = (judge.apply(variables, images, jnp.full(4, c)) for c in (0, 1))
@@ -106,10 +106,10 @@ def _leaves(params):
 
 
 def test_lazy_penalty_counts_every_other_update():
-    judge = networks.DCGANDiscriminator(8, width=4, norm=None)
+    judge = dcgan.DCGANDiscriminator(8, width=4, norm=None)
     data = feed.in_memory(helpers.stripes(96), 16)
-    discipline = Discipline(r1=3.0, every=2)
-    task = games.game(games.generator(), judge, rate=0.0, discipline=discipline)
+    regularization = Regularization(r1=3.0, every=2)
+    task = games.game(games.generator(), judge, rate=0.0, regularization=regularization)
     run, sums = helpers.run_steps(task, data, devices(1), (0,), [1, 1])
     params = jax.tree.map(lambda x: x[0], run.states.discriminator.params)
     batch = data.batch(data.arrays, data.chunk(0, 0, 1)[0])

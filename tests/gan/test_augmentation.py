@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 
-from dljax.gan.augmentation import Interval, interval, mixed
+from dljax.gan.synthetic_data import Interval, interval, mixed
 
 REAL = {"image": np.arange(40, dtype=np.uint8).reshape(40, 1, 1, 1), "label": np.arange(40) % 2}
 GENERATED = {

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dljax.gan import augment, penalties, spectral
+from dljax.gan import diffaugment, penalties, spectral
 from dljax.gan.losses import LOSSES
 
 LN2 = np.log(2)
@@ -83,9 +83,9 @@ def test_gradient_through_the_spectral_norm():
 IMAGES = jax.random.uniform(jax.random.key(1), (6, 8, 8, 3), minval=-1)
 
 
-@pytest.mark.parametrize("policy", augment.POLICIES)
+@pytest.mark.parametrize("policy", diffaugment.POLICIES)
 def test_augmentation_is_by_chance_and_differentiable(policy):
-    change = jax.jit(augment.chain([policy]))
+    change = jax.jit(diffaugment.chain([policy]))
     key = jax.random.key(2)
     np.testing.assert_array_equal(change(key, IMAGES, 0.0), IMAGES)
     changed = change(key, IMAGES, 1.0)
@@ -98,7 +98,7 @@ def test_augmentation_is_by_chance_and_differentiable(policy):
 
 def test_translation_moves_the_image_and_shows_background():
     bright = jnp.ones((16, 16, 1))
-    moved = np.asarray(augment.translation(jax.random.key(3), bright))[..., 0]
+    moved = np.asarray(diffaugment.translation(jax.random.key(3), bright))[..., 0]
     assert set(np.unique(moved)) == {-1.0, 1.0}
     rows, columns = (moved == 1).any(1).sum(), (moved == 1).any(0).sum()
     assert (moved == 1).sum() == rows * columns
@@ -107,12 +107,12 @@ def test_translation_moves_the_image_and_shows_background():
 
 def test_unknown_policy():
     with pytest.raises(ValueError, match="unknown policy 'blur'"):
-        augment.chain(["blur"])
+        diffaugment.chain(["blur"])
 
 
 def test_adaptation_of_p():
     sure, unsure = jnp.array([1.0, 2.0, 0.5, -1.0, 3.0]), jnp.array([1.0, -1.0])
-    p = augment.adapt(jnp.float32(0.5), jnp.abs(sure), 200, target=0.6, ramp=2000)
+    p = diffaugment.adapt(jnp.float32(0.5), jnp.abs(sure), 200, target=0.6, ramp=2000)
     np.testing.assert_allclose(p, 0.6, rtol=1e-6)
-    p = augment.adapt(jnp.float32(0.05), unsure, 200, target=0.6, ramp=2000)
+    p = diffaugment.adapt(jnp.float32(0.05), unsure, 200, target=0.6, ramp=2000)
     assert p == 0

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dljax.data.sources import clips, moving
+from dljax.data.sources import clips, moving_images
 from dljax.data.sources.dataset import Dataset
 from dljax.gan import video
 from tests.gan import clips as small
@@ -106,14 +106,18 @@ def test_identity_is_what_is_seen_and_not_where():
 
 def test_images_bounce_between_the_walls():
     places = np.array([0.0, 3, 5, 7, 11, -2])[:, None] * [1, 1]
-    np.testing.assert_allclose(moving.bounce(places, np.array([5, 10])).T[0], [0, 3, 5, 3, 1, 2])
-    np.testing.assert_allclose(moving.bounce(places, np.array([5, 10])).T[1], [0, 3, 5, 7, 9, 2])
+    np.testing.assert_allclose(
+        moving_images.bounce(places, np.array([5, 10])).T[0], [0, 3, 5, 3, 1, 2]
+    )
+    np.testing.assert_allclose(
+        moving_images.bounce(places, np.array([5, 10])).T[1], [0, 3, 5, 7, 9, 2]
+    )
 
 
 def test_moving_images_keep_their_light_and_their_way():
     images = np.full((2, 4, 4, 1), 200, np.uint8)
     images[1] = 100
-    made = moving.move(images, np.array([7, 8]), 16, 6, 50, seed=0)
+    made = moving_images.move(images, np.array([7, 8]), 16, 6, 50, seed=0)
     assert made["image"].shape == (50, 6, 16, 16, 1)
     light = made["image"].sum((2, 3, 4), dtype=float)
     expected = np.where(made["label"] == 7, 200, 100)[:, None] * 16
@@ -123,10 +127,10 @@ def test_moving_images_keep_their_light_and_their_way():
     moved = np.abs(step).min(1) > 0.01
     np.testing.assert_array_equal((2 * (step[:, 0] > 0) + (step[:, 1] > 0))[moved],
                                   made["way"][moved])  # fmt: skip
-    again = moving.move(images, np.array([7, 8]), 16, 6, 50, seed=0)
+    again = moving_images.move(images, np.array([7, 8]), 16, 6, 50, seed=0)
     np.testing.assert_array_equal(again["image"], made["image"])
     with pytest.raises(ValueError, match="do not move on a canvas of side 4"):
-        moving.move(images, np.array([7, 8]), 4, 6, 2, seed=0)
+        moving_images.move(images, np.array([7, 8]), 4, 6, 2, seed=0)
 
 
 def dot(places) -> np.ndarray:

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from dljax.nn.forecasters import Direct, Linear, SegRNN, Seq2Seq, _moving_average
-from dljax.nn.recurrent import GRU, LSTM
+from dljax.nn.recurrent.layers import GRU, LSTM
 
 W, H, C, P = 10, 7, 3, 2
 MODELS = {
     "direct": Direct(H, P, features=6, depth=2, dropout=0.1),
-    "seq2seq": Seq2Seq(H, P, features=6, layer=LSTM, dropout=0.1, told_steps=4),
+    "seq2seq": Seq2Seq(H, P, features=6, layer=LSTM, dropout=0.1, teacher_forcing_steps=4),
     "segrnn": SegRNN(H, P, segment=4, features=6),
     "linear": Linear(H, P),
     "dlinear": Linear(H, P, smooth=3),
@@ -86,7 +86,7 @@ def test_segments_are_those_of_the_paper():
 
 
 def test_a_decoder_that_is_told_looks_at_the_truth_and_less_and_less():
-    model, x = Seq2Seq(H, 1, features=6, told_steps=2), inputs()
+    model, x = Seq2Seq(H, 1, features=6, teacher_forcing_steps=2), inputs()
     variables = model.init(jax.random.key(0), *x)
     teacher = jnp.asarray(np.random.default_rng(1).normal(size=(4, H, C)), jnp.float32)
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from dljax.nn.normalization import BatchNorm, GroupNorm
-from dljax.nn.reduce import add_bias, sum_pixels
+from dljax.nn.spatial_sum import add_bias, sum_pixels
 
 # Compiles five times as quickly as with optimisation, which small arrays do not need.
 jit = partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})

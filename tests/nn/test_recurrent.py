@@ -8,9 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dljax.nn import cells
-from dljax.nn.recurrence import recur, recur_reference
-from dljax.nn.recurrent import GRU, LSTM, RNN, Stack, from_torch
+from dljax.nn.recurrent import cells
+from dljax.nn.recurrent.layers import GRU, LSTM, RNN, Stack, from_torch
+from dljax.nn.recurrent.scan import recur, recur_reference
 
 # Compiles faster than with optimisation, which small arrays do not need.
 jit = partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from dljax.nn.convolution import conv
-from dljax.nn.shapes import Layer, output_shape, receptive_field
+from dljax.nn.receptive_field import Layer, output_shape, receptive_field
 
 STACKS = [
     [Layer(3)],

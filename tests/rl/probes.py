@@ -9,7 +9,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from dljax.rl.environments import Box, Discrete, Environment, Step
+from dljax.envs.environment import Box, Discrete, Environment, Step
 
 YES, NO = jnp.array(True), jnp.array(False)
 TWO, OBSERVED = Discrete(2), Box((1,), -1.0, 1.0)

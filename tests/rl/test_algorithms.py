@@ -33,7 +33,7 @@ class Learned(NamedTuple):
 def trained(task, steps):
     """The state of one seed, and its evaluation."""
     run = loop.start(task, (0,), devices(1))
-    advance = loop.advance(task, feed.nothing(), devices(1), steps)
+    advance = loop.advance(task, feed.empty(), devices(1), steps)
     run, _, bad = advance(run, advance.prepare((0,), 0, steps), steps)
     assert int(bad[0]) == -1
     scores = metrics.scalars(loop.evaluate(task, run, episodes(60, 32), devices(1)))

@@ -14,8 +14,8 @@ V_TM1 = jnp.array([10.0, 20.0, 30.0])
 V_T = jnp.array([20.0, 99.0, 40.0])  # 99: the value of a terminated state counts for nothing
 
 
-def test_accumulated():
-    y = returns.accumulated(jnp.array([1.0, 2.0, 3.0]), 0.5, 8.0)
+def test_discounted_scan():
+    y = returns.discounted_scan(jnp.array([1.0, 2.0, 3.0]), 0.5, 8.0)
     np.testing.assert_allclose(y, [3.75, 5.5, 7.0])  # 3 + 4; 2 + 3.5; 1 + 2.75
 
 

@@ -7,9 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dljax.nn import recurrent
+from dljax.envs.environment import Box, Discrete
+from dljax.nn.recurrent import layers
 from dljax.rl import batches, exploration, networks, normalization, policies, rollout, statistics
-from dljax.rl.environments import Box, Discrete
 from tests.rl import probes
 
 
@@ -148,7 +148,7 @@ def test_interquartile_mean():
     assert statistics.interquartile_mean(np.array([7.0])) == (7, 7, 7)
 
 
-@pytest.mark.parametrize("layer", [recurrent.GRU, recurrent.LSTM])
+@pytest.mark.parametrize("layer", [layers.GRU, layers.LSTM])
 def test_a_core_forgets_where_an_episode_starts(layer):
     network = networks.ActorCritic(
         Discrete(2), partial(networks.MLP, (8,)), shared=True, core=networks.Core(8, layer)

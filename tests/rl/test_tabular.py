@@ -9,14 +9,15 @@ import optax
 import pytest
 
 from dljax.data import feed
-from dljax.rl import environments, networks, pqn, tabular, wrappers
+from dljax.envs import gymnax_environments, wrappers
+from dljax.rl import networks, pqn, tabular
 from dljax.train import loop
 from tests.helpers import devices
 
 
 def known(name, **parameters):
     small = tabular.SMALL[name]
-    surely = environments.make(name, **{**parameters, **small.surely})
+    surely = gymnax_environments.make(name, **{**parameters, **small.surely})
     return tabular.table(surely, small, small.slip(parameters))
 
 
@@ -87,7 +88,7 @@ def test_four_rooms(rooms):
      ("FrozenLake-misc", {"success_rate": 0.8})],
 )  # fmt: skip
 def test_moves_fail_as_often_as_the_environment_says(name, parameters):
-    small, env = tabular.SMALL[name], environments.make(name, **parameters)
+    small, env = tabular.SMALL[name], gymnax_environments.make(name, **parameters)
     problem = known(name, **parameters)
     state, _ = env.reset(jax.random.key(0))
     keys = jax.random.split(jax.random.key(1), 4000)
@@ -102,7 +103,7 @@ def test_moves_fail_as_often_as_the_environment_says(name, parameters):
 
 def test_learned_values_are_the_exact_ones():
     """PQN on a sea of depth 4: by one-step targets, from random play, it learns all of q."""
-    env = wrappers.flatten(environments.make("DeepSea-bsuite", size=4))
+    env = wrappers.flatten(gymnax_environments.make("DeepSea-bsuite", size=4))
     network = networks.ActionValues(env.action, partial(networks.MLP, (32,), norm=True))
     settings = pqn.Settings(
         environments=16, rollout=8, epsilon=(1.0, 1.0), gamma=0.5, lambda_=0.0, minibatches=4
@@ -110,7 +111,7 @@ def test_learned_values_are_the_exact_ones():
     rate = optax.linear_schedule(1e-2, 0, 200 * settings.epochs * settings.minibatches)
     task = pqn.task(env, network, optax.adam(rate), settings)
     run = loop.start(task, (0,), devices(1))
-    advance = loop.advance(task, feed.nothing(), devices(1), 200)
+    advance = loop.advance(task, feed.empty(), devices(1), 200)
     run, _, _ = advance(run, advance.prepare((0,), 0, 200), 200)
     problem = known("DeepSea-bsuite", size=4)
     params = jax.tree.map(lambda x: x[0], run.states.params)

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
-from dljax.data.labelled import Labelled
-from dljax.rnn import anomaly
-from dljax.rnn.prequential import Stack
+from dljax.data.anomaly_series import Labelled
+from dljax.rnn.anomaly import detector
+from dljax.rnn.anomaly.prequential import Stack
 from dljax.train import optim
 from dljax.train.loop import Task
 
@@ -29,9 +29,9 @@ def waves(count: int, rows: int = 240) -> list[Labelled]:
     return [wave(rows - 7 * (i % 5), i) for i in range(count)]
 
 
-def make_task(judge: anomaly.Judge, stacked: Stack) -> Task:
+def make_task(judge: detector.Detector, stacked: Stack) -> Task:
     tx = optim.optimizer("adamw", 1e-2, weight_decay=1e-3, clip_norm=1.0)
-    return anomaly.task(judge, tx, *stacked.targets.shape)
+    return detector.task(judge, tx, *stacked.targets.shape)
 
 
 def write_nab(folder: Path, corpus: list[Labelled], others: tuple[str, ...] = ()) -> str:

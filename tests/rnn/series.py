@@ -4,7 +4,7 @@ import numpy as np
 
 from dljax.data.sources.series import Series
 from dljax.nn.forecasters import Direct, SegRNN
-from dljax.rnn import forecasting, likelihoods
+from dljax.rnn.forecasting import forecaster, likelihoods
 from dljax.train import optim
 
 W, H, C = 12, 4, 2
@@ -47,7 +47,7 @@ def gru_quantiles():
     model = Direct(H, likelihood.outputs, features=8, dropout=0.1)
     # Gradients of a quantile loss are counts that cancel to zero: Adam would amplify the rounding.
     tx = optim.optimizer("momentum", 0.1)
-    return _task(model, likelihood, tx, forecasting.by_last_value)
+    return _task(model, likelihood, tx, forecaster.by_last_value)
 
 
 def segrnn():
@@ -56,6 +56,6 @@ def segrnn():
     return _task(SegRNN(H, 1, segment=4, features=8, dropout=0.2), likelihood, tx)
 
 
-def _task(model, likelihood, tx, normalize=forecasting.no_normalization):
-    forecaster = forecasting.Forecaster(model, likelihood, normalize)
-    return forecasting.task(forecaster, tx, forecasting.Shapes(W, H, C, C, C))
+def _task(model, likelihood, tx, normalize=forecaster.no_normalization):
+    made = forecaster.Forecaster(model, likelihood, normalize)
+    return forecaster.task(made, tx, forecaster.Shapes(W, H, C, C, C))

@@ -4,13 +4,19 @@ import jax
 import numpy as np
 import pytest
 
-from dljax.rnn import alarms, anomaly, detection, prequential, simple
+from dljax.rnn.anomaly import (
+    baseline_detectors,
+    detection_metrics,
+    detector,
+    prequential,
+    thresholding,
+)
 from dljax.train import loop
 from tests import helpers
 from tests.rnn.corpora import make_task, wave, waves
 
 STEPS = 24
-JUDGES = {"forecast": anomaly.forecaster(6), "autoencoder": anomaly.autoencoder(6)}
+JUDGES = {"forecast": detector.forecaster(6), "autoencoder": detector.autoencoder(6)}
 
 
 def errors_of(corpora, judge, steps=STEPS):
@@ -45,7 +51,9 @@ def test_the_future_does_not_change_the_past(name):
     np.testing.assert_array_equal(before[1], after[1])
     assert (before[0, cut:] != after[0, cut:]).mean() > 0.9
     surprise, changed = (
-        detection.from_errors(part, errors, prequential.stack(part).scale, alarms.RULES).surprise[0]
+        detection_metrics.from_errors(
+            part, errors, prequential.stack(part).scale, thresholding.RULES
+        ).surprise[0]
         for part, errors in zip(corpora, (before, after), strict=True)
     )
     np.testing.assert_array_equal(surprise[:cut], changed[:cut])
@@ -89,8 +97,8 @@ def test_a_wave_is_learned_and_a_constant_is_no_news():
     naive, late = stacked.targets - stacked.inputs[..., 0], slice(800, None)
     ratio = np.abs(errors[0, late]).mean() / np.abs(naive[0, late]).mean()
     assert ratio < 0.75, ratio
-    found = detection.from_errors(corpus, errors, stacked.scale, alarms.RULES)
-    assert np.isfinite(errors).all() and (found.surprise[1] < alarms.RULES.alarm).all()
+    found = detection_metrics.from_errors(corpus, errors, stacked.scale, thresholding.RULES)
+    assert np.isfinite(errors).all() and (found.surprise[1] < thresholding.RULES.alarm).all()
 
 
 def test_the_autoencoder_judges_the_last_row_of_a_window():
@@ -130,28 +138,28 @@ def test_tail_surprise_of_a_known_tail(exponent):
     rng = np.random.default_rng(1)
     sizes = rng.random(5001) ** -exponent
     sizes[-1] = 1e-5**-exponent  # P = 1e-5
-    found = alarms.tail_surprise(sizes, np.zeros(5001))
+    found = thresholding.tail_surprise(sizes, np.zeros(5001))
     assert found[-1] == pytest.approx(-np.log(1e-5), rel=0.25)
     assert (found[1000:] > -np.log(0.002)).mean() == pytest.approx(0.002, rel=0.5)
-    assert (alarms.tail_surprise(sizes, np.full(5001, 1e6)) == 0)[:-1].all()
+    assert (thresholding.tail_surprise(sizes, np.full(5001, 1e6)) == 0)[:-1].all()
 
 
 def test_surprise_is_causal():
     rng = np.random.default_rng(2)
     values, errors = rng.normal(size=(2, 400))
     scale = np.ones(400)
-    before = alarms.surprise(values, errors, scale)
+    before = thresholding.surprise(values, errors, scale)
     values[300:], errors[300:] = 50, -20
-    after = alarms.surprise(values, errors, scale)
+    after = thresholding.surprise(values, errors, scale)
     np.testing.assert_array_equal(before[:300], after[:300])
     assert after[300] > 20 > before[300]
 
 
 def test_after_an_alarm_it_rests():
-    rules = alarms.Rules(alarm=6, rest=0.1, shortest=5)
+    rules = thresholding.Rules(alarm=6, rest=0.1, shortest=5)
     surprise = np.full(200, 3.0)
     surprise[[20, 24, 25, 26, 100, 109, 111]] = [7, 9, 9, 9, 6, 20, 6]
-    rested = alarms.rested(surprise, rules)
+    rested = thresholding.rested(surprise, rules)
     assert np.flatnonzero(rested >= 6).tolist() == [20, 26, 100, 111]
     assert rested[[24, 25, 109]].tolist() == [0, 0, 0] and rested[21] == 3
 
@@ -160,7 +168,7 @@ def test_windowed_gaussian_against_a_slow_one():
     from math import erfc, sqrt
 
     values = wave(60, 3).values
-    found = simple.windowed_gaussian(wave(60, 3), window=20, step=7)
+    found = baseline_detectors.windowed_gaussian(wave(60, 3), window=20, step=7)
     expected, window, waiting = [0.0], [values[0]], []
     for x in values[1:]:
         if len(window) == 20 and len(waiting) == 7:
@@ -174,18 +182,18 @@ def test_windowed_gaussian_against_a_slow_one():
 
 def test_seasonal_z_sees_what_breaks_the_season():
     series = wave(400, 4, windows=[(300, 300)])
-    scores = simple.seasonal_z(series)
+    scores = baseline_detectors.seasonal_z(series)
     assert scores[100:].argmax() == 200 and scores[300] > 10
 
 
 def test_every_score_of_a_corpus():
     corpus = [wave(400, 5, windows=[(300, 310)]), wave(300, 6)]
-    found = simple.levels(corpus)
-    scores = detection.scores(corpus, found, alarm=6)
+    found = baseline_detectors.levels(corpus)
+    scores = detection_metrics.scores(corpus, found, alarm=6)
     assert scores["nab_standard"] == pytest.approx(100, abs=12) == scores["nab_alarm"]
     assert scores["auc_pr"] > 0.9 and scores["point_recall"] <= 2 / 11
-    assert detection.by_group(corpus, found.score, detection.nab.PROFILES["standard"]) == {
-        "waves": pytest.approx(scores["nab_standard"])
-    }
-    assert detection.labelled(corpus) and not detection.labelled(corpus[1:])
-    assert not detection.labelled([corpus[0], corpus[1]._replace(windows=None)])
+    assert detection_metrics.by_group(
+        corpus, found.score, detection_metrics.nab.PROFILES["standard"]
+    ) == {"waves": pytest.approx(scores["nab_standard"])}
+    assert detection_metrics.labelled(corpus) and not detection_metrics.labelled(corpus[1:])
+    assert not detection_metrics.labelled([corpus[0], corpus[1]._replace(windows=None)])

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from dljax.rnn import baselines
-from dljax.rnn.backtest import walk_forward
+from dljax.rnn.forecasting import baselines
+from dljax.rnn.forecasting.walk_forward import walk_forward
 
 
 def recorder(seen):

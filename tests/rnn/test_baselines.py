@@ -5,7 +5,7 @@ import pytest
 from sklearn.linear_model import LinearRegression, Ridge
 
 from dljax.data.calendar import calendar
-from dljax.rnn import baselines
+from dljax.rnn.forecasting import baselines
 
 H, W = 4, 12
 ORIGINS = np.array([40, 41, 50])

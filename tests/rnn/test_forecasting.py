@@ -5,7 +5,7 @@ import pytest
 
 from dljax.data.windows import shares, windows
 from dljax.nn.forecasters import Direct, Linear
-from dljax.rnn import forecasting, likelihoods
+from dljax.rnn.forecasting import forecaster, likelihoods
 from dljax.train import driver, loop, metrics, optim
 from tests.helpers import devices
 from tests.rnn.series import C, H, W, cut, hourly, sines
@@ -16,13 +16,13 @@ LEVELS = (0.1, 0.5, 0.9)
 def test_a_sine_is_forecast():
     """Two sines of known period: after a short training the error is small, as it must be."""
     data = windows(hourly(sines(300)), W, H, 32, shares(300), dated=False)
-    model = forecasting.Forecaster(Direct(H, features=16), likelihoods.point("mse"))
+    model = forecaster.Forecaster(Direct(H, features=16), likelihoods.point("mse"))
     tx = optim.optimizer("adamw", optim.schedule("cosine", 1e-2, 600))
-    task = forecasting.task(model, tx, forecasting.Shapes(W, H, C))
+    task = forecaster.task(model, tx, forecaster.Shapes(W, H, C))
     run = driver.train(task, data.train, steps=600, placement=devices(1)).run
     scores = metrics.scalars(loop.evaluate(task, run, data.test, devices(1)))
     assert scores["mse"] < 1e-3, scores
-    values, quantiles = forecasting.predictions(model, run.states, data.test)
+    values, quantiles = forecaster.predictions(model, run.states, data.test)
     truth = data.truth("test")
     assert values.shape == truth.shape and quantiles.shape == (*truth.shape, 0)
     np.testing.assert_allclose(np.square(values - truth).mean(), scores["mse"][0], rtol=1e-4)
@@ -31,9 +31,9 @@ def test_a_sine_is_forecast():
 @pytest.mark.parametrize("name", ["no_normalization", "by_last_value", "by_mean_and_deviation"])
 def test_normalization_goes_there_and_back(name):
     """What the network sees is normalised; a window's shift and scale pass to its forecast."""
-    normalize = getattr(forecasting, name)
+    normalize = getattr(forecaster, name)
     batch = {k: jnp.asarray(x[:3]) for k, x in cut(3).items()}
-    model = forecasting.Forecaster(Linear(H, 3), likelihoods.quantiles(LEVELS), normalize)
+    model = forecaster.Forecaster(Linear(H, 3), likelihoods.quantiles(LEVELS), normalize)
     variables = Linear(H, 3).init(
         jax.random.key(0), batch["past"], batch["past_known"], batch["future_known"]
     )
@@ -56,8 +56,8 @@ def test_normalization_goes_there_and_back(name):
 def test_evaluation_counts_what_it_says():
     """All sums by hand, for a network that always says its bias."""
     levels = np.array([-1.0, 0.5, 2.0], np.float32)
-    model = forecasting.Forecaster(Linear(H, 3), likelihoods.quantiles(LEVELS))
-    task = forecasting.task(model, optim.optimizer("sgd", 0.1), forecasting.Shapes(W, H, C))
+    model = forecaster.Forecaster(Linear(H, 3), likelihoods.quantiles(LEVELS))
+    task = forecaster.task(model, optim.optimizer("sgd", 0.1), forecaster.Shapes(W, H, C))
     batch = {k: jnp.asarray(x) for k, x in cut(5).items()}
     none = jnp.zeros((5, W, 0)), jnp.zeros((5, H, 0))
     batch |= dict(zip(("past_known", "future_known"), none, strict=True))
@@ -67,7 +67,7 @@ def test_evaluation_counts_what_it_says():
     state = state.replace(params=params)
     mask = jnp.array([1.0, 1, 1, 0, 0])
     batch["future"] = batch["future"].at[3:].set(jnp.nan)  # padding is never read
-    sums = task.evaluate(state, batch | {"mask": mask}, jax.random.key(0))
+    sums = task.evaluate(state, batch | {"example_mask": mask}, jax.random.key(0))
     found, y = metrics.ratios(sums), np.asarray(batch["future"][:3], np.float64)
     error = 0.5 - y
     inside = (y >= -1) & (y <= 2)
@@ -93,6 +93,6 @@ def test_evaluation_counts_what_it_says():
 
 
 def test_an_interval_without_its_quantiles_is_refused():
-    model = forecasting.Forecaster(Linear(H, 3), likelihoods.quantiles(LEVELS))
+    model = forecaster.Forecaster(Linear(H, 3), likelihoods.quantiles(LEVELS))
     with pytest.raises(ValueError, match=r"needs the quantiles 0\.25, 0\.75"):
-        forecasting.task(model, optim.optimizer("sgd", 0.1), forecasting.Shapes(W, H, C), level=0.5)
+        forecaster.task(model, optim.optimizer("sgd", 0.1), forecaster.Shapes(W, H, C), level=0.5)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from scipy import integrate, stats
 
-from dljax.rnn import intervals
+from dljax.rnn.forecasting import intervals
 
 Y = np.array([-3.0, -0.4, 0.7, 2.5])
 

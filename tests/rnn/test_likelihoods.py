@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from dljax.rnn import likelihoods
+from dljax.rnn.forecasting import likelihoods
 
 LEVELS = (0.05, 0.1, 0.5, 0.9, 0.975)
 RAW = jnp.asarray(np.random.default_rng(0).normal(size=(6, 5)), jnp.float32)

@@ -5,10 +5,10 @@ import math
 import numpy as np
 import pytest
 
-from dljax.data.labelled import Labelled
+from dljax.data.anomaly_series import Labelled
 from dljax.data.sources.nab import read_nab
-from dljax.rnn import nab
-from dljax.rnn.nab import PROFILES, Profile
+from dljax.rnn.anomaly import nab
+from dljax.rnn.anomaly.nab import PROFILES, Profile
 from tests.rnn.corpora import START, wave, write_nab
 
 STANDARD = PROFILES["standard"]

@@ -5,15 +5,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dljax.nn.recurrent import GRU, LSTM, RNN, Stack
-from dljax.rnn import inspection, probes
+from dljax.nn.recurrent.layers import GRU, LSTM, RNN, Stack
+from dljax.rnn.probes import inspection, problems
 from dljax.train import metrics, optim
 from tests import helpers
 
 
 def test_the_adding_problem():
     keys = jax.random.split(jax.random.key(0), 4000)
-    x, target = jax.jit(jax.vmap(lambda key: probes.adding(key, 9)))(keys)
+    x, target = jax.jit(jax.vmap(lambda key: problems.adding(key, 9)))(keys)
     values, markers = x[..., 0], x[..., 1]
     np.testing.assert_array_equal(markers[:, :4].sum(1), 1)
     np.testing.assert_array_equal(markers[:, 4:].sum(1), 1)
@@ -22,23 +22,23 @@ def test_the_adding_problem():
     assert ((values >= 0) & (values < 1)).all()
     assert np.mean((target - 1) ** 2) == pytest.approx(1 / 6, rel=0.05)
     with pytest.raises(ValueError, match="length of at least 2, not 1"):
-        probes.adding_task(None, None, length=1, batch_size=1)
+        problems.adding_task(None, None, length=1, batch_size=1)
 
 
 def test_images_are_read_in_order():
     image = np.arange(2 * 3 * 4 * 1).reshape(2, 3, 4, 1).astype(np.uint8)
-    rows, _ = probes.rows({"image": jnp.asarray(image)})
-    pixels, _ = probes.pixels({"image": jnp.asarray(image)})
+    rows, _ = problems.rows({"image": jnp.asarray(image)})
+    pixels, _ = problems.pixels({"image": jnp.asarray(image)})
     np.testing.assert_allclose(rows * 255, image[..., 0], rtol=1e-6)
     np.testing.assert_allclose(pixels * 255, image.reshape(2, 12, 1), rtol=1e-6)
 
 
 def test_a_gru_learns_to_add_short_sequences():
-    model = probes.Reader(Stack(24), 1)
+    model = problems.Reader(Stack(24), 1)
     tx = optim.optimizer("adamw", 1e-2, clip_norm=1.0)
-    task = probes.adding_task(model, tx, length=6, batch_size=64)
-    run, _ = helpers.run_steps(task, helpers.feed.nothing(), helpers.devices(1), [0], [150] * 2)
-    batch = {"index": jnp.arange(500), "mask": jnp.ones(500)}
+    task = problems.adding_task(model, tx, length=6, batch_size=64)
+    run, _ = helpers.run_steps(task, helpers.feed.empty(), helpers.devices(1), [0], [150] * 2)
+    batch = {"index": jnp.arange(500), "example_mask": jnp.ones(500)}
     state, key = jax.tree.map(lambda x: x[0], run.states), jax.random.key(0)
     loss = metrics.ratios(jax.jit(task.evaluate)(state, batch, key))["loss"]
     assert loss < 0.02, "a sixth is what needs no memory"

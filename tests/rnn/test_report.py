@@ -5,7 +5,7 @@ import pytest
 
 from dljax.data.windows import shares, windows
 from dljax.nn.forecasters import Linear
-from dljax.rnn import assessment, forecasting, likelihoods, report, verdict, walking
+from dljax.rnn.forecasting import assessment, backtest, comparison, forecaster, likelihoods, report
 from dljax.train import optim
 from tests.helpers import devices
 from tests.rnn.series import C, H, W, hourly, sines
@@ -15,15 +15,15 @@ NOISE = np.random.default_rng(7)
 
 
 @pytest.fixture(scope="module")
-def asked():
+def inputs():
     series = hourly(sines(600, noise=0.3))
     data = windows(series, W, H, 16, shares(600))
-    return report.Asked(series, data, LEVELS, LEVEL, "conformal", "mae")
+    return report.ReportInputs(series, data, LEVELS, LEVEL, "conformal", "mae")
 
 
 @pytest.fixture(scope="module")
-def reference(asked):
-    return assessment.reference(asked.data, report.baseline_fits(asked), LEVELS)
+def reference(inputs):
+    return assessment.reference(inputs.data, report.baseline_fits(inputs), LEVELS)
 
 
 def answers(data, error, width=1.0):
@@ -38,36 +38,36 @@ def answers(data, error, width=1.0):
     return assessment.with_quantiles(*values, quantiles)
 
 
-def test_baselines_are_measured_and_have_calibrated_quantiles(asked, reference):
-    table = report.table(asked, reference)
+def test_baselines_are_measured_and_have_calibrated_quantiles(inputs, reference):
+    table = report.table(inputs, reference)
     assert {"last value", "drift", "seasonal naive", "least squares", "ridge"} <= table.keys()
     ridge = table["ridge"]
     assert ridge["mse"] < table["last value"]["mse"]
     assert abs(ridge["coverage"] - LEVEL) < 0.05
-    error = reference["ridge"].test.values - asked.data.truth("test")
+    error = reference["ridge"].test.values - inputs.data.truth("test")
     np.testing.assert_allclose(ridge["mae"], np.abs(error).mean(), rtol=1e-5)
-    season = np.abs(np.diff(asked.data.values[:420:1], axis=0, n=1)).mean()
+    season = np.abs(np.diff(inputs.data.values[:420:1], axis=0, n=1)).mean()
     assert ridge["mase"] > 0 and season > 0
 
 
 @pytest.mark.parametrize("width", [0.1, 3.0])
-def test_intervals_that_are_wrong_become_right(asked, width):
-    found = assessment.intervals(answers(asked.data, 0.5, width), asked.data, LEVELS, LEVEL)
-    truth = asked.data.truth("test")
+def test_intervals_that_are_wrong_become_right(inputs, width):
+    found = assessment.intervals(answers(inputs.data, 0.5, width), inputs.data, LEVELS, LEVEL)
+    truth = inputs.data.truth("test")
     share = {n: ((i.low <= truth) & (truth <= i.high)).mean() for n, i in found.items()}
     assert abs(share["none"] - LEVEL) > 0.15
-    assert abs(share["conformal"] - LEVEL) < 0.06 and abs(share["tracked"] - LEVEL) < 0.06
+    assert abs(share["conformal"] - LEVEL) < 0.06 and abs(share["adaptive"] - LEVEL) < 0.06
     assert found["conformal"].radius.shape == (H, C)
     assert (np.sign(found["conformal"].radius) == (1 if width < 0.5 else -1)).all()
 
 
-def test_words_for_a_better_an_equal_and_a_worse_network(asked, reference):
+def test_words_for_a_better_an_equal_and_a_worse_network(inputs, reference):
     for error, words in {0.01: "less", 3.0: "IT BEATS the network"}.items():
-        said = report.conclude(asked, answers(asked.data, error), reference)
+        said = report.conclude(inputs, answers(inputs.data, error), reference)
         assert words in said.lines[-2] and "interval" in said.lines[-1], said.lines
         assert ("IT BEATS" in " ".join(said.lines)) == (error == 3.0)
     same = reference["ridge"]
-    said = report.conclude(asked, same, reference)
+    said = report.conclude(inputs, same, reference)
     assert any("can't tell from no difference" in line for line in said.lines)
     skill = said.findings["skill"]
     assert skill["ridge"]["mae"]["value"] == pytest.approx(0, abs=1e-9)
@@ -76,57 +76,55 @@ def test_words_for_a_better_an_equal_and_a_worse_network(asked, reference):
     assert said.facts["offsets"] is not None and np.shape(said.facts["radius"]) == (H, C)
 
 
-def test_an_interval_that_is_off_is_explained(asked, reference):
-    kind = asked._replace(calibrate="none")
-    said = report.conclude(kind, answers(asked.data, 0.5, 0.1), reference)
+def test_an_interval_that_is_off_is_explained(inputs, reference):
+    kind = inputs._replace(calibrate="none")
+    said = report.conclude(kind, answers(inputs.data, 0.5, 0.1), reference)
     assert "more than 3% off; errors on the test part are" in said.lines[-1]
 
 
-def test_direction_claims_what_the_test_bears(asked):
-    data = asked.data
+def test_direction_claims_what_the_test_bears(inputs):
+    data = inputs.data
     knows = answers(data, 0.01)
-    said = verdict.direction(knows, data)
+    said = comparison.direction(knows, data)
     assert "better than always" in said.lines[0]
     assert said.findings["direction"]["accuracy"]["value"] > 0.95
     tossed = answers(data, 0.01)
     last = data.values[data.origins["test"] - 1][:, None]
     coin = NOISE.choice([-1.0, 1.0], size=tossed.test.values.shape)
     tossed = tossed._replace(test=tossed.test._replace(values=last + coin))
-    assert "no better than a coin" in verdict.direction(tossed, data).lines[0]
+    assert "no better than a coin" in comparison.direction(tossed, data).lines[0]
 
 
-def test_the_walk_covers_the_test_part_once(asked, reference):
-    data = asked.data
-    walk = walking.as_it_is(data, reference)
+def test_the_walk_covers_the_test_part_once(inputs, reference):
+    data = inputs.data
+    walk = backtest.as_it_is(data, reference)
     first, end = data.split.test
     assert walk.origins.tolist() == list(range(first, end - H + 1, H))
-    again = walking.refitted(data, {"last value": report.naive_fits(asked)["last value"]}, 3)
+    again = backtest.refitted(data, {"last value": report.naive_fits(inputs)["last value"]}, 3)
     np.testing.assert_array_equal(again.predictions["last value"], walk.predictions["last value"])
     assert len(again.fits) == 3 and again.fits[0] == first
-    table = walking.errors(walk, data)
+    table = backtest.errors(walk, data)
     assert table["windows"] == len(walk.origins) and "ridge" in table["errors"]
 
 
-def test_a_refitted_network_knows_the_past_alone(asked):
+def test_a_refitted_network_knows_the_past_alone(inputs):
     """Rows after the fit may change: neither its forecasts before nor its parameters do."""
-    model = forecasting.Forecaster(Linear(H), likelihoods.point("mse"), forecasting.by_last_value)
-    task = forecasting.task(
-        model, optim.optimizer("adamw", 1e-2), forecasting.Shapes(W, H, C, 6, 6)
-    )
+    model = forecaster.Forecaster(Linear(H), likelihoods.point("mse"), forecaster.by_last_value)
+    task = forecaster.task(model, optim.optimizer("adamw", 1e-2), forecaster.Shapes(W, H, C, 6, 6))
 
     def forecasts(series):
         def make(series, split):
             return windows(series, W, H, 16, split)
 
-        fit = walking.network(
-            model, task, make, series, asked.data.scaler, steps=5, seeds=(0, 1),
+        fit = backtest.network(
+            model, task, make, series, inputs.data.scaler, steps=5, seeds=(0, 1),
             placement=devices(1),
         )  # fmt: skip
-        return fit(asked.data.values[:500], 0)(asked.data.values, np.array([500, 520]))
+        return fit(inputs.data.values[:500], 0)(inputs.data.values, np.array([500, 520]))
 
-    before = forecasts(asked.series)
-    values = asked.series.values.copy()
+    before = forecasts(inputs.series)
+    values = inputs.series.values.copy()
     values[520:] += 100
-    after = forecasts(asked.series._replace(values=values))
+    after = forecasts(inputs.series._replace(values=values))
     np.testing.assert_array_equal(before, after)
     assert before.shape == (2, H, C) and np.abs(before).max() < 10

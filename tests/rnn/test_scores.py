@@ -4,61 +4,66 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from dljax.rnn import calibration, scores
+from dljax.rnn.forecasting import calibration, forecast_metrics
 
 
 def test_errors_by_hand():
     truth = np.array([[[1.0, 10.0]], [[3.0, 20.0]]])
     forecast = np.array([[[2.0, 10.0]], [[3.0, 26.0]]])
     train = np.array([[0.0, 1.0], [2.0, 4.0], [2.0, 7.0]])
-    scale = scores.mase_scale(train)
+    scale = forecast_metrics.mase_scale(train)
     np.testing.assert_allclose(scale, [1.0, 3.0])
-    np.testing.assert_allclose(scores.mase_scale(train, 2), [2.0, 6.0])
-    got = scores.errors(forecast, truth, scale)
+    np.testing.assert_allclose(forecast_metrics.mase_scale(train, 2), [2.0, 6.0])
+    got = forecast_metrics.errors(forecast, truth, scale)
     assert got == pytest.approx({"mse": 37 / 4, "mae": 7 / 4, "mase": (1 + 2) / 4})
     with pytest.raises(ValueError, match="season by season"):
-        scores.mase_scale(np.tile([[1.0], [2.0]], (5, 1)), 2)
+        forecast_metrics.mase_scale(np.tile([[1.0], [2.0]], (5, 1)), 2)
     with pytest.raises(ValueError, match="more than a season of 3 rows"):
-        scores.mase_scale(train, 3)
+        forecast_metrics.mase_scale(train, 3)
 
 
 def test_coverage_by_hand():
-    got = scores.covered(np.zeros(4), np.array([1, 1, 2, 2]), np.array([0.0, 1.5, 2.0, -1.0]))
+    got = forecast_metrics.covered(
+        np.zeros(4), np.array([1, 1, 2, 2]), np.array([0.0, 1.5, 2.0, -1.0])
+    )
     assert got == {"coverage": 0.5, "width": 1.5}
 
 
 def test_wilson_is_that_of_scipy():
-    ours = scores.wilson(57, 100, 0.9)
+    ours = forecast_metrics.wilson(57, 100, 0.9)
     theirs = stats.binomtest(57, 100).proportion_ci(0.9, method="wilson")
     assert ours == pytest.approx((0.57, theirs.low, theirs.high))
     with pytest.raises(ValueError, match="5 successes of 4"):
-        scores.wilson(5, 4)
+        forecast_metrics.wilson(5, 4)
 
 
 def test_block_means_average_to_the_mean_and_vary_as_theory_says():
     rng = np.random.default_rng(1)
     values = rng.normal(size=(400, 1))
-    means = scores.block_means(values, 1)
+    means = forecast_metrics.block_means(values, 1)
     assert means.shape == (2000, 1)
     assert means.mean() == pytest.approx(values.mean(), abs=0.005)
     assert means.std() == pytest.approx(values.std() / 20, rel=0.1)
     repeated = np.repeat(values[:40], 10, 0)  # 40 independent numbers, not 400
-    assert scores.block_means(repeated, 10).std() == pytest.approx(
+    assert forecast_metrics.block_means(repeated, 10).std() == pytest.approx(
         repeated.std() / np.sqrt(40), rel=0.3
     )
-    assert scores.block_means(repeated, 1).std() < 0.5 * scores.block_means(repeated, 10).std()
+    assert (
+        forecast_metrics.block_means(repeated, 1).std()
+        < 0.5 * forecast_metrics.block_means(repeated, 10).std()
+    )
     for block in (3, 400, 1000):  # a last block that is shorter, and one that is all there is
-        np.testing.assert_allclose(scores.block_means(np.ones((400, 1)), block), 1)
+        np.testing.assert_allclose(forecast_metrics.block_means(np.ones((400, 1)), block), 1)
 
 
 def test_skill_says_whether_a_difference_means_something():
     rng = np.random.default_rng(0)
     reference = rng.gamma(2, size=500)
-    better = scores.skill(reference * 0.8, reference, 5)
+    better = forecast_metrics.skill(reference * 0.8, reference, 5)
     assert better == pytest.approx((0.2, 0.2, 0.2))
     holds = 0
     for _ in range(100):  # two equals: an interval of 95 % holds 0 in 95 of 100 cases
-        unsure = scores.skill(rng.gamma(2, size=200), rng.gamma(2, size=200), 5)
+        unsure = forecast_metrics.skill(rng.gamma(2, size=200), rng.gamma(2, size=200), 5)
         assert unsure.low < unsure.value < unsure.high
         holds += unsure.low < 0 < unsure.high
     assert 86 <= holds <= 99
@@ -67,16 +72,18 @@ def test_skill_says_whether_a_difference_means_something():
 def test_direction_by_hand_and_by_chance():
     change = np.array([[1.0, -2.0], [0.0, 3.0], [-1.0, 1.0]])
     guess = np.array([[2.0, 1.0], [1.0, 0.0], [-3.0, 1.0]])
-    got = scores.direction(guess, change, 1)
+    got = forecast_metrics.direction(guess, change, 1)
     assert (got.accuracy.value, got.up.value, got.changes) == (3 / 5, 3 / 5, 5)
     rng = np.random.default_rng(0)
     change = np.repeat(rng.normal(size=(500, 1)), 4, 1)  # four columns that move as one
-    chance = scores.direction(np.repeat(rng.normal(size=(500, 1)), 4, 1), change, 1).accuracy
+    chance = forecast_metrics.direction(
+        np.repeat(rng.normal(size=(500, 1)), 4, 1), change, 1
+    ).accuracy
     assert chance.low < 0.5 < chance.high
-    honest = scores.wilson(chance.value * 500, 500)
+    honest = forecast_metrics.wilson(chance.value * 500, 500)
     assert chance.high - chance.low == pytest.approx(honest.high - honest.low, rel=0.15)
     with pytest.raises(ValueError, match="no value changed"):
-        scores.direction(guess, np.zeros((3, 2)), 1)
+        forecast_metrics.direction(guess, np.zeros((3, 2)), 1)
 
 
 def test_the_conformal_radius_by_hand():
@@ -119,17 +126,17 @@ def test_tracking_follows_a_series_that_changes_and_split_conformal_does_not():
     earlier = np.abs(rng.normal(size=(300, 3, 1)))
     scores_now = np.abs(3 * rng.normal(size=(1500, 3, 1)))
     fixed = (scores_now <= calibration.conformal_radius(earlier, 0.8)).mean()
-    radius = calibration.tracked(earlier, scores_now, 0.8)
+    radius = calibration.adaptive(earlier, scores_now, 0.8)
     assert fixed < 0.5 and (scores_now <= radius).mean() == pytest.approx(0.8, abs=0.03)
 
 
 def test_tracking_looks_at_what_has_come_alone():
     rng = np.random.default_rng(0)
     earlier, now = np.abs(rng.normal(size=(50, 4, 2))), np.abs(rng.normal(size=(60, 4, 2)))
-    radius = calibration.tracked(earlier, now, 0.8)
+    radius = calibration.adaptive(earlier, now, 0.8)
     np.testing.assert_array_equal(radius[0], calibration.conformal_radius(earlier, 0.8))
     for step in range(4):  # window n's step h comes with row n + h - 1: known from window n + h on
         changed = now.copy()
         changed[30, step] += 100
-        differs = (calibration.tracked(earlier, changed, 0.8) != radius).any((1, 2))
+        differs = (calibration.adaptive(earlier, changed, 0.8) != radius).any((1, 2))
         assert differs.argmax() == 30 + step + 1

@@ -33,7 +33,7 @@ def at(run: loop.Run, step: int) -> loop.Run:
 
 
 def like(placement=None):
-    return loop.abstract(task(), SEEDS, placement or devices(1))
+    return loop.abstract_run(task(), SEEDS, placement or devices(1))
 
 
 @pytest.fixture
@@ -197,7 +197,7 @@ def test_what_a_kill_leaves_is_cleaned(saved, fresh):
 
 @pytest.mark.parametrize("before, after", [(8, 1), (1, 8)])
 def test_other_devices(tmp_path, before, after):
-    old, new, batches = devices(before), devices(after), helpers.feed.nothing()
+    old, new, batches = devices(before), devices(after), helpers.feed.empty()
     run, _ = helpers.run_steps(task(), batches, old, SEEDS, [3])
     with Store(tmp_path) as store:
         store.save(3, run, {})

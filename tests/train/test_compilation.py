@@ -14,8 +14,8 @@ from dljax.data import feed
 import jax, sys
 import numpy as np
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
-compilation.keep_programs(Path(sys.argv[1]))
-run, _ = run_steps(toy(), feed.nothing(), devices(1), (0,), [5])
+compilation.enable_compilation_cache(Path(sys.argv[1]))
+run, _ = run_steps(toy(), feed.empty(), devices(1), (0,), [5])
 print(np.asarray(run.states["weights"]).tobytes().hex())
 """
 

@@ -16,7 +16,7 @@ from tests import helpers
 from tests.helpers import assert_same, devices, one_seed
 
 SEEDS = (1, 2, 3)
-TOY, DATA = helpers.toy(), feed.nothing()
+TOY, DATA = helpers.toy(), feed.empty()
 EPISODES = helpers.episodes(5, 5)
 
 
@@ -179,7 +179,7 @@ def paced(pace, steps, every, seconds):
     [(1e-3, 10_000, 0.1, 1), (1e-3, 450, 0.1, 1), (0.5, 100, 0.5, 0.6), (1e-6, 1000, 0, 0.1)],
 )
 def test_the_steps_of_a_dispatch_are_chosen(seconds, every, low, high):
-    pace = driver._Pace(0, min(every, driver.CHUNK_STEPS))
+    pace = driver.StepsPerCall(0, min(every, driver.CHUNK_STEPS))
     chosen = paced(pace, 50_000 if seconds < 0.1 else 300, every, seconds)
     ends = set(np.cumsum(chosen))
     assert all(step in ends for step in range(every, sum(chosen), every))
@@ -189,7 +189,7 @@ def test_the_steps_of_a_dispatch_are_chosen(seconds, every, low, high):
 
 
 def test_a_short_slow_dispatch_does_not_settle_it():
-    pace = driver._Pace(0, 1000)
+    pace = driver.StepsPerCall(0, 1000)
     for _ in range(2):
         pace.took(pace.next(1000), 1e-3)
     before = pace.k
@@ -214,7 +214,7 @@ def test_stop_where_numbers_are_no_longer_finite(tmp_path):
     assert str(error.value) == f"{message} is kept"
     assert saved_steps(tmp_path) == {10}
     with Store(tmp_path) as store:
-        run, _ = store.restore(driver.loop.abstract(TOY, SEEDS, devices(1)))
+        run, _ = store.restore(driver.loop.abstract_run(TOY, SEEDS, devices(1)))
     assert np.isfinite(run.states["weights"]).all()
     with pytest.raises(NotFinite, match="there is no checkpoint"):
         train(None, sick)

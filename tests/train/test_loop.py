@@ -29,7 +29,7 @@ def recorder() -> Task:
         return {"history": jnp.zeros(6), "draws": jnp.zeros(6), "count": jnp.int32(0)}
 
     def evaluate(state, batch, key):
-        x, mask = batch["x"], batch["mask"]
+        x, mask = batch["x"], batch["example_mask"]
         draws = jax.random.uniform(key, x.shape)
         return {
             "mean": ((x * mask).sum(), mask.sum()),
@@ -81,7 +81,7 @@ def test_evaluation_in_several_dispatches():
 @pytest.mark.parametrize("chunks", [[6], [1] * 6, [3, 3]])
 def test_the_first_bad_step_and_seed_are_told(chunks):
     task = helpers.sicken(helpers.toy(), seed=2, at=3)
-    advance = loop.advance(task, feed.nothing(), devices(1), 6)
+    advance = loop.advance(task, feed.empty(), devices(1), 6)
     run, bad, step = loop.start(task, SEEDS, devices(1)), [], 0
     for k in chunks:
         run, _, found = advance(run, advance.prepare(SEEDS, step, k), k)
@@ -97,14 +97,14 @@ def test_a_state_that_is_not_finite_is_told_even_with_a_finite_loss():
         return {"w": state["w"] * 1e30}, {"loss": (jnp.float32(0), jnp.float32(1))}
 
     task = Task(lambda key: {"w": jnp.float32(1)}, step, helpers.toy().evaluate)
-    advance = loop.advance(task, feed.nothing(), devices(1), 4)
+    advance = loop.advance(task, feed.empty(), devices(1), 4)
     run = loop.start(task, (0,), devices(1))
     _, _, bad = advance(run, advance.prepare((0,), 0, 4), 4)
     assert int(bad[0]) >= 1
 
 
 def test_the_run_is_donated():
-    advance = loop.advance(helpers.toy(), feed.nothing(), devices(1), 1)
+    advance = loop.advance(helpers.toy(), feed.empty(), devices(1), 1)
     run = loop.start(helpers.toy(), (0,), devices(1))
     advance(run, advance.prepare((0,), 0, 1), 1)
     assert run.states["weights"].is_deleted()
@@ -113,7 +113,7 @@ def test_the_run_is_donated():
 def test_abstract_is_what_start_gives():
     for placement in (devices(1), devices(8), devices(8, "replica")):
         task, seeds = helpers.toy(), tuple(range(8))
-        run, like = loop.start(task, seeds, placement), loop.abstract(task, seeds, placement)
+        run, like = loop.start(task, seeds, placement), loop.abstract_run(task, seeds, placement)
         assert jax.tree.structure(run) == jax.tree.structure(like)
         for x, y in zip(jax.tree.leaves(run), jax.tree.leaves(like), strict=True):
             assert (x.shape, x.dtype) == (y.shape, y.dtype)

@@ -7,21 +7,21 @@ import pytest
 from jax.sharding import PartitionSpec as P
 
 from dljax.data import feed
-from dljax.train import loop, members
+from dljax.train import loop, sweep_task
 from dljax.train.checkpoint import Store
 from tests import helpers
 from tests.helpers import assert_close, assert_same, devices, one_seed
 
 SEEDS = (1, 2, 1, 2)
 RATES = np.array([0.05, 0.05, 0.2, 0.2], np.float32)
-STEPS, DATA, ONE = 6, feed.nothing(), devices(1)
+STEPS, DATA, ONE = 6, feed.empty(), devices(1)
 
 
 def make(values):
     return helpers.toy(optax.sgd(values["rate"]))
 
 
-TASK = members.task(make, P())
+TASK = sweep_task.task(make, P())
 
 
 def trained(rates, seeds, chunks=(STEPS,), placement=ONE, run=None):
@@ -53,7 +53,7 @@ def test_resume(whole, tmp_path):
     with Store(tmp_path) as store:
         store.save(2, middle, {})
     with Store(tmp_path) as store:
-        found, _ = store.restore(loop.abstract(TASK, SEEDS, ONE, ({"rate": RATES},)))
+        found, _ = store.restore(loop.abstract_run(TASK, SEEDS, ONE, ({"rate": RATES},)))
     assert_same(trained(None, SEEDS, [4], run=found)[0], whole)
 
 
@@ -65,11 +65,13 @@ def test_members_on_several_devices(whole):
 def test_evaluation_has_the_values(whole):
     def at_rate(values):
         def evaluate(state, batch, key):
-            return {"rate": (values["rate"] * batch["mask"].sum(), batch["mask"].sum())}
+            return {
+                "rate": (values["rate"] * batch["example_mask"].sum(), batch["example_mask"].sum())
+            }
 
         return make(values)._replace(evaluate=evaluate)
 
-    sums = loop.evaluate(members.task(at_rate, P()), whole, helpers.episodes(5, 2), ONE)
+    sums = loop.evaluate(sweep_task.task(at_rate, P()), whole, helpers.episodes(5, 2), ONE)
     np.testing.assert_allclose(sums["rate"][0] / sums["rate"][1], RATES, 1e-6)
 
 
@@ -97,11 +99,11 @@ def scaled(by):
 )
 def test_what_is_no_number_of_the_step_is_refused(by):
     with pytest.raises(ValueError, match="size can't be swept") as caught:
-        members.check(scaled(by), DATA, {"size": np.int32(2)})
+        sweep_task.check(scaled(by), DATA, {"size": np.int32(2)})
     assert "\n" not in str(caught.value)
 
 
 def test_what_is_a_number_of_the_step_is_accepted():
-    members.check(scaled(lambda values: jnp.where(values["size"] > 1, 2.0, 1.0)), DATA,
+    sweep_task.check(scaled(lambda values: jnp.where(values["size"] > 1, 2.0, 1.0)), DATA,
                   {"size": np.int32(2)})  # fmt: skip
-    members.check(make, DATA, {"rate": RATES[0]})
+    sweep_task.check(make, DATA, {"rate": RATES[0]})

@@ -6,7 +6,7 @@ import numpy as np
 import optax
 import pytest
 
-from dljax.cnn import classification
+from dljax.cnn.classification import classifier
 from dljax.nn.allconv import AllConv
 from dljax.nn.normalization import BatchNorm
 from dljax.nn.resnet import resnet20
@@ -96,7 +96,7 @@ def test_a_task_starts_from_what_is_carried(variables):
     """All but the head is pretrained, for each seed; the heads differ."""
     model = small(classes=5)
     body = finetuning.carried(variables, finetuning.shapes(model, SHAPE))
-    task = classification.task(model, optax.sgd(0.1), image_shape=SHAPE, classes=5)
+    task = classifier.task(model, optax.sgd(0.1), image_shape=SHAPE, classes=5)
     run = loop.start(task, (3, 4), devices(1), (finetuning.for_seeds(body, 2),))
     params = run.states.params
     for seed in range(2):
@@ -120,4 +120,4 @@ def test_another_network_is_refused(variables):
     with pytest.raises(ValueError, match="is left over"):
         finetuning.carried(deeper, variables)
     with pytest.raises(ValueError, match="params/stem does not fit|params/stem of .* does not fit"):
-        supervised.onto(variables, {"params": {"stem": np.zeros(3)}})
+        supervised.merge_params(variables, {"params": {"stem": np.zeros(3)}})

@@ -41,14 +41,14 @@ def test_adapters_train_alone_and_merge():
     logits, variables = jax.jit(adapted.init_with_output)(jax.random.key(0), X)
     apply = jax.jit(adapted.apply)
     np.testing.assert_allclose(logits, apply(variables, X), rtol=1e-5, atol=1e-6)
-    state = supervised.begin(variables, tx := optax.sgd(0.5))
+    state = supervised.create_state(variables, tx := optax.sgd(0.5))
 
     def loss(params):
         seen = {"params": params, **state.model_state}
         logits, changed = adapted.apply(seen, X, train=True, mutable=list(state.model_state))
         return (logits**2).mean(), (changed, None)
 
-    after = jax.jit(lambda state: supervised.descend(state, tx, loss)[0])(state)
+    after = jax.jit(lambda state: supervised.gradient_step(state, tx, loss)[0])(state)
     assert_same(after.model_state["fixed"], variables["fixed"])
     assert set(after.params) == {"adapters", "whole"}
     for path, leaf in jax.tree.leaves_with_path(after.params):

@@ -10,7 +10,7 @@ import sys
 import numpy as np
 import pytest
 
-from dljax.transfer import pickled, torch_file
+from dljax.transfer import safe_unpickle, torch_file
 from tests.transfer import torch_files as by_hand
 
 
@@ -97,7 +97,7 @@ def test_each_attack_is_refused_by_name_and_does_nothing(tmp_path):
                 torch_file.read(path)
             message = str(caught.value)
             assert reason in message and "\n" not in message, (name, message)
-            assert isinstance(caught.value.__cause__, pickled.Refused), name
+            assert isinstance(caught.value.__cause__, safe_unpickle.Refused), name
     assert not victim.exists()
 
 
@@ -154,7 +154,7 @@ def test_an_ordered_dictionary_keeps_its_order_and_its_metadata_is_passed_over(t
     for protocol in (2, 4):
         file.write_bytes(pickle.dumps(pairs, protocol))
         with open(file, "rb") as opened:
-            read = pickled.load(opened, torch_file.CALLS)
+            read = safe_unpickle.load(opened, torch_file.CALLS)
         assert list(read.items()) == [("b", 1), ("a", 2)]
 
 

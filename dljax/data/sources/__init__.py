@@ -12,6 +12,7 @@ What comes back is a `Dataset` of uint8 images and int32 labels.
 import os
 
 from dljax.data.sources.dataset import Dataset, split
+from dljax.data.sources.digits import load_digits
 from dljax.data.sources.folder import (
     Images,
     image_folder,
@@ -19,9 +20,8 @@ from dljax.data.sources.folder import (
     plain_folder,
     read_images,
 )
+from dljax.data.sources.letters import load_letters
 from dljax.data.sources.npz import medmnist_npz
-from dljax.data.sources.printed import letters
-from dljax.data.sources.scans import digits
 from dljax.data.sources.tfds import tfds_images, tfds_source
 
 __all__ = [
@@ -67,9 +67,9 @@ def load_images(
     """
     check_format(size, channels)
     if dataset == "digits":
-        return digits(size, channels)
+        return load_digits(size, channels)
     if dataset == "letters":
-        return letters(size, channels)
+        return load_letters(size, channels)
     if dataset.startswith("tfds:"):
         return tfds_images(dataset, data_dir, size=size, channels=channels, quiet=quiet)
     path = os.path.expanduser(dataset)

@@ -6,10 +6,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dljax.data.sources import moving
 from dljax.data.sources.dataset import Arrays, Dataset
 from dljax.data.sources.image import UnreadableImage, read_image, to_channels
 from dljax.data.sources.layout import image_files, some, split_by_hash
+from dljax.data.sources.moving_images import move
 
 MADE, HELD_OUT = 10_000, 2_000  # clips of moving images to train on, and to test with
 
@@ -34,7 +34,7 @@ def moving_images(data: Dataset, size: int, frames: int) -> Clips:
     MADE clips of the training images and HELD_OUT of the test images, always the same ones.
     """
     train, test = (
-        moving.move(part["image"], part["label"], size, frames, count, seed)
+        move(part["image"], part["label"], size, frames, count, seed)
         for part, count, seed in ((data.train, MADE, 0), (data.test, HELD_OUT, 1))
     )
     return Clips(f"moving {data.name}", train, test, data.classes, data.notes)

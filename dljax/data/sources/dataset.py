@@ -53,7 +53,7 @@ def split(arrays: Arrays, fraction: float, seed: int = 0) -> tuple[Arrays, Array
     return rest, {name: array[held] for name, array in arrays.items()}
 
 
-def few(labels: np.ndarray, count: int, seed: int) -> np.ndarray:
+def subsample_per_class(labels: np.ndarray, count: int, seed: int) -> np.ndarray:
     """Indices of `count` examples of every class, drawn by the seed; int [classes * count], sorted.
 
     The same seed draws those of a smaller count among those of a larger one.
@@ -70,7 +70,7 @@ def few(labels: np.ndarray, count: int, seed: int) -> np.ndarray:
     return np.sort(np.concatenate(chosen))
 
 
-def only(data: Dataset, classes: Sequence[str]) -> Dataset:
+def select_classes(data: Dataset, classes: Sequence[str]) -> Dataset:
     """The data set with these classes alone, numbered in the order given.
 
     Raises ValueError for a class that it does not have, or twice, and for fewer than two.
@@ -93,6 +93,30 @@ def only(data: Dataset, classes: Sequence[str]) -> Dataset:
 
     return data._replace(
         name=f"{data.name}, classes {', '.join(classes)}",
+        train=part(data.train),
+        test=part(data.test),
+        validation=part(data.validation),
+        classes=tuple(classes),
+    )
+
+
+def align_classes(data: Dataset, classes: Sequence[str]) -> Dataset:
+    """The data set with its labels numbered as in `classes`, of which it may lack some.
+
+    Raises ValueError for a class that is not among them.
+    """
+    unknown = [name for name in data.classes if name not in classes]
+    if unknown:
+        raise ValueError(
+            f"{data.name} has the class {unknown[0]!r}, which is none of the model's: "
+            f"{', '.join(classes[:20])}."
+        )
+    number = np.array([classes.index(name) for name in data.classes], np.int32)
+
+    def part(arrays: Arrays | None) -> Arrays | None:
+        return arrays and {**arrays, "label": number[arrays["label"]]}
+
+    return data._replace(
         train=part(data.train),
         test=part(data.test),
         validation=part(data.validation),

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from dljax.data.sources.image import resize, to_channels
-from dljax.data.sources.prepared import Prepared
+from dljax.data.sources.tfds_builder import Prepared
 
 BLOCK = 256
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dljax.data.labelled import Labelled, Window
+from dljax.data.anomaly_series import Labelled, Window
 
 
 def read_nab(folder: str | Path) -> tuple[Labelled, ...]:

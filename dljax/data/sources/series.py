@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dljax.data.sources import embedded_series, grid, regular, stamps
+from dljax.data.sources import embedded_series, frequency, resampling, timestamps
 from dljax.data.sources.table import Table, is_numeric, numbers, read_table
 
 FILLS = ("refuse", "forward", "linear")
@@ -101,8 +101,8 @@ def from_table(
         raise ValueError(
             f"{table.name} has {len(table.lines)} rows: a series needs {SHORTEST} or more."
         )
-    time_columns = stamps.time_column(table, time)
-    when, notes = stamps.read_stamps(table, time_columns)
+    time_columns = timestamps.time_column(table, time)
+    when, notes = timestamps.read_stamps(table, time_columns)
     notes = table.notes + notes
     covariates = tuple(dict.fromkeys(covariates))
     if targets:
@@ -119,12 +119,12 @@ def from_table(
         if np.isnan(values[name]).all():
             raise ValueError(f"{table.name}: column {name} is empty.")
     matrix = np.stack([values[name] for name in targets + covariates], -1)
-    when, matrix, lines, more = regular.in_order(table, when, matrix)
+    when, matrix, lines, more = resampling.in_order(table, when, matrix)
     if freq:
-        freq = grid.alias(*grid.step(freq))
+        freq = frequency.alias(*frequency.step(freq))
     else:
-        freq = grid.infer(when)
-    when, matrix, filled = regular.on_grid(
+        freq = frequency.infer(when)
+    when, matrix, filled = resampling.on_grid(
         table.name, when, matrix, lines, targets + covariates, freq, fill
     )
     return Series(
@@ -135,7 +135,7 @@ def from_table(
         matrix[:, len(targets) :],
         covariates,
         freq,
-        grid.season(freq),
+        frequency.season(freq),
         notes + more + filled,
     )
 

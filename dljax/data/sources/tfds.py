@@ -13,7 +13,7 @@ import numpy as np
 from dljax.data.sources import cache, decode
 from dljax.data.sources.dataset import Dataset, labelled, split
 from dljax.data.sources.decode import TfdsSource
-from dljax.data.sources.prepared import Prepared, find
+from dljax.data.sources.tfds_builder import Prepared, find
 
 TEST_SHARE = 0.2
 

@@ -1,0 +1,1 @@
+"""One module per application, a folder where several share parts: build, train, predict."""

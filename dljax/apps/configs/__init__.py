@@ -1,0 +1,1 @@
+"""The flags of each application; nothing here imports jax."""

@@ -1,0 +1,70 @@
+"""The flags of image_classification."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from dljax.run.config import DataConfig, field, override
+from dljax.run.optimizer_flags import OptimizerConfig
+
+MODELS = (
+    "lenet", "allconv", "fastnet", "mobilenet",
+    "resnet20", "resnet32", "resnet56", "resnet18", "resnet34", "resnet50", "resnet101",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(DataConfig, OptimizerConfig):
+    """The flags of image classification; the defaults are tuned for digits."""
+
+    name: ClassVar[str] = "image_classification"
+
+    dataset = override("digits", help="digits, letters, tfds:NAME, a folder, or a MedMNIST .npz")
+    steps = override(1200)
+    num_seeds = override(4)
+    batch_size = override(64)
+    learning_rate = override(3e-3)
+
+    classes: tuple[str, ...] = field((), "names of the classes to tell apart; none: all")
+    model: str = field("allconv", "network", choices=MODELS)
+    widths: tuple[int, ...] = field((), "channels of its stages; none: its own", minimum=1)
+    label_smoothing: float = field(0.1, "share of the target that is uniform", minimum=0, maximum=1)
+    crop: int = field(1, "random crop: pixels of padding", minimum=0)
+    flip: bool = field(False, "random mirror images; both views at evaluation")
+    rotation: float = field(10.0, "random rotation, degrees", minimum=0)
+    zoom: float = field(0.1, "random magnification by 1 - zoom to 1 + zoom", minimum=0, maximum=0.9)
+    shear: float = field(5.0, "random shear, degrees", minimum=0, maximum=60)
+    jitter: float = field(0.0, "random brightness, contrast, saturation", minimum=0, maximum=1)
+    cutout: int = field(0, "side of a random grey square, pixels", minimum=0)
+    mixup: float = field(0.0, "alpha of mixup; 0: none", minimum=0)
+    cutmix: float = field(0.0, "alpha of cutmix; 0: none", minimum=0)
+
+    shift_views: int = field(
+        0, "evaluate shifted copies too, by so many pixels; 0: not", minimum=0, resume=False
+    )
+    validation: float = field(
+        0.1,
+        "share of train held out to choose by, if the set has no such part; 0: none",
+        minimum=0,
+        maximum=0.9,
+    )
+    image_size: int = field(0, "resize images to this height and width; 0: as they are", minimum=0)
+    streaming: bool = field(False, "read images while training (sets larger than memory)")
+    baselines: bool = field(True, "score scikit-learn's simple methods too", resume=False)
+
+    predict: str = field(
+        "", "image or folder to classify with the trained model", path=True, resume=False,
+        group="use",
+    )  # fmt: skip
+    evaluate: str = field(
+        "", "labelled images to score the trained model on: as dataset", path=True, resume=False,
+        group="use",
+    )  # fmt: skip
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.mixup and self.cutmix:
+            raise ValueError("mixup and cutmix exclude each other: set one of them to 0")
+        if self.classes and self.streaming:
+            raise ValueError("classes are chosen of a set in memory: leave out --streaming")

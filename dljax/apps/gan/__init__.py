@@ -1,0 +1,1 @@
+"""Networks that evaluate generated images and clips."""

@@ -1,0 +1,1 @@
+"""Parts that the applications of reinforcement learning share."""

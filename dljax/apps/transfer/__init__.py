@@ -1,0 +1,1 @@
+"""Parts of transfer learning: sources, targets, methods, inference."""

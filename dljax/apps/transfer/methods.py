@@ -1,0 +1,205 @@
+"""The task of each method of transfer_learning: what is trained, from where, how fast."""
+
+from __future__ import annotations
+
+import dataclasses
+from functools import partial
+from typing import Any
+
+import numpy as np
+import optax
+from flax.traverse_util import flatten_dict, unflatten_dict
+
+from dljax.apps.transfer.source import Source
+from dljax.apps.transfer.target import Target, yardsticks
+from dljax.apps.transfer_learning import Config
+from dljax.cnn.classification import classifier
+from dljax.data import augment, feed
+from dljax.data.sources.dataset import Arrays
+from dljax.nn.penultimate import HEAD
+from dljax.run import session
+from dljax.train import driver
+from dljax.train.parallel import place
+from dljax.transfer import finetuning, linear_probe
+from dljax.transfer.lora import Adapted
+
+EVALUATION_BATCH = 125
+LEARNING_RATE = {"scratch": 3e-3, "probe": 1e-2, "full": 1e-4, "lwlr": 2e-4, "lora": 1e-3}
+SMALL_RATE = 3e-3  # of a small network that was trained here on little, and has little to lose
+PROBE_STEPS, PROBE_BATCH = 200, 256  # of the probe that a new head starts at
+
+
+def network(config: Config, source: Source, classes: int) -> Any:
+    """The network that a method trains: the source's with a new head, or adapters in it."""
+    (method,) = config.method
+    model = source.model.clone(classes=classes)
+    if method == "scratch":
+        return model
+    if _settled(config).batch_norm == "frozen" and hasattr(model, "norm"):
+        model = model.clone(norm=finetuning.frozen(model.norm))
+    return Adapted(model, config.rank, float(config.rank)) if method == "lora" else model
+
+
+def _settled(config: Config) -> Config:
+    """The Config with what it leaves open: learning rate, BatchNorm, head."""
+    (method,), here = config.method, config.source in pretrained.HERE
+    own = SMALL_RATE if here and method != "probe" else LEARNING_RATE[method]
+    norm, head = ("trained", "random") if here else ("frozen", "probe")
+    return dataclasses.replace(
+        config,
+        learning_rate=config.learning_rate or own,
+        batch_norm=norm if config.batch_norm == "auto" else config.batch_norm,
+        head=head if config.head == "auto" else config.head,
+    )
+
+
+def make_task(config: Config, source: Source, classes: int, shape: tuple, scale: float) -> Any:
+    """The Task of a method. shape: of a feature vector for a probe, whose scale divides it."""
+    (method,) = config.method
+    config = _settled(config)
+    settings = {"classes": classes, "label_smoothing": config.label_smoothing}
+    if method == "probe":
+        return classifier.task(
+            linear_probe.Linear(classes),
+            optimization.transformation(config),
+            image_shape=shape,
+            normalize=lambda x: x / scale,
+            **settings,
+        )
+    parts = [augment.random_crop(config.crop)] if config.crop else []
+    parts += [augment.flip()] if config.flip else []
+    model = network(config, source, classes)
+    return classifier.task(
+        model,
+        _transformation(config, source, model, shape),
+        image_shape=shape,
+        normalize=source.normalize,
+        augmentation=augment.chain(*parts) if parts else None,
+        **settings,
+    )
+
+
+def _transformation(config: Config, source: Source, model: Any, shape: tuple) -> Any:
+    """The optimiser with the rates of the layers and the pull back that the Config asks for."""
+    (method,) = config.method
+    if method in ("scratch", "lora"):
+        return optimization.transformation(config)
+    depths = finetuning.depths(model, finetuning.shapes(model, shape), shape)
+    rates, decay = [], None
+    if method == "lwlr":
+        rates.append(finetuning.layerwise(depths, config.layer_decay))
+    if config.unfreeze:
+        rates.append(finetuning.gradual(depths, config.unfreeze))
+    if config.l2_sp:
+        decay = finetuning.l2_sp(config.l2_sp, config.weight_decay, finetuning.is_head)
+    return optimization.transformation(
+        config, decay=decay, rates=optax.chain(*rates) if rates else None
+    )
+
+
+def start(config: Config, target: Target) -> tuple:
+    """What the init of the Task takes besides a key: the pretrained variables, for each seed."""
+    (method,), source = config.method, target.source
+    if method in ("scratch", "probe"):
+        return ()
+    plain = source.model.clone(classes=len(target.classes))
+    like = finetuning.shapes(plain, target.shape)
+    carried = finetuning.for_seeds(finetuning.carried(source.variables, like), config.num_seeds)
+    if _settled(config).head == "probe":
+        carried = _with_heads(carried, like, probe_heads(config, target))
+    if method == "lora":
+        carried = network(config, source, len(target.classes)).split(carried, {})
+    return (carried,)
+
+
+def _with_heads(variables: Any, like: Any, heads: Any) -> Any:
+    """Variables [seeds, ...] with the probes' layers [seeds, ...] as heads."""
+    flat, shapes = flatten_dict(variables), flatten_dict(like)
+    for (name,), leaf in flatten_dict(heads[HEAD]).items():
+        path = ("params", HEAD, name)
+        flat[path] = leaf.reshape(len(leaf), *shapes[path].shape)
+    return unflatten_dict(flat)
+
+
+def probe_heads(config: Config, target: Target) -> Any:
+    """Parameters [seeds, ...] of linear probes on the images of each seed, for plain features."""
+    config = dataclasses.replace(
+        config, method=("probe",), steps=PROBE_STEPS, batch_size=PROBE_BATCH, learning_rate=0.0
+    )
+    result = driver.train(
+        _task(config, target),
+        _feed(config, target),
+        steps=config.steps,
+        seeds=session.seeds(config),
+        placement=place("none", num_seeds=config.num_seeds),
+    )
+    params = result.run.states.params
+    kernel = params[HEAD]["kernel"] / target.scale
+    return {HEAD: params[HEAD] | {"kernel": kernel}}
+
+
+def _parts(config: Config, target: Target) -> dict[str, Arrays]:
+    """The arrays of each part: images, or features for a probe."""
+    parts = {"train": target.train, "validation": target.validation, "test": target.test}
+    parts = {name: arrays for name, arrays in parts.items() if arrays}
+    if config.method == ("probe",):
+        return {n: x | {"image": target.features[n]} for n, x in parts.items()}
+    return parts
+
+
+def _feed(config: Config, target: Target) -> feed.Feed:
+    (shots,) = config.shots
+    size = min(config.batch_size, shots * len(target.classes))
+    pick = partial(target.pick, shots)
+    return feed.in_memory(_parts(config, target)["train"], size, pick)
+
+
+def _task(config: Config, target: Target) -> Any:
+    probes = config.method == ("probe",)
+    shape = target.features["train"].shape[1:] if probes else target.shape
+    scale = target.scale if probes else 1.0
+    return make_task(config, target.source, len(target.classes), shape, scale)
+
+
+def build(config: Config, target: Target) -> session.Experiment:
+    """The run of one method and one number of shots, ready for `session.train`."""
+    (method,), (shots,) = config.method, config.shots
+    parts = _parts(config, target)
+    size = min(config.batch_size, shots * len(target.classes))
+    placement = place(
+        config.parallel,
+        batch_size=size,
+        num_seeds=config.num_seeds,
+        vectorize_seeds=config.vectorize_seeds,
+    )
+
+    def examples(name: str) -> feed.Examples:
+        return feed.examples(parts[name], EVALUATION_BATCH, placement.batch_multiple)
+
+    def baselines() -> dict[str, dict[str, float]]:
+        found = yardsticks(target, config, shots)
+        return {name: {"accuracy": float(values.mean())} for name, values in found.items()}
+
+    source = target.source
+    return session.Experiment(
+        name="transfer_learning",
+        dataset=f"{target.name}, {shots} images of each class, {method} from {source.name}",
+        task=lambda config: _task(config, target),
+        feed=_feed(config, target),
+        placement=placement,
+        init_args=start(config, target),
+        validation=examples("validation") if target.validation else None,
+        test=examples("test"),
+        summarise=classifier.summarise,
+        score=lambda values: float(np.nanmean(values["accuracy"])),
+        facts={
+            "classes": target.classes,
+            "image_shape": target.shape,
+            "mean": source.normalize.mean,
+            "std": source.normalize.std,
+            "scale": target.scale if method == "probe" else 1.0,
+            "features": parts["train"]["image"].shape[-1] if method == "probe" else None,
+        },
+        notes=target.notes,
+        baselines=baselines if config.baselines else None,
+    )

@@ -1,0 +1,1 @@
+"""Image classification: the task, baselines, inspection of a trained network."""

@@ -1,0 +1,156 @@
+"""Rows made regular: in order, on the grid of one step, without holes, or refused with the line.
+
+Nothing is filled unless a rule is named: 'forward' repeats the last value before, so it uses the
+past alone; 'linear' interpolates, which looks ahead.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dljax.data.sources import frequency
+from dljax.data.sources.table import Table
+
+HOLIDAYS = 0.1  # share of business days without a row, at most
+CLOSURE = 10  # business days without a row at a stretch, at most
+
+
+def in_order(
+    table: Table, when: np.ndarray, matrix: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, tuple[str, ...]]:
+    """The rows with rising stamps and their lines; newest-first files are turned round."""
+    lines, notes = table.lines, ()
+    steps = np.diff(when).astype(np.int64)
+    if len(steps) and (steps < 0).all():
+        when, matrix, lines, steps = when[::-1], matrix[::-1], lines[::-1], -steps[::-1]
+        notes += ("The file begins with the newest row: it is read backwards.",)
+    if (steps < 0).any():
+        row = int((steps < 0).argmax()) + 1
+        raise ValueError(
+            f"{table.name}, line {lines[row]}: {_text(when[row])} comes after "
+            f"{_text(when[row - 1])}: sort the file by time."
+        )
+    if (steps == 0).any():
+        same = np.flatnonzero(steps == 0) + 1
+        differ = [r for r in same if not np.array_equal(matrix[r], matrix[r - 1], equal_nan=True)]
+        if differ:
+            raise ValueError(
+                f"{table.name}, line {lines[differ[0]]}: {_text(when[differ[0]])} is there twice, "
+                f"with other values ({len(differ)} such rows): keep one row a stamp."
+            )
+        keep = np.setdiff1d(np.arange(len(when)), same)
+        when, matrix, lines = when[keep], matrix[keep], lines[keep]
+        notes += (f"Repeated rows left out: {len(same)}.",)
+    return when, matrix, lines, notes
+
+
+def on_grid(
+    name: str,
+    when: np.ndarray,
+    matrix: np.ndarray,
+    lines: np.ndarray,
+    columns: tuple[str, ...],
+    freq: str,
+    fill: str,
+) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
+    """Rising stamps [T] and values [T, C], NaN where missing, on the whole grid of step `freq`.
+
+    name, lines, columns: for messages. fill: 'refuse', 'forward' or 'linear'. Returns stamps,
+    finite values and notes. Raises ValueError for what is to be refused.
+    """
+    business = frequency.step(freq)[0] == "B"
+    place, notes = frequency.position(when, freq), ()
+    if business:
+        place, notes = _business(name, when, place, lines)
+    if fill == "refuse":
+        _refuse(name, when, matrix, lines, columns, freq, place)
+        return when, matrix, notes
+    uneven, absent = int((place != np.rint(place)).sum()), np.isnan(matrix).sum(0)
+    length = int(place[-1]) + 1
+    gaps = length - len(np.unique(np.rint(place)))
+    if length > 20 * len(when):
+        raise ValueError(
+            f"{name} has {len(when)} rows for {length} steps of {freq}: too few to fill."
+        )
+    if gaps:
+        notes += (f"Missing stamps of step {freq}: {gaps}, filled ({fill}).",)
+    if uneven:
+        notes += (f"Stamps off the grid of step {freq}: {uneven}, moved ({fill}).",)
+    if absent.any():
+        counts = ", ".join(f"{c} {n}" for c, n in zip(columns, absent, strict=True) if n)
+        notes += (f"Missing values, filled ({fill}): {counts}.",)
+    if not (gaps or uneven or absent.any()):
+        return when, matrix, notes
+    if fill == "linear":
+        notes += ("Linear filling looks ahead: scores at filled places are too kind.",)
+    where = np.arange(length, dtype=np.float64)
+    matrix = np.stack([_filled(place, column, where, fill) for column in matrix.T], -1)
+    when = when if business else frequency.steps_after(when[0], freq, length)
+    begin = int(np.isnan(matrix).any(1).argmin())
+    if begin:
+        notes += (
+            f"Rows cut off at the beginning, with nothing before them to fill from: {begin}.",
+        )
+    return when[begin:], matrix[begin:], notes
+
+
+def _refuse(name, when, matrix, lines, columns, freq, place) -> None:
+    """Raises ValueError for the first stamp off the grid, the first hole, or a missing value."""
+    hint = "choose --fill=forward (past values) or --fill=linear"
+    uneven, holes, absent = place != np.rint(place), np.diff(place) > 1, np.isnan(matrix)
+    if uneven.any():
+        row = int(uneven.argmax())
+        raise ValueError(
+            f"{name}, line {lines[row]}: {_text(when[row])} is off the grid of step {freq} that "
+            f"begins at {_text(when[0])} ({uneven.sum()} rows are): give --freq, or {hint}."
+        )
+    if holes.any():
+        row = int(holes.argmax()) + 1
+        raise ValueError(
+            f"{name}, line {lines[row]}: missing stamps of step {freq}: "
+            f"{int(place[-1]) + 1 - len(when)}, the first after {_text(when[row - 1])}: {hint}."
+        )
+    if absent.any():
+        column = int(absent.any(0).argmax())
+        row = int(absent[:, column].argmax())
+        raise ValueError(
+            f"{name}, line {lines[row]}: column {columns[column]} has no value "
+            f"({absent[:, column].sum()} of {len(when)} rows): {hint}, or leave the column out."
+        )
+
+
+def _business(name, when, place, lines):
+    """Rows as steps: the business days without a row are taken as holidays, if they are few."""
+    off = (place != np.rint(place)) | ~np.is_busday(when.astype("datetime64[D]"))
+    if off.any():
+        row = int(off.argmax())
+        raise ValueError(
+            f"{name}, line {lines[row]}: {_text(when[row])} is no business day: give --freq=D."
+        )
+    closed = int(place[-1]) + 1 - len(when)
+    longest = int(np.diff(place).max()) - 1
+    if closed > HOLIDAYS * len(when) or longest > CLOSURE:
+        row = int(np.diff(place).argmax()) + 1
+        raise ValueError(
+            f"{name}, line {lines[row]}: {closed} business days have no row, {longest} in a row "
+            f"after {_text(when[row - 1])}: too many for holidays."
+        )
+    note = f"Business days without a row (holidays): {closed}; the next row is the next step."
+    return np.arange(len(when), dtype=np.float64), (note,) if closed else ()
+
+
+def _filled(place: np.ndarray, column: np.ndarray, where: np.ndarray, fill: str) -> np.ndarray:
+    """The column at the places `where` of the grid; NaN before its first value."""
+    known = ~np.isnan(column)
+    place, column = place[known], column[known]
+    last = np.searchsorted(place, where, side="right") - 1
+    if fill == "forward":
+        values = column[np.maximum(last, 0)]
+    else:
+        values = np.interp(where, place, column)
+    return np.where(last < 0, np.nan, values)
+
+
+def _text(stamp: np.datetime64) -> str:
+    text = str(stamp.astype("datetime64[s]")).replace("T", " ")
+    return text.removesuffix(" 00:00:00")

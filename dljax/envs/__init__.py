@@ -1,0 +1,1 @@
+"""Environments: the interface, gymnax behind it, wrappers."""

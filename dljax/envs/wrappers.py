@@ -1,0 +1,188 @@
+"""Environment -> Environment: what is changed about a problem before an agent sees it.
+
+What the agents of a run share (running statistics of observations and rewards) is no wrapper: it
+is part of an algorithm's state, see `normalization.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from dljax.envs.environment import Array, Box, Discrete, Environment, Key, Step
+
+# Which entries of the observation are velocities.
+VELOCITIES = {
+    "CartPole-v1": (1, 3),
+    "Pendulum-v1": (2,),
+    "Acrobot-v1": (4, 5),
+    "MountainCar-v0": (1,),
+    "MountainCarContinuous-v0": (1,),
+}
+
+UNBOUNDED = 1e6  # some environments write a huge number for no bound
+
+
+def observed(env: Environment, see: Callable[[Array], Array], space: Box) -> Environment:
+    """The environment seen through a function of its observations."""
+
+    def reset(key: Key) -> tuple[Any, Array]:
+        state, obs = env.reset(key)
+        return state, see(obs)
+
+    def step(key: Key, state: Any, action: Array) -> tuple[Any, Step]:
+        state, told = env.step(key, state, action)
+        return state, told._replace(obs=see(told.obs))
+
+    return env._replace(reset=reset, step=step, observation=space)
+
+
+def float32(env: Environment) -> Environment:
+    """Observations as float32; a number of a discrete space becomes its one-hot code."""
+    if isinstance(env.observation, Discrete):
+        n = env.observation.n
+        return observed(env, lambda obs: jax.nn.one_hot(obs, n), Box((n,), 0.0, 1.0))
+    space = env.observation._replace(dtype=jnp.float32)
+    return observed(env, lambda obs: jnp.asarray(obs, jnp.float32), space)
+
+
+def flatten(env: Environment) -> Environment:
+    """Observations as one float32 vector."""
+    env = float32(env)
+    shape, low, high, _ = env.observation
+    low, high = (np.broadcast_to(bound, shape).reshape(-1) for bound in (low, high))
+    return observed(env, lambda obs: obs.reshape(-1), Box(low.shape, low, high))
+
+
+def keep(env: Environment, entries: Sequence[int]) -> Environment:
+    """Only those entries of a vector observation are seen."""
+    shape, low, high, dtype = env.observation
+    entries = np.asarray(entries)
+    low, high = (np.broadcast_to(bound, shape)[entries] for bound in (low, high))
+    return observed(env, lambda obs: obs[entries], Box(low.shape, low, high, dtype))
+
+
+def unit(space: Box) -> Callable[[Array], Array]:
+    """What maps observations between the bounds of a space to [-1, 1]; without bounds, nothing."""
+    low, high = (np.broadcast_to(np.asarray(b, float), space.shape) for b in space[1:3])
+    bounded = (np.abs(low) < UNBOUNDED) & (np.abs(high) < UNBOUNDED)
+    middle = np.where(bounded, (low + high) / 2, 0).astype(np.float32)
+    half = np.where(bounded, (high - low) / 2, 1).astype(np.float32)
+    return lambda obs: (obs - middle) / half
+
+
+def unit_observations(env: Environment) -> Environment:
+    """Observations that have bounds as [-1, 1]: else the small ones (a car's speed) go unseen."""
+    see, shape = unit(env.observation), env.observation.shape
+    low, high = (see(np.broadcast_to(b, shape)) for b in env.observation[1:3])
+    return observed(env, see, Box(shape, low, high))
+
+
+def hide_velocities(env: Environment) -> Environment:
+    """Positions alone are seen: a problem that needs memory.
+
+    Raises ValueError for an environment whose velocities are not known here.
+    """
+    if env.name not in VELOCITIES:
+        raise ValueError(
+            f"velocities can be hidden of {', '.join(VELOCITIES)} alone, not of {env.name}"
+        )
+    n = env.observation.shape[0]
+    return keep(env, [i for i in range(n) if i not in VELOCITIES[env.name]])
+
+
+class Counted(NamedTuple):
+    """A state and the steps since its reset."""
+
+    inner: Any
+    time: Array
+
+
+def time_limit(env: Environment, steps: int) -> Environment:
+    """Episodes are truncated after so many steps, unless they have terminated."""
+
+    def reset(key: Key) -> tuple[Counted, Array]:
+        state, obs = env.reset(key)
+        return Counted(state, jnp.int32(0)), obs
+
+    def step(key: Key, state: Counted, action: Array) -> tuple[Counted, Step]:
+        inner, told = env.step(key, state.inner, action)
+        time = state.time + 1
+        truncated = (told.truncated | (time >= steps)) & ~told.terminated
+        return Counted(inner, time), told._replace(truncated=truncated)
+
+    return env._replace(reset=reset, step=step, limit=min(steps, env.limit))
+
+
+class Stuck(NamedTuple):
+    """A state, the action before, and whether there was one in this episode."""
+
+    inner: Any
+    action: Array
+    moved: Array
+
+
+def sticky_actions(env: Environment, probability: float) -> Environment:
+    """With that probability the action before is repeated (Machado et al. 2018, section 5.2)."""
+
+    def reset(key: Key) -> tuple[Stuck, Array]:
+        state, obs = env.reset(key)
+        still = jnp.zeros(env.action.shape, env.action.dtype)
+        return Stuck(state, still, jnp.array(False)), obs
+
+    def step(key: Key, state: Stuck, action: Array) -> tuple[Stuck, Step]:
+        key, stick = jax.random.split(key)
+        again = state.moved & jax.random.bernoulli(stick, probability)
+        action = jnp.where(again, state.action, jnp.asarray(action, state.action.dtype))
+        inner, told = env.step(key, state.inner, action)
+        return Stuck(inner, action, jnp.array(True)), told
+
+    return env._replace(reset=reset, step=step)
+
+
+class Stacked(NamedTuple):
+    """A state and the newest observations [n, ...], oldest first."""
+
+    inner: Any
+    frames: Array
+
+
+def frame_stack(env: Environment, n: int) -> Environment:
+    """The last n observations side by side on the last axis; the first one repeated at a start."""
+    shape, low, high, dtype = env.observation
+
+    def see(frames: Array) -> Array:
+        return jnp.concatenate(list(frames), axis=-1)
+
+    def reset(key: Key) -> tuple[Stacked, Array]:
+        state, obs = env.reset(key)
+        frames = jnp.stack([obs] * n)
+        return Stacked(state, frames), see(frames)
+
+    def step(key: Key, state: Stacked, action: Array) -> tuple[Stacked, Step]:
+        inner, told = env.step(key, state.inner, action)
+        frames = jnp.concatenate([state.frames[1:], told.obs[None]])
+        return Stacked(inner, frames), told._replace(obs=see(frames))
+
+    low, high = (np.concatenate([np.broadcast_to(b, shape)] * n, -1) for b in (low, high))
+    return env._replace(reset=reset, step=step, observation=Box(low.shape, low, high, dtype))
+
+
+def unit_actions(env: Environment) -> Environment:
+    """Continuous actions as [-1, 1], mapped to the true bounds; what lies beyond is clipped.
+
+    Raises ValueError where the action space has no bounds.
+    """
+    low, high = (np.broadcast_to(b, env.action.shape) for b in (env.action.low, env.action.high))
+    if not (np.isfinite(low).all() and np.isfinite(high).all()):
+        raise ValueError(f"{env.name} has no bounds of its actions: wrap it in some first")
+
+    def step(key: Key, state: Any, action: Array) -> tuple[Any, Step]:
+        share = (jnp.clip(action, -1, 1) + 1) / 2
+        return env.step(key, state, low + share * (high - low))
+
+    return env._replace(step=step, action=Box(env.action.shape, -1.0, 1.0))

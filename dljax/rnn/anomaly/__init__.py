@@ -1,0 +1,1 @@
+"""Online anomaly detection in time series: detectors, thresholds, metrics."""

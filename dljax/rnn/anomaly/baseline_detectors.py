@@ -1,0 +1,59 @@
+"""Detectors that learn nothing: what a network has to beat.
+
+DETECTORS are (Labelled) -> scores [T], causal, larger for what is less expected.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from scipy.special import erfc
+
+from dljax.data.anomaly_series import Labelled
+from dljax.rnn.anomaly import prequential, thresholding
+from dljax.rnn.anomaly.detection_metrics import Found
+
+TINY = 1e-6
+
+
+def windowed_gaussian(series: Labelled, window: int = 6400, step: int = 100) -> np.ndarray:
+    """1 - Q(|x - mean| / deviation) by the last `window` values, moved on every `step` rows.
+
+    NAB's baseline of that name: the window grows row by row until it is full.
+    """
+    x = series.values
+    total, squares = (np.concatenate([[0.0], np.cumsum(y)]) for y in (x - x[0], (x - x[0]) ** 2))
+    row = np.arange(1, len(x))
+    first = np.maximum(row - window, 0) // step * step
+    end = np.minimum(row, first + window)
+    mean = (total[end] - total[first]) / (end - first)
+    variance = (squares[end] - squares[first]) / (end - first) - mean**2
+    deviation = np.sqrt(np.maximum(variance, 0))
+    z = np.abs(x[1:] - x[0] - mean) / np.where(deviation > TINY, deviation, TINY)
+    return np.concatenate([[0.0], 1 - 0.5 * erfc(z / np.sqrt(2))])
+
+
+def seasonal_z(series: Labelled) -> np.ndarray:
+    """|x_t - x_(t - season)| in deviations from its own running mean (a season is a day or week).
+
+    Rows of the first season are compared with the one before.
+    """
+    season = prequential.season(series)
+    row = np.arange(len(series.values))
+    past = np.where(row >= season, row - season, np.maximum(row - 1, 0))
+    change = series.values - series.values[past]
+    mean, deviation = prequential.running_moments(change)
+    return np.abs(change - mean) / deviation
+
+
+DETECTORS = {"windowed Gaussian": windowed_gaussian, "seasonal z": seasonal_z}
+
+
+def levels(corpus: Sequence[Labelled], rules: thresholding.Rules = thresholding.RULES) -> Found:
+    """What `alarms.py` finds from the levels of the series alone, without a network."""
+    surprise = []
+    for series in corpus:
+        _, scale = prequential.running_moments(series.values)
+        surprise.append(thresholding.surprise(series.values, None, scale, rules))
+    return Found(surprise, [thresholding.rested(s, rules) for s in surprise])

@@ -1,0 +1,106 @@
+"""What detections are worth: every score of a corpus, of a network's errors or of any detector."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from dljax.data.anomaly_series import Labelled, mask
+from dljax.rnn.anomaly import nab, range_metrics, thresholding
+
+
+class Found(NamedTuple):
+    """What a detector says of a corpus.
+
+    surprise: [T] of each series, how unexpected each row is. score: the same, 0 where the detector
+    rests after an alarm; what is detected is score >= a threshold.
+    """
+
+    surprise: list[np.ndarray]
+    score: list[np.ndarray]
+
+
+def from_errors(
+    corpus: Sequence[Labelled], errors: np.ndarray, scale: np.ndarray, rules: thresholding.Rules
+) -> Found:
+    """Found of a network's errors [S, T] (in deviations) and their scale [S, T]."""
+    surprise = []
+    for series, error, deviation in zip(corpus, errors, scale, strict=False):  # fillers are last
+        rows = len(series.values)
+        raw = np.asarray(error[:rows], np.float64) * deviation[:rows]
+        surprise.append(thresholding.surprise(series.values, raw, deviation[:rows], rules))
+    return Found(surprise, [thresholding.rested(s, rules) for s in surprise])
+
+
+def labelled(corpus: Sequence[Labelled]) -> bool:
+    """Whether anything can be scored: all series have labels, and some an anomaly."""
+    return all(s.windows is not None for s in corpus) and any(s.windows for s in corpus)
+
+
+def scores(
+    corpus: Sequence[Labelled], found: Found, alarm: float | None = None
+) -> dict[str, float]:
+    """All scores of a labelled corpus; names of profiles are NAB's.
+
+    nab_...: with the best threshold of the corpus. nab_held_out: standard profile, each series with
+    the best threshold of the others. nab_alarm: standard profile at the threshold `alarm`, for
+    which nobody looked at a label. point_, range_: at the standard profile's threshold, mean over
+    the series that have anomalies; auc_pr, vus_pr: of the surprise, likewise. The rows of the
+    probation are not scored.
+    """
+    result = {
+        f"nab_{name}": nab.score(corpus, found.score, p)[0] for name, p in nab.PROFILES.items()
+    }
+    standard = nab.PROFILES["standard"]
+    threshold = nab.score(corpus, found.score, standard)[1]
+    result["nab_held_out"] = nab.score_held_out(corpus, found.score, standard)
+    if alarm is not None:
+        swept = [nab.sweep(s, x, standard) for s, x in zip(corpus, found.score, strict=True)]
+        result["nab_alarm"] = nab.normalized(sum(s.at(alarm) for s in swept), corpus, standard)
+    each = [
+        _one(series, surprise, score >= threshold)
+        for series, surprise, score in zip(corpus, *found, strict=True)
+        if series.windows
+    ]
+    for name in each[0]:
+        values = [one[name] for one in each if not math.isnan(one[name])]
+        result[name] = float(np.mean(values)) if values else math.nan
+    return result
+
+
+def _one(series: Labelled, surprise: np.ndarray, detected: np.ndarray) -> dict[str, float]:
+    rows = len(series.values)
+    start = nab.probation(rows)
+    truth, detected = mask(series.windows, rows)[start:], detected[start:]
+    points, stretches = (
+        range_metrics.point_scores(truth, detected),
+        range_metrics.range_scores(truth, detected),
+    )
+    widest = max((last - first + 1 for first, last in series.windows), default=1) // 2
+    return {
+        **{f"point_{name}": value for name, value in points.items()},
+        **{f"range_{name}": value for name, value in stretches.items()},
+        "auc_pr": range_metrics.average_precision(truth, surprise[start:]),
+        "vus_pr": range_metrics.vus_pr(truth, surprise[start:], widest),
+    }
+
+
+def by_group(
+    corpus: Sequence[Labelled], scored: Sequence[np.ndarray], profile: nab.Profile
+) -> dict[str, float]:
+    """The NAB score of each group (what stands before the / of a name) at the common threshold.
+
+    A group without windows has NaN.
+    """
+    threshold = nab.score(corpus, scored, profile)[1]
+    groups: dict[str, list[int]] = {}
+    for i, series in enumerate(corpus):
+        groups.setdefault(series.name.partition("/")[0], []).append(i)
+    result = {}
+    for name, members in groups.items():
+        raw = sum(nab.sweep(corpus[i], scored[i], profile).at(threshold) for i in members)
+        result[name] = nab.normalized(raw, [corpus[i] for i in members], profile)
+    return result

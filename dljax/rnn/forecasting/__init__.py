@@ -1,0 +1,1 @@
+"""Forecasting of time series: networks, likelihoods, baselines, intervals, evaluation."""

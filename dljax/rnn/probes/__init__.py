@@ -1,0 +1,1 @@
+"""Problems of known difficulty for recurrent networks, and a look inside them."""

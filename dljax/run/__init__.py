@@ -1,0 +1,1 @@
+"""What every experiment does with a command line and a workdir."""

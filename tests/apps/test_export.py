@@ -1,0 +1,168 @@
+"""Exporting runs as a command: the file answers as --predict does, where there is no model code."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from dljax.train import export as exported
+from dljax.train import loop, report
+from dljax.train.checkpoint import Store
+from dljax.train.parallel import place
+from experiments import base, export, forecasting, image_classification, session
+from tests.helpers import stripes
+
+ROOT = Path(__file__).parents[2]
+# The other side: what it may import, and the arrays it is asked about.
+SERVER = """
+import sys
+for name in ("flax", "optax", "dljax.nn", "dljax.cnn", "dljax.rnn", "dljax.data", "experiments"):
+    sys.modules[name] = None  # importing it fails
+import numpy as np
+from dljax.train import export
+for path in sys.argv[1:]:
+    given = np.load(path + ".inputs.npz")
+    np.savez(path + ".outputs.npz", **export.load(path)(**given))
+"""
+
+
+def left(script, config, facts) -> None:
+    """Leaves in the workdir what a run that was not trained at all would have left."""
+    facts = {"experiment": script.__name__.split(".")[-1], **facts}
+    report.write_json(Path(config.workdir) / "config.json", base.to_json(config))
+    report.write_json(Path(config.workdir) / "metadata.json", facts)
+    if script is image_classification:
+        shape, classes = facts["image_shape"], len(facts["classes"])
+        model = script.network(config, classes, shape)
+        task = script.make_task(config, model, lambda x: x, classes, shape)
+    else:
+        task = script.make_task(config, script.forecaster(config), facts["shapes"])
+    with Store(config.workdir) as store:
+        run = loop.start(task, session.seeds(config), place("none"))
+        store.save(0, run, {"step": 0, "dropped": []})
+
+
+@pytest.fixture(scope="module")
+def classifier(tmp_path_factory):
+    """A run of image_classification, and a folder of pictures."""
+    root = tmp_path_factory.mktemp("classifier")
+    config = image_classification.Config(
+        workdir=root / "run", model="lenet", widths=(2, 3), ema=0.9, flip=True, num_seeds=2
+    )
+    facts = {
+        "classes": ("level", "upright"), "image_shape": (8, 8, 1), "mean": [0.4], "std": [0.3],
+    }  # fmt: skip
+    left(image_classification, config, facts)
+    (root / "pictures").mkdir()
+    for i, image in enumerate(stripes(5)["image"]):
+        Image.fromarray(image[..., 0]).save(root / "pictures" / f"{i}.png")
+    return root
+
+
+@pytest.fixture(scope="module")
+def forecaster(tmp_path_factory):
+    """A run of forecasting with a covariate, the calendar and an interval, and its table."""
+    root = tmp_path_factory.mktemp("forecaster")
+    dates = np.datetime64("2023-01-01") + np.arange(120)
+    values = 1e3 + np.random.default_rng(0).normal(size=(120, 2))
+    rows = [f"{date},{a},{b}" for date, (a, b) in zip(dates, values, strict=True)]
+    (root / "table.csv").write_text("\n".join(["date,a,wind", *rows]))
+    config = forecasting.Config(
+        workdir=root / "run", dataset=root / "table.csv", model="linear", window=14, horizon=3,
+        target=("a",), covariates=("wind",), num_seeds=2, loss="mse",
+    )  # fmt: skip
+    scaler = [[1e3], [1.0]]
+    offsets = np.linspace(-1, 1, 9) * np.ones((3, 1, 1))
+    facts = {
+        "shapes": (14, 3, 1, 5, 4), "targets": ["a"], "columns": ["a"], "freq": "D",
+        "scaler": scaler, "covariate_scaler": scaler, "levels": config.levels(),
+        "radius": [[0.1]] * 3, "offsets": offsets,
+    }  # fmt: skip
+    left(forecasting, config, facts)
+    return root
+
+
+def test_a_server_without_models_answers_as_predict_does(classifier, forecaster, capsys):
+    paths = [
+        export.export(export.Config(workdir=root / "run", platforms=("cpu",)))
+        for root in (classifier, forecaster)
+    ]
+    assert capsys.readouterr().out.count("answers as --predict does, to the bit") == 2
+    images, table = classifier / "pictures", forecaster / "table.csv"
+    pixels = [np.asarray(Image.open(file))[..., None] for file in sorted(images.iterdir())]
+    series = np.genfromtxt(table, delimiter=",", skip_header=1, usecols=(1, 2))[-14:, :, None]
+    days = np.datetime64("2023-01-01").astype(int) + np.arange(120 - 14, 123)
+    stamps = np.stack([days, np.zeros_like(days)], -1)
+    given = [
+        {"image": np.stack(pixels)},
+        {
+            "past": series[None, :, 0],
+            "covariates": series[None, :, 1],
+            "past_time": stamps[None, :14],
+            "future_time": stamps[None, 14:],
+        },
+    ]
+    for path, inputs in zip(paths, given, strict=True):
+        np.savez(f"{path}.inputs.npz", **inputs)
+    subprocess.run([sys.executable, "-c", SERVER, *map(str, paths)], cwd=ROOT, check=True)
+    there = [dict(np.load(f"{path}.outputs.npz")) for path in paths]
+
+    p = there[0]["probability"]
+    config = image_classification.Config(workdir=classifier / "run", plots=False)
+    rows = image_classification.predict(config, str(images))
+    names = exported.load(paths[0]).manifest["outputs"]["probability"]["names"]
+    assert [row["label"] for row in rows] == [names[i] for i in p.argmax(-1)]
+    assert [row["probability"] for row in rows] == [round(float(x), 6) for x in p.max(-1)]
+    config = forecasting.Config(workdir=forecaster / "run", plots=False)
+    rows = forecasting.predict(config, str(table))
+    for name, key in {"value": "a", "low": "a_low", "high": "a_high"}.items():
+        assert [row[key] for row in rows] == there[1][name][0, :, 0].tolist()
+        assert np.abs(there[1][name] - 1e3).max() < 10
+
+
+def bare(workdir: Path, name: str) -> Path:
+    """What is left of a run that can't be exported."""
+    workdir.mkdir()
+    (workdir / "config.json").write_text("{}")
+    (workdir / "metadata.json").write_text(json.dumps({"experiment": name} if name else {}))
+    return workdir
+
+
+def test_what_can_not_be_exported(tmp_path):
+    for workdir, message in {
+        tmp_path / "nothing": "holds no run: train first",
+        bare(tmp_path / "agent", "ppo"): "a run of ppo can't be exported: .*agents act",
+        bare(tmp_path / "online", "anomaly_detection"): "detectors learn while they read",
+        bare(tmp_path / "old", ""): "start the run's command once more",
+    }.items():
+        with pytest.raises((FileNotFoundError, ValueError), match=message) as error:
+            export.export(export.Config(workdir=workdir))
+        assert "\n" not in str(error.value)
+
+
+def test_a_run_without_a_checkpoint(classifier, tmp_path):
+    for name in ("config.json", "metadata.json"):
+        (tmp_path / name).write_bytes((classifier / "run" / name).read_bytes())
+    with pytest.raises(FileNotFoundError, match="holds no checkpoint: train first"):
+        export.export(export.Config(workdir=tmp_path))
+
+
+def test_the_flags():
+    with pytest.raises(ValueError, match="workdir must be the folder of a run"):
+        export.Config()
+    with pytest.raises(ValueError, match="platforms must be one of cpu, cuda, rocm, tpu"):
+        export.Config(workdir="runs/x", platforms=("gpu",))
+    code = (
+        "import runpy, sys\n"
+        "sys.argv = ['export', '--help']\n"
+        "try: runpy.run_module('experiments.export', run_name='__main__')\n"
+        "except SystemExit: assert not {'jax', 'numpy'} & set(sys.modules)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True, text=True
+    )
+    assert "--platforms" in done.stdout

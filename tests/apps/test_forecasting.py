@@ -1,0 +1,209 @@
+"""Forecasting as a command: every model and loss, every way to calibrate, --predict, mistakes."""
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+from experiments import base
+from experiments import forecasting as script
+
+ROOT = Path(__file__).parents[2]
+QUICK = {
+    "steps": 2,
+    "num_seeds": 1,
+    "batch_size": 8,
+    "steps_per_call": 2,
+    "features": 4,
+    "window": 14,
+    "horizon": 3,
+    "parallel": "none",
+    "plots": False,
+    "quiet": True,
+}
+
+
+def configured(**changes) -> script.Config:
+    return script.Config(**(QUICK | changes))
+
+
+def write(path, rows=200, step=1, columns=("a", "b", "wind"), broken=()):
+    rng = np.random.default_rng(0)
+    t = np.arange(rows)
+    values = 10 + np.sin(2 * np.pi * t / 7)[:, None] + 0.1 * rng.normal(size=(rows, len(columns)))
+    with open(path, "w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["date", *columns])
+        for i, row in enumerate(values):
+            date = np.datetime64("2023-01-01") + step * i
+            writer.writerow([date, *("" if (i, c) in broken else x for c, x in enumerate(row))])
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory):
+    return write(tmp_path_factory.mktemp("table") / "table.csv")
+
+
+TRAINED = {
+    "gru": {"covariates": ("wind",), "target": ("a", "b"), "loss": "gaussian"},
+    "seq2seq": {"loss": "student", "calibrate": "adaptive", "ema": 0.9},
+    "segrnn": {"loss": "mae", "segment": 4, "calendar": False, "dtype": "bfloat16"},
+}
+
+
+@pytest.mark.parametrize("model", TRAINED)
+def test_two_steps(model, table, tmp_path):
+    config = configured(model=model, workdir=tmp_path, dataset=table, **TRAINED[model])
+    outcome = script.train(config)
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    series = 2 if model == "gru" else 3
+    assert outcome.sums["loss"][1] == 40 - 3 + 1  # every window of the last fifth
+    assert outcome.sums["mae_by_series"][0].shape == (1, series)
+    assert all(x.dtype == np.float32 for x in jax.tree.leaves(outcome.run.states.params))
+    assert {"last value", "seasonal naive", "drift", "ridge"} <= summary["baselines"].keys()
+    assert summary["baselines"].keys() == summary["skill"].keys()
+    assert summary["intervals"]["chosen"] == config.calibrate
+    assert summary["mean_forecast_of_seeds"]["mae"] == pytest.approx(
+        summary["metrics"]["mae"]["mean"], rel=1e-4
+    )
+    assert any(line.startswith("Best ") for line in summary["notes"])
+    assert "network" in summary["backtest"]["errors"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"model": "rnn", "loss": "huber"},
+        {"model": "lstm", "normalize": "window"},
+        {"model": "linear", "smooth": 5, "normalize": "none"},
+    ],
+)
+def test_every_other_model_takes_a_step(change):
+    """Shapes alone, without compiling."""
+    config = configured(**change)
+    task = script.make_task(config, script.forecaster(config), (14, 3, 2, 5, 4))
+    shapes = {"past": (14, 2), "past_known": (14, 5), "future": (3, 2), "future_known": (3, 4)}
+    batch = {n: jax.ShapeDtypeStruct((8, *s), np.float32) for n, s in shapes.items()}
+    key = jax.random.key(0)
+    state = jax.eval_shape(task.init, key)
+    after, _ = jax.eval_shape(task.step, state, batch, key)
+    assert jax.tree.map(lambda x: (x.shape, x.dtype), after) == jax.tree.map(
+        lambda x: (x.shape, x.dtype), state
+    )
+
+
+@pytest.fixture(scope="module")
+def trained(table, tmp_path_factory):
+    workdir = tmp_path_factory.mktemp("trained")
+    config = configured(
+        workdir=workdir, dataset=table, target=("a", "b"), covariates=("wind",), steps=60,
+        eval_every=20, steps_per_call=20, num_seeds=2, plots=True, refits=1, learning_rate=1e-2,
+        model="gru",
+    )  # fmt: skip
+    script.train(config)
+    return workdir
+
+
+def test_a_run_scores_its_best_step_and_draws(trained):
+    summary = json.loads((trained / "summary.json").read_text())
+    lines = [json.loads(x) for x in (trained / "metrics.jsonl").read_text().splitlines()]
+    losses = {x["step"]: x["validation/quantile_loss"]["mean"] for x in lines}
+    assert summary["best_step"] == min(losses, key=losses.get)
+    assert {path.stem for path in (trained / "plots").iterdir()} == {
+        "backtest", "coverage", "error_by_step", "forecasts", "learning_curves", "residuals",
+    }  # fmt: skip
+    walk = summary["backtest"]
+    assert walk["fits_at_rows"] == [160]
+    naive, network = (walk["errors"][name]["mae"] for name in ("last value", "network"))
+    assert network < 0.7 * naive  # the week is easily learned
+
+
+def test_predict_goes_on_after_the_end(trained, tmp_path):
+    longer = write(tmp_path / "longer.csv", rows=230)
+    before = Path(longer).read_text()
+    rows = script.predict(configured(workdir=trained, plots=True), longer)
+    assert Path(longer).read_text() == before
+    assert [row["time"] for row in rows] == ["2023-08-19", "2023-08-20", "2023-08-21"]
+    for row, t in zip(rows, (230, 231, 232), strict=True):
+        for name in "ab":
+            assert row[f"{name}_low"] < row[f"{name}_high"]
+            assert row[f"{name}_low"] <= row[name] <= row[f"{name}_high"]
+            assert abs(row[name] - 10 - np.sin(2 * np.pi * t / 7)) < 0.5
+    with open(trained / "predictions" / "longer.csv") as file:
+        lines = list(csv.DictReader(file))
+    assert [line["kind"] for line in lines] == ["observed"] * 230 + ["forecast"] * 3
+    assert float(lines[-1]["a"]) == pytest.approx(rows[-1]["a"])
+    assert (trained / "predictions" / "longer.png").exists()
+
+
+WRONG = {
+    "a column that is none": ({"target": ("tmp",)}, "tmp"),
+    "a horizon beyond the test part": ({"horizon": 50}, "horizon=50 is longer than"),
+    "a window beyond the series": ({"window": 190}, "window=190 and horizon=3 need"),
+    "a batch beyond the series": ({"batch_size": 500}, "batch_size=500"),
+    "ett": ({"protocol": "ett"}, "ETT split"),
+    "returns of what is negative": ({"transform": "returns", "target": ("low",)}, "not always"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_mistakes_are_one_line_before_anything_is_trained(name, tmp_path):
+    path = write(tmp_path / "table.csv", columns=("a", "low"))
+    text = Path(path).read_text().splitlines()
+    text = [text[0]] + [line.rsplit(",", 1)[0] + f",{i % 5 - 2}" for i, line in enumerate(text[1:])]
+    Path(path).write_text("\n".join(text))
+    change, message = WRONG[name]
+    with pytest.raises(ValueError, match=message) as error:
+        script.train(configured(workdir=tmp_path / "run", dataset=path, **change))
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "run" / "checkpoints").exists()
+
+
+def test_a_series_that_begins_to_move_late_is_scored(tmp_path):
+    """Without a scale for MASE, and with errors of zero, a run still comes to its end."""
+    path = write(tmp_path / "late.csv", columns=("a",))
+    lines = Path(path).read_text().splitlines()
+    still = [f"{line.split(',')[0]},7" for line in lines[1:141]]
+    Path(path).write_text("\n".join([lines[0], *still, *lines[141:]]))
+    script.train(configured(workdir=tmp_path / "run", dataset=path, model="linear", quiet=False))
+    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
+    assert summary["baselines"]["last value"]["mase"] is None
+    assert summary["baselines"]["last value"]["mae"] > 0
+
+
+def test_quantiles_out_of_order_are_refused():
+    with pytest.raises(ValueError, match="quantiles must rise"):
+        configured(quantiles=(0.5, 0.1))
+    assert configured(quantiles=(0.25, 0.75), level=0.9).levels() == (0.05, 0.25, 0.5, 0.75, 0.95)
+
+
+def test_predict_refuses_what_does_not_fit(trained, tmp_path):
+    for file, message in {
+        write(tmp_path / "short.csv", rows=12): "12 rows: the forecast needs a window of 14",
+        write(tmp_path / "other.csv", columns=("a", "c", "wind")): "b",
+        write(tmp_path / "slow.csv", step=7): "D|day",
+    }.items():
+        with pytest.raises(ValueError, match=message) as error:
+            script.predict(configured(workdir=trained), file)
+        assert "\n" not in str(error.value)
+
+
+def test_the_command_line_ends_in_one_line(tmp_path):
+    path = write(tmp_path / "holes.csv", broken={(50, 1)})
+    command = [sys.executable, "-m", "experiments.forecasting", f"--dataset={path}",
+               f"--workdir={tmp_path / 'run'}"]  # fmt: skip
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 1
+    (line,) = done.stderr.strip().splitlines()
+    assert line.startswith("error: ") and "holes.csv" in line and "b" in line
+
+
+def test_the_help_names_every_flag():
+    text = base.help_text(script.Config, script.__doc__, "-m experiments.forecasting")
+    assert all(flag in text for flag in ("--horizon", "--[no]calendar", "--quantiles", "--refits"))

@@ -1,0 +1,228 @@
+"""Image classification as a command: every model, every kind of data, --predict, mistakes."""
+
+import csv
+import dataclasses
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+from PIL import Image
+
+from experiments import base
+from experiments import image_classification as script
+from tests.helpers import stripes
+
+ROOT = Path(__file__).parents[2]
+QUICK = {
+    "steps": 2,
+    "num_seeds": 1,
+    "batch_size": 8,
+    "steps_per_call": 2,
+    "parallel": "none",
+    "baselines": False,
+    "plots": False,
+    "quiet": True,
+}
+
+
+def configured(**changes) -> script.Config:
+    return script.Config(**(QUICK | changes))
+
+
+@pytest.fixture(scope="module")
+def npz(tmp_path_factory):
+    """A set of 48 + 12 + 12 striped images in MedMNIST's layout."""
+    path = tmp_path_factory.mktemp("npz") / "stripes.npz"
+    arrays = {}
+    for part, count in {"train": 48, "val": 12, "test": 12}.items():
+        data = stripes(count, seed=count)
+        arrays |= {
+            f"{part}_images": data["image"][..., 0],
+            f"{part}_labels": data["label"][:, None],
+        }
+    np.savez(path, **arrays)
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """The same kind of images as files: a folder per class in train/ and test/."""
+    root = tmp_path_factory.mktemp("folder")
+    for part, count in {"train": 48, "test": 12}.items():
+        data = stripes(count, seed=count)
+        for i, (image, label) in enumerate(zip(data["image"], data["label"], strict=True)):
+            target = root / part / ("upright", "level", "sloping")[label]
+            target.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(image[..., 0]).save(target / f"{i}.png")
+    return root
+
+
+TRAINED = {
+    "lenet": {"widths": (2, 3)},
+    "allconv": {"widths": (4, 4), "flip": True, "cutout": 2, "jitter": 0.1, "ema": 0.9},
+    "fastnet": {"widths": (8, 8, 8), "optimizer": "muon", "image_size": 16, "dtype": "bfloat16"},
+    "resnet20": {"widths": (2, 2, 2), "cutmix": 1.0, "optimizer": "lion", "accumulate": 2},
+}
+
+
+@pytest.mark.parametrize("model", TRAINED)
+def test_two_steps(model, npz, tmp_path):
+    config = configured(model=model, workdir=tmp_path, dataset=npz, **TRAINED[model])
+    outcome = script.train(config)
+    assert int(outcome.run.step) == 2
+    assert all(x.dtype == np.float32 for x in jax.tree.leaves(outcome.run.states.params))
+    assert outcome.sums["accuracy"][1] == 12
+    assert np.isfinite(outcome.summary["metrics"]["loss"]["mean"])
+
+
+@pytest.mark.parametrize("model", sorted(set(script.MODELS) - set(TRAINED)))
+def test_every_other_model_takes_a_step(model):
+    """Shapes alone, without compiling."""
+    shape, classes = (8, 8, 1), 10
+    config = configured(model=model)
+    network = script.network(config, classes, shape)
+    task = script.make_task(config, network, lambda x: x, classes, shape)
+    key = jax.random.key(0)
+    batch = {
+        "image": jax.ShapeDtypeStruct((4, *shape), np.uint8),
+        "label": jax.ShapeDtypeStruct((4,), np.int32),
+    }
+    state = jax.eval_shape(task.init, key)
+    after, _ = jax.eval_shape(task.step, state, batch, key)
+    assert jax.tree.map(lambda x: (x.shape, x.dtype), after) == jax.tree.map(
+        lambda x: (x.shape, x.dtype), state
+    )
+
+
+def test_mixup_and_cutmix_exclude_each_other():
+    with pytest.raises(ValueError, match="mixup and cutmix exclude each other"):
+        configured(mixup=0.2, cutmix=1.0)
+
+
+@pytest.fixture(scope="module")
+def trained(folder, tmp_path_factory):
+    """A workdir with a net trained on the folder, streamed, well enough to tell stripes apart."""
+    workdir = tmp_path_factory.mktemp("trained")
+    config = configured(
+        workdir=workdir, dataset=str(folder), streaming=True, image_size=8, steps=60, plots=True,
+        model="lenet", widths=(4, 8), num_seeds=2, steps_per_call=20, crop=0,
+        rotation=0.0, zoom=0.0, shear=0.0, label_smoothing=0.0, learning_rate=1e-2,
+    )  # fmt: skip
+    script.train(config)
+    return workdir
+
+
+def test_a_run_leaves_pictures_and_a_summary(trained):
+    pictures = {path.stem for path in (trained / "plots").iterdir()}
+    assert pictures >= {"learning_curves", "confusion", "reliability", "filters", "feature_maps"}
+    summary = json.loads((trained / "summary.json").read_text())
+    assert "streamed" in summary["dataset"] and summary["baselines"] == {}
+    assert summary["metrics"]["accuracy"]["mean"] > 0.9
+
+
+def test_a_folder_in_memory_and_streamed(folder):
+    """The same classes and test images; grey files become colour where they are not read before."""
+    config = configured(dataset=str(folder), image_size=8)
+    memory, streamed = (
+        script.build(dataclasses.replace(config, streaming=streaming))
+        for streaming in (False, True)
+    )
+    assert memory.facts["classes"] == streamed.facts["classes"] == ("level", "sloping", "upright")
+    assert (memory.facts["image_shape"], streamed.facts["image_shape"]) == ((8, 8, 1), (8, 8, 3))
+
+    def images(examples):
+        items = [
+            jax.tree.map(lambda x, i=i: x[i], chunk)
+            for chunk in examples.chunks()
+            for i in range(len(chunk["example_mask"]))
+        ]
+        batches = [examples.batch(examples.arrays, item) for item in items]
+        return np.concatenate([batch["image"][batch["example_mask"] == 1] for batch in batches])[
+            ..., 0
+        ]
+
+    np.testing.assert_array_equal(images(memory.test), images(streamed.test))
+
+
+def predict(workdir, path, capsys):
+    rows = script.predict(configured(workdir=workdir, plots=True), str(path))
+    with open(Path(workdir) / "predictions" / "predictions.csv", newline="") as file:
+        written = list(csv.DictReader(file))
+    assert [row["file"] for row in written] == [row["file"] for row in rows]
+    return rows, capsys.readouterr().out
+
+
+def test_predict_an_image(trained, tmp_path, capsys):
+    upright = np.tile(np.uint8([20, 180]), (24, 12))  # 24 x 24: resized to what the net knows
+    Image.fromarray(upright[:8, :8]).save(tmp_path / "one.png")
+    rows, told = predict(trained, tmp_path / "one.png", capsys)
+    assert rows[0]["label"] == "upright" and rows[0]["probability"] > 0.5
+    assert "one.png: upright (0." in told or "one.png: upright (1." in told
+    assert list((trained / "predictions").glob("*one.png"))
+
+
+def test_predict_a_folder_with_a_broken_file(trained, folder, tmp_path, capsys):
+    for name, file in {"a": "upright", "b": "level"}.items():
+        (tmp_path / name).mkdir()
+        source = next((folder / "test" / file).iterdir())
+        (tmp_path / name / "same.png").write_bytes(source.read_bytes())
+    (tmp_path / "broken.png").write_bytes(b"no picture")
+    rows, told = predict(trained, tmp_path, capsys)
+    assert [row["label"] for row in rows] == ["upright", "level"]
+    assert "skipped: " in told and "broken.png" in told
+    assert len(list((trained / "predictions").glob("*same.png"))) == 2
+
+
+def test_predict_what_is_not_there(trained, tmp_path):
+    with pytest.raises(FileNotFoundError, match="There is no image or folder"):
+        script.predict(configured(workdir=trained), str(tmp_path / "missing.png"))
+    with pytest.raises(ValueError, match="has no readable image"):
+        script.predict(configured(workdir=trained), str(tmp_path))
+
+
+def test_predict_before_training(tmp_path):
+    with pytest.raises(FileNotFoundError, match="holds no run: train first"):
+        script.predict(configured(workdir=tmp_path / "new"), str(ROOT))
+    assert not (tmp_path / "new").exists()
+
+
+def run(capsys, *words) -> tuple[int, str]:
+    with pytest.raises(SystemExit) as end:
+        base.main(script.run, script.Config, script.__doc__, ["script", *words])
+    return end.value.code, capsys.readouterr().err.strip()
+
+
+@pytest.mark.parametrize(
+    "words, code, message",
+    [
+        (["--modle=lenet"], 2, "did you mean --model?"),
+        (["--model=vgg"], 2, "model must be one of lenet, allconv"),
+        (["--dataset=/nowhere/at/all"], 1, "/nowhere/at/all"),
+        (["--dataset=digit"], 1, "digit"),
+        (["--batch_size=100000"], 1, "batch_size=100000"),
+        (["--model=fastnet"], 1, "fastnet needs images of 9x9 pixels or more: set --image_size"),
+        (["--streaming", "--dataset=."], 1, "--image_size"),
+        (["--parallel=data", "--batch_size=12"], 1, "not a multiple of the 8 devices"),
+        (["--predict=x.png", "--workdir=/nowhere/at/all"], 1, "holds no run: train first"),
+    ],
+)
+def test_mistakes_end_in_one_line(capsys, words, code, message):
+    found, told = run(capsys, "--quiet", *words)
+    assert found == code, told
+    assert message in told and len(told.splitlines()) == 1 and told.startswith("error: ")
+
+
+def test_the_command(npz, tmp_path):
+    words = [f"--dataset={npz}", f"--workdir={tmp_path}", "--steps=2", "--model=lenet"]
+    words += ["--widths=2,3", "--batch_size=8", "--noplots"]
+    done = subprocess.run(
+        [sys.executable, "-m", "experiments.image_classification", *words],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert "step 2/2" in done.stderr and "test: accuracy" in done.stderr
+    assert "baseline 3 nearest neighbours: accuracy" in done.stderr
+    assert {p.name for p in tmp_path.iterdir()} >= {"config.json", "summary.json", "metrics.jsonl"}
