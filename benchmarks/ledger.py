@@ -1,8 +1,8 @@
-"""The ledger of every number that the README prints: results.toml, and the table made from it.
+"""The ledger of all measured results: results.toml, and the page docs/results.md made from it.
 
-    python -m benchmarks.ledger                     write the table into README.md
-    python -m benchmarks.ledger --check             exit 1 if README.md has another one
-    python -m benchmarks.ledger add NAME WORKDIR    enter, or enter anew, what a run has left
+    python -m benchmarks.ledger                     write docs/results.md
+    python -m benchmarks.ledger --check             exit 1 if docs/results.md is out of date
+    python -m benchmarks.ledger add NAME WORKDIR    add or replace the result of a finished run
 
 Each command of the ledger takes --workdir and leaves a summary.json there, experiments and
 benchmarks alike. `metric` is a path into it: "metrics.accuracy" is {"mean", "std", "per_seed"} over
@@ -23,17 +23,30 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from experiments import base
+from dljax.run import config as run_config
 
 ROOT = pathlib.Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks" / "results.toml"
-README = ROOT / "README.md"
+PAGE = ROOT / "docs" / "results.md"
 BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
+TOPICS = {
+    "Image classification": ("image_classification",),
+    "Forecasting": ("forecasting",),
+    "Anomaly detection": ("anomaly_detection",),
+    "Sequence probes": ("sequence_probes",),
+    "Generative adversarial networks": ("image_gan", "video_gan", "gan_augmentation"),
+    "Transfer learning": ("transfer_learning",),
+    "Reinforcement learning": ("reinforce", "a2c", "ppo", "sac", "dqn", "pqn"),
+}
+"""Headings of the page, in its order, and the scripts whose results stand below them."""
+ARROWS = {"higher": "↑", "lower": "↓"}
+SPEED = "Speed"
+"""Heading of what the benchmarks measure, the last one."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """One entry. Raises ValueError where a field is missing its sense."""
+    """One entry. Raises ValueError for a field that is not valid."""
 
     name: str
     command: str  # without --workdir, to be run in the project's root
@@ -49,6 +62,7 @@ class Result:
     baseline: str = ""
     published: str = ""
     note: str = ""
+    topic: str = ""  # heading on the page; by default that of the command's script
 
     def __post_init__(self):
         for entry in dataclasses.fields(self):
@@ -67,9 +81,20 @@ class Result:
         if self.seeds < 1 or self.better not in ("higher", "lower"):
             raise ValueError(f"result {self.name!r}: seeds >= 1, better is 'higher' or 'lower'")
 
+    def heading(self) -> str:
+        """The topic on the page: the one named, or that of the script that the command runs."""
+        script = self.command.split()[2].rpartition(".")[-1]
+        known = (topic for topic, scripts in TOPICS.items() if script in scripts)
+        default = SPEED if self.is_benchmark() else script.replace("_", " ").capitalize()
+        return self.topic or next(known, default)
+
+    def is_benchmark(self) -> bool:
+        """Whether the command measures speed, over repetitions, instead of training seeds."""
+        return self.command.startswith("python -m benchmarks.")
+
 
 def load(path: pathlib.Path | None = None) -> list[Result]:
-    """The entries of a ledger (results.toml by default); ValueError, in one line, if it is none."""
+    """The entries of a ledger file (results.toml by default); ValueError if it is invalid."""
     path = path or RESULTS
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -125,7 +150,7 @@ def read_metric(summary: Mapping[str, Any], path: str) -> tuple[float, float, in
 
 
 def read_summary(workdir: pathlib.Path) -> dict[str, Any]:
-    """The summary.json that a finished run has left."""
+    """The summary.json of a finished run."""
     try:
         return json.loads((workdir / "summary.json").read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -133,17 +158,18 @@ def read_summary(workdir: pathlib.Path) -> dict[str, Any]:
 
 
 def command_of(summary: Mapping[str, Any]) -> str:
-    """The command of the run that wrote `summary`, without what only says where and how loud."""
+    """The command of the run that wrote `summary`, without workdir, --quiet and --noplots."""
     name = summary["experiment"]
-    config_type = importlib.import_module(f"experiments.{name}").Config
-    defaults = {k: getattr(config_type, k) for k in ("workdir", "quiet", "plots", "predict")}
-    config = base.from_json(config_type, {**summary["config"], **defaults})
-    return base.command(config, f"-m experiments.{name}")
+    config_type = importlib.import_module(f"dljax.apps.configs.{name}").Config
+    defaults = {entry.name: entry.default for entry in dataclasses.fields(config_type)}
+    unwanted = {k: defaults[k] for k in ("workdir", "quiet", "plots", "predict") if k in defaults}
+    config = run_config.from_json(config_type, {**summary["config"], **unwanted})
+    return run_config.command(config, f"-m experiments.{name}")
 
 
 def baselines_of(summary: Mapping[str, Any], metric: str, unit: str) -> str:
-    """What the simple methods of a summary.json reach in this metric, as the table prints it."""
-    leaf, scale = metric.rsplit(".", 1)[-1], 100.0 if unit == "%" else 1.0
+    """The scores of the baselines in a summary.json in this metric, as the page prints them."""
+    leaf, scale = _leaf(metric), 100.0 if unit == "%" else 1.0
     return "; ".join(
         f"{name} {scale * values[leaf]:.4g}{f' {unit}' if unit else ''}"
         for name, values in summary.get("baselines", {}).items()
@@ -152,7 +178,7 @@ def baselines_of(summary: Mapping[str, Any], metric: str, unit: str) -> str:
 
 
 def entry_of(name: str, workdir: pathlib.Path, old: Result | None, **given: str | None) -> Result:
-    """The entry for a finished run; what is neither measured nor given comes from the `old` one."""
+    """The entry for a finished run; fields neither measured nor given are those of `old`."""
     summary = read_summary(workdir)
     fields: dict[str, Any] = {} if old is None else dataclasses.asdict(old)
     fields |= {k: v for k, v in given.items() if v is not None}
@@ -174,33 +200,61 @@ def entry_of(name: str, workdir: pathlib.Path, old: Result | None, **given: str 
     return Result(**fields)
 
 
-def table(results: Sequence[Result]) -> str:
-    """The entries as markdown: a table, then the command of each."""
+def page(results: Sequence[Result]) -> str:
+    """All results as markdown: a heading and a table for each topic, speed ratios at the end."""
     if not results:
         return "No results yet."
-    columns = ("result", "measured", "baseline", "published", "seconds", "machine")
-    lines = [_row(columns), _row(["---"] * len(columns))]
+    by_topic: dict[str, list[Result]] = {topic: [] for topic in TOPICS}
     for result in results:
-        measured = f"{result.metric.rsplit('.', 1)[-1]} {shown(result)}"
-        seconds = f"{result.seconds:.0f}" if result.seconds >= 10 else f"{result.seconds:.2g}"
-        texts = (measured, result.baseline, result.published, seconds, result.machine)
-        lines.append(_row((result.name, *texts)))
-    lines += ["", "± is the standard deviation over seeds. The commands:", ""]
+        by_topic.setdefault(result.heading(), []).append(result)
+    speed = by_topic.pop(SPEED, [])
+    parts = [*by_topic.items(), (SPEED, speed)]
+    return "\n\n".join(f"## {topic}\n\n{table(group)}" for topic, group in parts if group)
+
+
+def table(results: Sequence[Result]) -> str:
+    """Results of one topic as markdown: a table, then the command of each."""
+    rows = [
+        {
+            "result": result.name,
+            "measured": f"{_leaf(result.metric)} {ARROWS[result.better]} {shown(result)}",
+            "baselines": result.baseline,
+            "published": result.published,
+            "seconds": _seconds(result.seconds),
+            "machine": result.machine,
+        }
+        for result in results
+    ]
+    columns = [name for name in rows[0] if any(row[name] for row in rows)]
+    lines = [_row(columns), _row(["---"] * len(columns))]
+    lines += [_row([row[name] for name in columns]) for row in rows]
+    lines.append("")
     for result in results:
         note = f"; {result.note}" if result.note else ""
         lines.append(f"- {result.name}: `{result.command}` ({result.date}{note})")
     return "\n".join(lines)
 
 
+def _leaf(metric: str) -> str:
+    """The last part of a path into summary.json."""
+    return metric.rsplit(".", 1)[-1]
+
+
+def _seconds(seconds: float) -> str:
+    return f"{seconds:.0f}" if seconds >= 10 else f"{seconds:.2g}"
+
+
 def shown(result: Result) -> str:
-    """Mean and spread as a reader wants them: two digits of the spread, seeds in brackets."""
+    """Mean and spread, to two digits of the spread, with the number of seeds or repetitions."""
     scale = 100.0 if result.unit == "%" else 1.0
     mean, spread = scale * result.mean, scale * result.spread
     unit = f" {result.unit}" if result.unit else ""
+    word = "repetition" if result.is_benchmark() else "seed"
+    count = f"({result.seeds} {word}{'s' if result.seeds > 1 else ''})"
     if result.seeds == 1 or spread == 0:
-        return f"{mean:.4g}{unit} ({result.seeds} seed{'s' if result.seeds > 1 else ''})"
+        return f"{mean:.4g}{unit} {count}"
     digits = max(0, 1 - math.floor(math.log10(spread)))
-    return f"{mean:.{digits}f} ± {spread:.{digits}f}{unit} ({result.seeds} seeds)"
+    return f"{mean:.{digits}f} ± {spread:.{digits}f}{unit} {count}"
 
 
 def _row(cells: Iterable[str]) -> str:
@@ -208,23 +262,23 @@ def _row(cells: Iterable[str]) -> str:
 
 
 def updated(text: str, results: Sequence[Result]) -> str:
-    """`text` with the table between its two markers; ValueError if it lacks them."""
+    """`text` with the results between its two markers; ValueError if it lacks them."""
     if text.count(BEGIN) != 1 or text.count(END) != 1 or text.index(BEGIN) > text.index(END):
-        raise ValueError(f"the README must hold {BEGIN} and then {END}, once each")
+        raise ValueError(f"the page must hold {BEGIN} and then {END}, once each")
     before, rest = text.split(BEGIN)
     after = rest.split(END)[1]
-    return f"{before}{BEGIN}\n{table(results)}\n{END}{after}"
+    return f"{before}{BEGIN}\n{page(results)}\n{END}{after}"
 
 
-def update_readme(path: pathlib.Path | None = None) -> None:
-    """Write the table of the ledger into a README (the project's by default)."""
-    path = path or README
+def update_page(path: pathlib.Path | None = None) -> None:
+    """Write the results of the ledger into a page (docs/results.md by default)."""
+    path = path or PAGE
     path.write_text(updated(path.read_text(encoding="utf-8"), load()), encoding="utf-8")
 
 
 def up_to_date(path: pathlib.Path | None = None) -> bool:
-    """Whether a README has the table of the ledger."""
-    text = (path or README).read_text(encoding="utf-8")
+    """Whether a page (docs/results.md by default) shows the results of the ledger."""
+    text = (path or PAGE).read_text(encoding="utf-8")
     return text == updated(text, load())
 
 
@@ -233,19 +287,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--check", action="store_true", help="only say whether README.md is right")
+    parser.add_argument("--check", action="store_true", help="only check docs/results.md")
     commands = parser.add_subparsers(dest="action")
-    add = commands.add_parser("add", help="enter what a run has left")
+    add = commands.add_parser("add", help="add the result of a finished run")
     add.add_argument("name")
     add.add_argument("workdir", type=pathlib.Path)
     for field, help in {
         "metric": "path into summary.json; metrics.accuracy by default",
         "command": "of the run; made from its config by default",
-        "machine": "as the table names it; the summary's device by default",
+        "machine": "as the page names it; the summary's device by default",
         "unit": "'%%' prints a share as per cent",
-        "baseline": "what a simple method reaches",
-        "published": "what others report, with the source",
-        "note": "printed behind the command",
+        "baseline": "results of simple methods; those of the summary by default",
+        "published": "results that others report, with the source",
+        "note": "printed after the command",
+        "topic": "heading on the page; that of the script by default",
     }.items():
         add.add_argument(f"--{field}", help=help)
     add.add_argument("--better", choices=("higher", "lower"))
@@ -259,9 +314,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             save([new if result is old else result for result in results] + [new] * (old is None))
             print(f"{new.name}: {new.metric} {shown(new)}")
         elif not options.check:
-            update_readme()
+            update_page()
         elif not up_to_date():
-            raise ValueError("README.md is out of date: run python -m benchmarks.ledger")
+            raise ValueError("docs/results.md is out of date: run python -m benchmarks.ledger")
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -1,4 +1,4 @@
-"""The ledger of results, the README's table, and running an entry again."""
+"""The ledger of results, the page made from it, and running an entry again."""
 
 import dataclasses
 import datetime
@@ -10,7 +10,7 @@ import types
 import pytest
 
 from benchmarks import ledger, reproduce
-from experiments import base
+from dljax.run import config as run_config
 
 RESULT = ledger.Result(
     name="probe",
@@ -32,7 +32,7 @@ def summary(mean: float | None = 0.98, per_seed=(0.97, 0.99)) -> dict:
     return {
         "experiment": "probe",
         "device": "cpu",
-        "config": base.to_json(base.Config(steps=3, workdir="x", quiet=True)),
+        "config": run_config.to_json(run_config.Config(steps=3, workdir="x", quiet=True)),
         "seconds": {"compile": 1.0, "train": 2.0, "evaluate": 0.5},
         "steps_per_second": 12.5,
         "baselines": {"neighbours": {"accuracy": 0.9601, "loss": 0.2}, "chance": {"loss": 2.3}},
@@ -42,20 +42,21 @@ def summary(mean: float | None = 0.98, per_seed=(0.97, 0.99)) -> dict:
 
 @pytest.fixture
 def files(tmp_path, monkeypatch):
-    """A ledger, a README and a finished run of their own, in place of the project's."""
-    readme, results = tmp_path / "README.md", tmp_path / "results.toml"
-    readme.write_text(f"Above\n{ledger.BEGIN}\nold\n{ledger.END}\nBelow\n")
+    """A ledger, a page and a finished run of their own, in place of the project's."""
+    page, results = tmp_path / "results.md", tmp_path / "results.toml"
+    page.write_text(f"Above\n{ledger.BEGIN}\nold\n{ledger.END}\nBelow\n")
     results.write_text("# Head.\n")
     run = tmp_path / "run"
     run.mkdir()
     (run / "summary.json").write_text(json.dumps(summary()))
-    monkeypatch.setattr(ledger, "README", readme)
+    monkeypatch.setattr(ledger, "PAGE", page)
     monkeypatch.setattr(ledger, "RESULTS", results)
-    monkeypatch.setitem(sys.modules, "experiments.probe", types.SimpleNamespace(Config=base.Config))
-    return types.SimpleNamespace(readme=readme, results=results, run=run)
+    module = types.SimpleNamespace(Config=run_config.Config)
+    monkeypatch.setitem(sys.modules, "dljax.apps.configs.probe", module)
+    return types.SimpleNamespace(page=page, results=results, run=run)
 
 
-def test_the_readme_prints_the_ledger():
+def test_the_page_prints_the_ledger():
     assert ledger.main(["--check"]) == 0
 
 
@@ -82,7 +83,7 @@ def test_save_and_load_are_inverse(tmp_path):
         ({"better": "bigger"}, "better"),
     ],
 )
-def test_an_entry_that_makes_no_sense_is_refused(change, message):
+def test_an_invalid_entry_is_refused(change, message):
     with pytest.raises(ValueError, match=message):
         dataclasses.replace(RESULT, **change)
 
@@ -117,6 +118,7 @@ def test_two_entries_of_one_name_are_refused(tmp_path):
         ({"spread": 0.00123}, "98.77 ± 0.12 % (4 seeds)"),
         ({"unit": "", "mean": 475.2, "spread": 31.0}, "475 ± 31 (4 seeds)"),
         ({"unit": "ms", "mean": 0.5, "spread": 0.0, "seeds": 1}, "0.5 ms (1 seed)"),
+        ({"command": "python -m benchmarks.steps"}, "98.8 ± 1.2 % (4 repetitions)"),
     ],
 )
 def test_a_number_is_shown_as_precisely_as_it_is_known(change, text):
@@ -124,18 +126,58 @@ def test_a_number_is_shown_as_precisely_as_it_is_known(change, text):
 
 
 def test_the_table():
-    text = ledger.table([dataclasses.replace(RESULT, machine="a|b")])
-    assert text.splitlines()[2] == (
-        "| probe | accuracy 98.8 ± 1.2 % (4 seeds) | neighbours 96 % |  | 61 | a\\|b |"
-    )
-    assert f"- probe: `python -m probe --steps=3` (2024-02-29; {RESULT.note})" in text
-    assert ledger.table([]) == "No results yet."
+    lower = dataclasses.replace(RESULT, name="other", better="lower", baseline="")
+    text = ledger.table([dataclasses.replace(RESULT, machine="a|b"), lower])
+    assert text.splitlines() == [
+        "| result | measured | baselines | seconds | machine |",  # nothing is published
+        "| --- | --- | --- | --- | --- |",
+        "| probe | accuracy ↑ 98.8 ± 1.2 % (4 seeds) | neighbours 96 % | 61 | a\\|b |",
+        "| other | accuracy ↓ 98.8 ± 1.2 % (4 seeds) |  | 61 | 2 cores |",
+        "",
+        f"- probe: `python -m probe --steps=3` (2024-02-29; {RESULT.note})",
+        f"- other: `python -m probe --steps=3` (2024-02-29; {RESULT.note})",
+    ]
+
+
+def test_a_topic_is_that_of_the_script_unless_it_is_named():
+    def heading(command: str, topic: str = "") -> str:
+        return dataclasses.replace(RESULT, command=command, topic=topic).heading()
+
+    assert heading("python -m experiments.video_gan --steps=3") == "Generative adversarial networks"
+    assert heading("python -m experiments.object_detection") == "Object detection"
+    assert heading("python -m benchmarks.loop --repeats=2") == "Speed"
+    assert heading("python -m benchmarks.loop", topic="Compilation") == "Compilation"
+
+
+def test_the_page_has_a_table_a_topic_and_speed_at_the_end():
+    named = {
+        "benchmarks.loop": "a", "experiments.ppo": "b", "experiments.new_one": "c",
+        "experiments.forecasting": "d", "experiments.sac": "e",
+    }  # fmt: skip
+    results = [
+        dataclasses.replace(RESULT, name=name, command=f"python -m {module}")
+        for module, name in named.items()
+    ]
+    text = ledger.page(results)
+    headings = [line for line in text.splitlines() if line.startswith("#")]
+    assert headings == ["## Forecasting", "## Reinforcement learning", "## New one", "## Speed"]
+    a, b, c, d, e = results
+    tables = [ledger.table(group) for group in ([d], [b, e], [c], [a])]
+    parts = zip(headings, tables, strict=True)
+    assert text == "\n\n".join(f"{heading}\n\n{table}" for heading, table in parts)
+    assert ledger.page([]) == "No results yet."
+
+
+def test_each_script_belongs_to_one_topic():
+    scripts = [script for group in ledger.TOPICS.values() for script in group]
+    assert len(scripts) == len(set(scripts))
+    assert all((ledger.ROOT / "experiments" / f"{script}.py").exists() for script in scripts)
 
 
 def test_only_what_lies_between_the_markers_is_replaced():
     text = f"Above\n{ledger.BEGIN}\nold\n{ledger.END}\nBelow\n"
     once = ledger.updated(text, [RESULT])
-    assert once == f"Above\n{ledger.BEGIN}\n{ledger.table([RESULT])}\n{ledger.END}\nBelow\n"
+    assert once == f"Above\n{ledger.BEGIN}\n{ledger.page([RESULT])}\n{ledger.END}\nBelow\n"
     assert ledger.updated(once, [RESULT]) == once
     with pytest.raises(ValueError, match="once each"):
         ledger.updated("no markers", [RESULT])
@@ -154,7 +196,7 @@ def test_metrics_of_a_summary():
         ledger.read_metric(summary(), "device")
 
 
-def test_a_run_is_entered_and_the_readme_follows(files, capsys):
+def test_a_run_is_entered_and_the_page_follows(files, capsys):
     assert ledger.main(["add", "probe", str(files.run), "--unit=%", "--note=first"]) == 0
     (entry,) = ledger.load(files.results)
     assert entry.command == "python -m experiments.probe --steps=3"
@@ -168,8 +210,8 @@ def test_a_run_is_entered_and_the_readme_follows(files, capsys):
     assert "out of date" in capsys.readouterr().err
     assert ledger.main([]) == 0
     assert ledger.main(["--check"]) == 0
-    assert "accuracy 98.0 ± 1.0 % (2 seeds)" in files.readme.read_text()
-    assert files.readme.read_text().endswith(f"{ledger.END}\nBelow\n")
+    assert "accuracy ↑ 98.0 ± 1.0 % (2 seeds)" in files.page.read_text()
+    assert files.page.read_text().endswith(f"{ledger.END}\nBelow\n")
 
 
 def test_a_second_run_of_the_same_name_takes_the_place_of_the_first(files):

@@ -1,0 +1,174 @@
+"""README.md and docs/: their Python runs, their commands and flags exist, their links resolve."""
+
+import importlib
+import importlib.util
+import pathlib
+import re
+import shlex
+from typing import NamedTuple
+
+import pytest
+
+from benchmarks import ledger
+from dljax.run import config as run_config
+
+ROOT = pathlib.Path(__file__).parent.parent
+SCRIPTS = [
+    path.stem
+    for path in sorted((ROOT / "experiments").glob("*.py"))
+    if '\nif __name__ == "__main__"' in path.read_text(encoding="utf-8")
+    and not path.stem.startswith("_")
+]
+PAGES = {
+    str(path.relative_to(ROOT)): path.read_text(encoding="utf-8")
+    for path in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+}
+TEXT = "\n".join(PAGES.values())
+
+
+class Block(NamedTuple):
+    """A fenced block of a page and the line it begins on."""
+
+    page: str
+    line: int
+    language: str
+    body: str
+
+    def __str__(self) -> str:
+        return f"{self.page}:{self.line}"
+
+
+BLOCKS = [
+    Block(page, text[: match.start()].count("\n") + 2, *match.groups())
+    for page, text in PAGES.items()
+    for match in re.finditer(r"^```(\w*)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+]
+PYTHON = [block for block in BLOCKS if block.language == "python"]
+COMMANDS = [
+    shlex.split(line, comments=True)
+    for block in BLOCKS
+    if block.language == "sh"
+    for line in block.body.replace("\\\n", " ").splitlines()
+]
+LINKS = sorted(
+    {
+        (page, link)
+        for page, text in PAGES.items()
+        for link in re.findall(r"\]\(([^)]+)\)", text) + re.findall(r'<img src="([^"]+)"', text)
+        if not link.startswith("https://")
+    }
+)
+
+
+def config_of(script: str) -> type[run_config.Config]:
+    return importlib.import_module(f"dljax.apps.configs.{script}").Config
+
+
+def anchors(text: str) -> set[str]:
+    """The anchors that GitHub gives the headings of a page."""
+    headings = re.findall(r"^#+ (.+)$", re.sub(r"^```.*?^```$", "", text, flags=re.M | re.S), re.M)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_something_was_found():
+    assert len(PYTHON) == 6 and len(COMMANDS) > 50 and len(LINKS) > 50
+
+
+def test_the_front_door_is_short():
+    assert len(PAGES["README.md"].encode()) <= 10_000
+
+
+@pytest.mark.parametrize("block", PYTHON, ids=str)
+def test_python_runs(block, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    quick, changed = re.subn(r"\bsteps=\d+", "steps=3", block.body)
+    assert changed == len(re.findall(r"\btrain\(", block.body))
+    exec(compile(quick, str(block), "exec"), {"__name__": "docs"})
+    assert re.search(r"\d\.\d", capsys.readouterr().out), "it prints a result"
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_commands_exist(words):
+    while re.fullmatch(r"[A-Z_]+=\S+", words[0]):
+        words = words[1:]
+    match words:
+        case ["make", target, *variables]:
+            makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+            assert re.search(rf"^{target}:", makefile, re.MULTILINE)
+            for variable in variables:
+                assert re.search(rf"^{variable.split('=')[0]} \?=", makefile, re.MULTILINE)
+        case ["python", "-m", module, *flags] if module.startswith("experiments."):
+            assert module.removeprefix("experiments.") in SCRIPTS
+            if flags != ["--help"]:
+                run_config.parse(config_of(module.removeprefix("experiments.")), ["docs", *flags])
+        case ["python", "-m", module, *_]:
+            assert importlib.util.find_spec(module) is not None
+        case _:
+            assert words[:2] == ["pip", "install"]
+
+
+@pytest.mark.parametrize("result", ledger.load(), ids=lambda result: result.name)
+def test_commands_of_the_ledger_exist(result):
+    test_commands_exist(shlex.split(result.command))
+
+
+def test_flags_exist():
+    written = set(re.findall(r"`--(\w+)", TEXT))
+    known = {"help"}
+    for script in SCRIPTS:
+        help_text = run_config.help_text(config_of(script), "", "")
+        known |= set(re.findall(r"--(?:\[no\])?(\w+)", help_text))
+    assert written - known == set()
+
+
+def test_no_two_commands_of_a_page_share_a_workdir_with_different_flags():
+    """A reader runs one after another: each trains in a workdir of its own, or uses one of them."""
+    for page in PAGES:
+        commands: dict[str, list[str]] = {}
+        for block in BLOCKS:
+            if block.page != page or block.language != "sh":
+                continue
+            for line in block.body.replace("\\\n", " ").splitlines():
+                words = shlex.split(line, comments=True)
+                if words[:2] != ["python", "-m"] or "--help" in words:
+                    continue
+                script = words[2].removeprefix("experiments.")
+                if script not in SCRIPTS or script == "export":
+                    continue
+                config = run_config.parse(config_of(script), ["docs", *words[3:]])
+                uses = ("predict", "evaluate", "sample", "features")
+                if (
+                    any(getattr(config, name, "") for name in uses)
+                    or getattr(config, "play", -1) >= 0
+                ):
+                    continue
+                commands.setdefault(config.workdir, []).append(line)
+        for workdir, lines in commands.items():
+            assert len({line.split("#")[0].strip() for line in lines}) == 1, (page, workdir, lines)
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_every_script_is_shown(script):
+    assert any(words[:3] == ["python", "-m", f"experiments.{script}"] for words in COMMANDS)
+
+
+def test_every_page_is_linked_from_the_readme():
+    linked = {link.split("#")[0] for page, link in LINKS if page == "README.md"}
+    assert set(PAGES) - {"README.md"} <= linked
+
+
+@pytest.mark.parametrize("page, link", LINKS)
+def test_links_lead_somewhere(page, link):
+    path, _, anchor = link.partition("#")
+    target = (ROOT / page).parent / path if path else ROOT / page
+    assert target.exists()
+    if anchor:
+        assert anchor in anchors(target.read_text(encoding="utf-8"))
+
+
+def test_numbers_of_the_readme_are_those_of_the_ledger():
+    shown = {ledger.shown(result) for result in ledger.load()}
+    pattern = r"-?[\d.]+ ± [\d.]+(?: %)? \(\d+ \w+\)"
+    numbers = re.findall(pattern, PAGES["README.md"])
+    assert len(numbers) >= len(ledger.TOPICS)
+    assert set(numbers) <= shown
