@@ -217,7 +217,11 @@ class Config:
     def __init_subclass__(cls, **kwargs: Any):
         """Turns each `override` of the body into a field, before `dataclass` sees it."""
         super().__init_subclass__(**kwargs)
-        inherited = {entry.name: entry for entry in dataclasses.fields(cls)}
+        inherited = {
+            name: entry
+            for base in reversed(cls.__mro__[1:])
+            for name, entry in vars(base).get("__dataclass_fields__", {}).items()
+        }
         for name, value in list(vars(cls).items()):
             if isinstance(value, Override):
                 metadata = {**inherited[name].metadata, **value.changes}
@@ -400,7 +404,7 @@ def differences(saved: Mapping[str, Any], config: Config) -> list[str]:
             entry.metadata.get("path") and same_path(before, now[entry.name])
         )
         if entry.metadata.get("resume", True) and entry.name != "dataset" and not same:
-            lines.append(f"{entry.name}: {before!r} in the run, {now[entry.name]!r} asked for")
+            lines.append(f"{entry.name}: {before!r} in the run, {now[entry.name]!r} now")
     lines += [f"{name}: no longer a flag" for name in saved if name not in now]
     return lines
 
