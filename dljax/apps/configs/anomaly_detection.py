@@ -3,38 +3,49 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
-from dljax.run.config import field
+from dljax.run.config import DataConfig, field, override
+from dljax.run.optimizer_flags import OptimizerConfig
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(OptimizerConfig):
+class Config(DataConfig, OptimizerConfig):
     """The flags of anomaly detection; the defaults are one setting for every corpus."""
 
-    workdir: str = field("runs/anomaly_detection", "folder of the run", path=True, resume=False)
-    dataset: str = field("injected", "injected, nab:FOLDER, or a CSV", path=True)
-    steps: int = field(1200, "training steps, in which all rows are read once", minimum=1)
-    batch_size: int = field(8, "windows of each series in a step", minimum=1)
-    learning_rate: float = field(3e-3, "highest learning rate of the schedule", minimum=0)
-    schedule: str = field(
-        "constant", "learning-rate schedule", choices=("constant", "linear", "cosine", "one_cycle")
-    )
-    warmup: float = field(0.05, "share of the steps that warm up", minimum=0, maximum=1)
-    weight_decay: float = field(1e-3, "weight decay (of kernels alone)", minimum=0)
-    clip_norm: float = field(1.0, "largest norm of a series' gradient; 0: no clipping", minimum=0)
+    name: ClassVar[str] = "anomaly_detection"
+    not_served: ClassVar[tuple[str, ...]] = ("data_dir", "choose_by", "patience", "dtype")
 
-    time: str | None = field(None, "column of dates; none: the one that looks like it")
+    dataset = override("injected", help="injected, nab:FOLDER, or a CSV")
+    steps = override(1200, help="training steps, in which all rows are read once")
+    batch_size = override(8, help="windows of each series in a step")
+    learning_rate = override(3e-3)
+    schedule = override("constant")
+    warmup = override(0.05)
+    weight_decay = override(1e-3)
+    clip_norm = override(1.0, help="largest norm of a series' gradient; 0: no clipping")
+
+    time: str | None = field(None, "column of dates; none: the one that looks like one")
     target: tuple[str, ...] = field((), "columns of values; none: all that are numeric")
-    labels: str | None = field(None, "column that is not 0 where a row is anomalous")
+    labels: str | None = field(None, "column that is positive in anomalous rows; none: no labels")
     detector: str = field(
-        "forecast", "whose errors are judged", choices=("forecast", "autoencoder")
+        "forecast", "network whose errors are scored", choices=("forecast", "autoencoder")
     )
     cell: str = field("gru", "recurrent layer", choices=("gru", "lstm", "rnn"))
     features: int = field(24, "its width", minimum=1)
     depth: int = field(1, "layers", minimum=1)
     window: int = field(32, "rows of a window", minimum=2)
-    alarm: float = field(6.5, "surprise that raises an alarm, nats", minimum=0, resume=False)
+    alarm: float = field(6.5, "surprise that raises an alarm, in nats", minimum=0, resume=False)
     rest: float = field(
         0.03, "rest after an alarm, as a share of the rows so far", minimum=0, resume=False
     )
     baselines: bool = field(True, "score simple detectors too", resume=False)
+
+    predict: str = field(
+        "", "CSV to detect anomalies in, with the run's settings", path=True, resume=False,
+        group="use",
+    )  # fmt: skip
+    evaluate: str = field(
+        "", "labelled corpus to score the run's settings on: as dataset", path=True, resume=False,
+        group="use",
+    )  # fmt: skip

@@ -3,39 +3,40 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
-from dljax.run.config import field
+from dljax.run.config import DataConfig, field, override
+from dljax.run.optimizer_flags import OptimizerConfig
 
 MODELS = ("gru", "lstm", "rnn", "seq2seq", "segrnn", "linear")
-
-
 POINT, DISTRIBUTIONS = ("mse", "mae", "huber"), ("quantiles", "gaussian", "student")
+CALIBRATIONS = ("none", "conformal", "adaptive")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(OptimizerConfig):
+class Config(DataConfig, OptimizerConfig):
     """The flags of forecasting; the defaults are tuned for the daily weather."""
 
-    workdir: str = field("runs/forecasting", "folder of the run", path=True, resume=False)
-    dataset: str = field("weather", "weather, weather_hourly, stocks, or a CSV", path=True)
-    steps: int = field(400, "training steps", minimum=1)
-    batch_size: int = field(64, "windows in a step", minimum=1)
-    num_seeds: int = field(4, "seeds trained in one program", minimum=1)
-    learning_rate: float = field(2e-3, "highest learning rate of the schedule", minimum=0)
-    eval_every: int = field(
-        50, "steps between evaluations; the best step is used", minimum=0, resume=False
-    )
+    name: ClassVar[str] = "forecasting"
+    not_served: ClassVar[tuple[str, ...]] = ("data_dir",)
 
-    time: str | None = field(None, "column of dates; none: the one that looks like it")
+    dataset = override("weather", help="weather, weather_hourly, stocks, or a CSV")
+    steps = override(400)
+    num_seeds = override(4)
+    batch_size = override(64)
+    learning_rate = override(2e-3)
+    eval_every = override(50, help="steps between evaluations; the best step is used")
+
+    time: str | None = field(None, "column of dates; none: the one that looks like one")
     target: tuple[str, ...] = field((), "columns to forecast; none: all that are numeric")
     covariates: tuple[str, ...] = field((), "further columns, known up to the present")
-    freq: str | None = field(None, "step of time: h, 15min, D, B, MS; none: the commonest")
+    freq: str | None = field(None, "time step: h, 15min, D, B, MS; none: the most common")
     fill: str = field(
         "refuse", "what to do about missing values", choices=("refuse", "forward", "linear")
     )
     transform: str = field(
         "none",
-        "what of a price is forecast: itself, its log-returns, or their volatility",
+        "forecast a price itself, its log returns, or their volatility",
         choices=("none", "returns", "volatility"),
     )
     protocol: str = field(
@@ -58,27 +59,42 @@ class Config(OptimizerConfig):
     depth: int = field(1, "recurrent layers (gru, lstm, rnn, seq2seq)", minimum=1)
     segment: int = field(6, "steps in a segment (segrnn)", minimum=1)
     smooth: int = field(0, "steps of the moving average (linear); 0: none", minimum=0)
-    told: float = field(
-        0.5, "share of training in which the decoder is told the truth (seq2seq)", minimum=0,
+    teacher_forcing: float = field(
+        0.5,
+        "share of training over which teacher forcing is phased out (seq2seq)",
+        minimum=0,
         maximum=1,
-    )  # fmt: skip
+        formerly="told",
+    )
     dropout: float = field(0.1, "dropout", minimum=0, maximum=0.95)
     loss: str = field(
-        "quantiles", "what is trained: one value or a distribution", choices=POINT + DISTRIBUTIONS
+        "quantiles", "loss of a point or probabilistic forecast", choices=POINT + DISTRIBUTIONS
     )
     quantiles: tuple[float, ...] = field(
         (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9), "levels of the quantiles"
     )
     level: float = field(0.8, "nominal level of the interval", minimum=0.01, maximum=0.999)
     calibrate: str = field(
-        "tracked",
-        "the interval: as forecast, corrected on the validation part, or ever since too",
-        choices=("none", "conformal", "tracked"),
+        "adaptive",
+        "intervals: as forecast, calibrated on the validation part, or also adapted over time",
+        choices=CALIBRATIONS,
         resume=False,
+        former_values={"tracked": "adaptive"},
     )
     refits: int = field(
-        0, "trainings in the walk-forward backtest; 0: none, the run's own", minimum=0, resume=False
+        0,
+        "times to retrain in the walk-forward backtest; 0: the trained model as it is",
+        minimum=0,
+        resume=False,
     )
+
+    predict: str = field(
+        "", "CSV or embedded set to forecast beyond its end", path=True, resume=False, group="use"
+    )
+    evaluate: str = field(
+        "", "CSV or embedded set to score the trained model on", path=True, resume=False,
+        group="use",
+    )  # fmt: skip
 
     def __post_init__(self):
         super().__post_init__()
@@ -88,13 +104,18 @@ class Config(OptimizerConfig):
         if self.refits and self.sweep:
             raise ValueError("refits train with one value of each flag: leave them or sweep out")
 
+    def subject(self) -> str:
+        """The data set and, unless it is forecast as it is, its transform."""
+        transform = "" if self.transform == "none" else f"-{self.transform}"
+        return f"{super().subject()}{transform}"
+
     def levels(self) -> tuple[float, ...]:
-        """The quantiles asked for, the middle one and the ends of the interval."""
+        """The requested quantiles, the median and the ends of the interval."""
         ends = ((1 - self.level) / 2, 0.5, (1 + self.level) / 2)
         return tuple(sorted({round(q, 6) for q in (*self.quantiles, *ends)}))
 
     def scored(self) -> str:
-        """The metric of the validation part by which the best step is chosen."""
+        """The validation metric that chooses the best step."""
         return "quantile_loss" if self.loss in DISTRIBUTIONS else "mse"
 
     def measure(self) -> str:

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
-from dljax.run.config import field
+from dljax.run.config import DataConfig, field, override
+from dljax.run.optimizer_flags import OptimizerConfig
 
 CELLS = ("rnn", "lstm", "gru")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(OptimizerConfig):
+class Config(DataConfig, OptimizerConfig):
     """The flags of the probes; the defaults are tuned for the adding problem."""
 
-    workdir: str = field("runs/sequence_probes", "folder of the run", path=True, resume=False)
-    dataset: str = field("digits", "images to read: digits, tfds:NAME, a folder", path=True)
-    steps: int = field(2000, "training steps", minimum=1)
-    batch_size: int = field(64, "sequences in a step", minimum=1)
-    learning_rate: float = field(3e-3, "highest learning rate of the schedule", minimum=0)
-    weight_decay: float = field(0.0, "weight decay (of kernels alone)", minimum=0)
-    clip_norm: float = field(1.0, "largest norm of the gradient; 0: no clipping", minimum=0)
+    name: ClassVar[str] = "sequence_probes"
+
+    dataset = override("digits", help="images to read: digits, letters, tfds:NAME, a folder")
+    steps = override(2000)
+    batch_size = override(64)
+    learning_rate = override(3e-3)
+    weight_decay = override(0.0)
+    clip_norm = override(1.0)
 
     probe: str = field("adding", "problem", choices=("adding", "digits_rows", "digits_pixels"))
     length: int = field(200, "length of the adding problem's sequences", minimum=2)
@@ -31,3 +34,9 @@ class Config(OptimizerConfig):
         0.1, "share of the training images held out to choose by", minimum=0, maximum=0.9
     )
     baselines: bool = field(True, "score simple methods too", resume=False)
+
+    def subject(self) -> str:
+        """The problem and the cell, with the data set where there is one."""
+        if self.probe == "adding":
+            return f"adding-{self.cell}"
+        return f"{super().subject()}-{self.probe.removeprefix('digits_')}-{self.cell}"
