@@ -12,7 +12,7 @@ TIME = re.compile(r"The default takes (.+?) on two cores", re.DOTALL)
 
 
 def listing() -> list[tuple[str, str, str]]:
-    """(script, first line of its docstring, time of its default) of each, read without importing."""
+    """(script, first line of its docstring, time of its default) of each; nothing is imported."""
     rows = []
     for path in sorted(Path(__file__).parent.glob("[!_]*.py")):
         doc = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""

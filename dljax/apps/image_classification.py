@@ -223,7 +223,7 @@ def evaluate(config: Config, dataset: str) -> dict[str, Any]:
         found.config,
         found.task,
         feed.examples(test, EVALUATION_BATCH),
-        data=f"{data.name} ({len(test['label'])} images)",
+        data=dataset,
         headline=HEADLINE,
         summarise=classifier.summarise,
     )

@@ -1,4 +1,4 @@
-"""What the calendar tells of a time, past or future, before anything is observed."""
+"""Calendar features of time stamps, known for the future as for the past."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ YEAR, WEEK, DAY = 365.2425, 7.0, 86400.0
 
 
 def calendar(time: np.ndarray, freq: str) -> tuple[tuple[str, ...], np.ndarray]:
-    """Names and values of the calendar's features, float32 [T, K] within -1..1.
+    """Names and values of the calendar features, float32 [T, K] within -1..1.
 
     time: datetime64[s] [T]; freq: its step. Each cycle that is longer than a step is a point on the
     unit circle, so that its end is next to its beginning: the year always, the week up to a step
@@ -20,9 +20,10 @@ def calendar(time: np.ndarray, freq: str) -> tuple[tuple[str, ...], np.ndarray]:
     """
     kind, size = frequency.step(freq)
     days = time.astype("datetime64[D]")
-    seconds = (time - days).astype(np.float64)
+    seconds = (time - days) / np.timedelta64(1, "s")
     whole = days.astype(np.float64)
-    cycles = {"year": ((days - time.astype("datetime64[Y]")).astype(float) + seconds / DAY) / YEAR}
+    day_of_year = (days - time.astype("datetime64[Y]")) / np.timedelta64(1, "D")
+    cycles = {"year": (day_of_year + seconds / DAY) / YEAR}
     if kind == "B" or (kind == "s" and size < WEEK * DAY):
         cycles["week"] = ((whole + 3) % WEEK + seconds / DAY) / WEEK  # 1970-01-01 was a Thursday
     if kind == "s" and size < DAY:
@@ -64,8 +65,8 @@ def calendar_of_parts(time: jax.Array, freq: str) -> jax.Array:
 
 
 def future(time: np.ndarray, freq: str, count: int) -> np.ndarray:
-    """The `count` stamps after the last of time, datetime64[s] [count].
+    """The `count` times after the last of time, datetime64[s] [count].
 
-    The future's holidays are not known: business days go on as Monday to Friday.
+    Future holidays are unknown: business days continue as Monday to Friday.
     """
     return frequency.steps_after(time[-1], freq, count + 1)[1:]

@@ -21,7 +21,7 @@ Batch = Any
 Item = Any
 
 MASK = "example_mask"
-"""The feed's own key in an evaluation batch: 1 for an example, 0 for padding. No data set has it."""
+"""The feed's own key in an evaluation batch: 1 for an example, 0 for padding; no data has it."""
 
 
 def _identity(arrays: Any, item: Item) -> Batch:

@@ -1,11 +1,12 @@
-"""What a run has read: a summary for the user, and a fingerprint that tells other data from it.
+"""What a run has read: a summary for the user, and a fingerprint that changes with the data.
 
     record = images_record(train, test, classes)
-    record.lines()                               # what is printed before training
-    differences(saved, record.fingerprint())     # [] where the data is the same
+    record.lines()                            # what is printed before training
+    differences(saved, record.fingerprint())  # [] where the data is the same
 
-A run keeps the fingerprint with its checkpoints. It holds what the data is (counts, shapes, classes,
-first and last time stamp), digests of its content, and what was derived from it (classes, scaler).
+A run keeps the fingerprint with its checkpoints. It holds what the data is (counts, shapes,
+classes, first and last time stamp), digests of its content, and what was derived from it (order of
+classes, scaler).
 Where the data lies is no part of it: another path to the same data is the same data.
 """
 
@@ -53,7 +54,7 @@ class DataRecord(NamedTuple):
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """What differs between two fingerprints, a short text for each entry.
 
-    Digests are named only where nothing else tells the difference. Numbers that were derived (a
+    Digests are named only where nothing else shows the difference. Numbers that were derived (a
     scaler) may differ by rounding.
     """
     lines = []

@@ -1,7 +1,7 @@
 """Batches of a data set larger than memory, each a pure function of (seed, step).
 
 A source is anything with `len(source)` and `source[index] -> dict of arrays`; one that also has
-`__getitems__(indices) -> list of dicts` is asked for several examples at once. Every epoch visits
+`__getitems__(indices) -> list of dicts` is called for several examples at once. Every epoch visits
 each example once in its own order; the order comes from grain's index shuffle, a permutation that
 is computed index by index, so that neither an order nor a position is ever stored.
 """
@@ -47,7 +47,7 @@ class Stream(NamedTuple):
         }
 
     def evaluation_batches(self) -> Iterator[tuple[Batch, np.ndarray]]:
-        """Every example once, in the source's order, in batches of `batch_size`, each with its mask.
+        """Every example once, in the source's order, in batches of `batch_size` with their masks.
 
         The last batch is filled up with copies of its last example; the mask float32 [batch_size]
         is 1 for examples and 0 for such copies.

@@ -93,8 +93,8 @@ def conv_reference(
         for b in range(kw):
             rows = slice(a * dh, a * dh + (oh - 1) * sh + 1, sh)
             columns = slice(b * dw, b * dw + (ow - 1) * sw + 1, sw)
-            seen = x[:, rows, columns].reshape(n, oh, ow, groups, i)
-            y += jnp.einsum("nhwgi,igo->nhwgo", seen, w[a, b].reshape(i, groups, o // groups))
+            patch = x[:, rows, columns].reshape(n, oh, ow, groups, i)
+            y += jnp.einsum("nhwgi,igo->nhwgo", patch, w[a, b].reshape(i, groups, o // groups))
     return y.reshape(n, oh, ow, o)
 
 
@@ -243,8 +243,8 @@ def _wide(w: Array, stride: int, dilation: int, low: int, outputs: int, width: i
     """
     kh, kw, i, o = w.shape
     b, pixel, t = jnp.ogrid[:kw, :width, :outputs]
-    seen = (pixel == t * stride + b * dilation - low).astype(w.dtype)
-    return jnp.einsum("abio,bpt->apito", w, seen).reshape(kh, width, i, outputs * o)
+    patch = (pixel == t * stride + b * dilation - low).astype(w.dtype)
+    return jnp.einsum("abio,bpt->apito", w, patch).reshape(kh, width, i, outputs * o)
 
 
 def _window_conv_backward(strides, pads, holes, dilation, residuals, g):
@@ -285,8 +285,8 @@ def _blocks(spec: Spec, x: Array, w: Array) -> Array:
     for a in range(kh // sh):
         for b in range(kw // sw):
             part = w[a * sh : (a + 1) * sh, b * sw : (b + 1) * sw].reshape(-1, o)
-            seen = blocks[:, a : a + rows, b : b + columns].reshape(-1, sh * sw * i)
-            y += seen @ part
+            patch = blocks[:, a : a + rows, b : b + columns].reshape(-1, sh * sw * i)
+            y += patch @ part
     return y.reshape(n, rows, columns, o)
 
 

@@ -53,10 +53,10 @@ def _window_gradient(strides: Sizes, dilation: Sizes, x: Array, g: Array, shape:
     n, oh, ow, _ = g.shape
 
     def row(total, i):
-        seen = lax.dynamic_slice_in_dim(x, i * sh, dh * (kh - 1) + 1, axis=1)
+        patch = lax.dynamic_slice_in_dim(x, i * sh, dh * (kh - 1) + 1, axis=1)
         row = lax.dynamic_index_in_dim(g, i, axis=1, keepdims=False)
         columns = [slice(b * dw, b * dw + (ow - 1) * sw + 1, sw) for b in range(kw)]
-        sums = [(seen[:, a * dh, columns[b]] * row).sum(1) for a in range(kh) for b in range(kw)]
+        sums = [(patch[:, a * dh, columns[b]] * row).sum(1) for a in range(kh) for b in range(kw)]
         return total + jnp.stack(sums), None
 
     total, _ = lax.scan(row, jnp.zeros((kh * kw, n, c), g.dtype), jnp.arange(oh))

@@ -2,7 +2,7 @@
 
 Departures: ReLU and max-pooling in place of scaled tanh and trainable subsampling; the second
 convolution sees all six maps instead of a hand-made subset; the first pads 28x28 images, where the
-paper's came in frames of 32x32; a linear layer takes the place of the Gaussian outputs.
+paper's have frames of 32x32; a linear layer takes the place of the Gaussian outputs.
 """
 
 from collections.abc import Callable, Sequence

@@ -61,7 +61,7 @@ def max_pool_reference(
     x: Array, window: Pair = 2, strides: Pair | None = None, padding: Padding = "VALID"
 ) -> Array:
     """The definition of `max_pool`, window by window."""
-    return _each_window(x, window, strides, padding, -jnp.inf, lambda seen: seen.max((1, 2)))
+    return _each_window(x, window, strides, padding, -jnp.inf, lambda patch: patch.max((1, 2)))
 
 
 def avg_pool_reference(
@@ -73,10 +73,10 @@ def avg_pool_reference(
 ) -> Array:
     """The definition of `avg_pool`, window by window."""
 
-    def mean(seen):
-        real = ~jnp.isnan(seen)
-        total = jnp.where(real, seen, 0).sum((1, 2))
-        return total / (seen[0, ..., 0].size if count_include_pad else real.sum((1, 2)))
+    def mean(patch):
+        real = ~jnp.isnan(patch)
+        total = jnp.where(real, patch, 0).sum((1, 2))
+        return total / (patch[0, ..., 0].size if count_include_pad else real.sum((1, 2)))
 
     return _each_window(x, window, strides, padding, jnp.nan, mean)
 
@@ -98,8 +98,8 @@ def _each_window(x, window, strides, padding, fill, reduce) -> Array:
     ow = (x.shape[2] - window[1]) // sw + 1
     rows = []
     for p in range(oh):
-        seen = [x[:, p * sh : p * sh + window[0], q * sw : q * sw + window[1]] for q in range(ow)]
-        rows.append(jnp.stack([reduce(s) for s in seen], 1))
+        patch = [x[:, p * sh : p * sh + window[0], q * sw : q * sw + window[1]] for q in range(ow)]
+        rows.append(jnp.stack([reduce(s) for s in patch], 1))
     return jnp.stack(rows, 1)
 
 
@@ -130,8 +130,8 @@ def _shifts(x: Array, window, strides) -> list[Array]:
 def _max_pool(window, strides, pads, x: Array) -> Array:
     x = padded(x, pads, -jnp.inf)
     y = None
-    for seen in _shifts(x, window, strides):
-        y = seen if y is None else jnp.maximum(y, seen)
+    for patch in _shifts(x, window, strides):
+        y = patch if y is None else jnp.maximum(y, patch)
     return y
 
 
@@ -147,8 +147,8 @@ def _max_pool_backward(window, strides, pads, residuals, g):
     shifts, transpose = jax.vjp(lambda x: _shifts(padded(x, pads, -jnp.inf), window, strides), x)
     taken = jnp.zeros(y.shape, bool)
     parts = []
-    for seen in shifts:
-        first = (seen == y) & ~taken
+    for patch in shifts:
+        first = (patch == y) & ~taken
         taken |= first
         parts.append(jnp.where(first, g, 0))
     return transpose(parts)

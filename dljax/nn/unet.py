@@ -53,13 +53,13 @@ class UNet(nn.Module):
                 x = self.activation(norm()(x))
             return x
 
-        seen = []
+        skips = []
         for width in self.widths[:-1]:
             x = double(x, width)
-            seen.append(x)
+            skips.append(x)
             x = self.pool(x, (2, 2), strides=(2, 2))
         x = double(x, self.widths[-1])
-        for width, beside in zip(self.widths[-2::-1], seen[::-1], strict=True):
+        for width, beside in zip(self.widths[-2::-1], skips[::-1], strict=True):
             x = jnp.concatenate([beside, UpConv(width, dtype=self.dtype)(x)], axis=-1)
             x = double(x, width)
         x = self.conv(self.classes, (1, 1), dtype=self.dtype, name="classifier")(x)

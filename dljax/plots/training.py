@@ -15,7 +15,7 @@ def learning_curves(metrics: Mapping[str, tuple[np.ndarray, np.ndarray]], path: 
 
     metrics: 'part/metric' -> (steps [T], values [T, S]), what `report.read_metrics` returns; NaN is
     left out. The line is the mean, the band goes from the smallest to the largest seed, the
-    legend tells the last mean and deviation. The axis is logarithmic where all values are positive
+    legend shows the last mean and deviation. The axis is logarithmic where all values are positive
     and span a factor of 10; else it leaves out the first tenth of the run, so that the rest shows.
     """
     panels: dict[str, dict[str, tuple[np.ndarray, np.ndarray]]] = {}

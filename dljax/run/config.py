@@ -67,7 +67,7 @@ def field(
     """One field of a Config and its flag.
 
     choices, minimum, maximum (both inclusive): bound the value, or each item of a tuple.
-    path: may be given as `os.PathLike`, its `~` is expanded, and two spellings of one file are equal.
+    path: may be given as `os.PathLike`, `~` is expanded, and two spellings of one file are equal.
     resume: False where a run may be continued with another value, since the trained numbers do not
       depend on it.
     group: of --help, a key of GROUPS.
@@ -557,7 +557,7 @@ def run_main(
     spec = getattr(sys.modules["__main__"], "__spec__", None)
     program = f"-m {spec.name}" if spec is not None else shlex.quote(argv[0])
     if any(word in ("--help", "-h", "-help", "--helpfull", "--helpshort") for word in argv[1:]):
-        print(help_text(config_type, doc, program))
+        _print_help(help_text(config_type, doc, program))
         sys.exit(0)
     try:
         config = parse(config_type, argv)
@@ -577,6 +577,14 @@ def run_main(
             sys.excepthook(type(error), error, error.__traceback__)
         print(line, file=sys.stderr)
     sys.exit(code or 0)
+
+
+def _print_help(text: str) -> None:
+    """Prints it all, or as much as the reader of a pipe (head, a pager) takes."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def explain(error: BaseException, again: str) -> tuple[int | None, str]:

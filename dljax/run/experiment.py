@@ -41,8 +41,8 @@ class Experiment(NamedTuple):
     test: evaluated once, at the end. summarise: Sums -> metrics [seeds].
     metadata: what the trained model needs to be used again without its data (metadata.json).
     notes: lines for the user. baselines: () -> name -> metrics of simple methods on the same split.
-    draw: (Run, test Sums, plots folder) -> None, beside the learning curves. analyze: (Run, metrics,
-    baselines) -> Analysis, of the seeds that were not dropped.
+    draw: (Run, test Sums, plots folder) -> None, beside the learning curves.
+    analyze: (Run, metrics, baselines) -> Analysis, of the seeds that were not dropped.
     eval_callback: (step, Sums, snapshots folder) -> None, called after each evaluation.
     """
 

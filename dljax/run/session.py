@@ -440,7 +440,7 @@ def _data_differences(
     old, new = before.get("dataset"), getattr(config, "dataset", None)
     if old in (None, new) or same_path(old, new):
         return []
-    return [f"dataset: {old!r} in the run, {new!r} asked for"]
+    return [f"dataset: {old!r} in the run, {new!r} now"]
 
 
 def _write_metadata(

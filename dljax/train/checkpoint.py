@@ -1,7 +1,7 @@
 """Checkpoints: the newest ones and the best one, written beside the training, read back whole.
 
 orbax writes each into a temporary folder and renames it when it is complete. On top of that: one
-writer at a time in a workdir, a digest that tells a damaged checkpoint from a good one, and the one
+writer at a time in a workdir, a digest that finds a damaged checkpoint, and the one
 before it in its place.
 """
 
@@ -104,7 +104,7 @@ class Store:
     def restore(self, like: Run, step: int | None = None) -> tuple[Run, dict[str, Any]] | None:
         """The newest readable checkpoint (or that of `step`), laid out as `like`, if there is one.
 
-        Damaged ones are told, and set aside under the name damaged-STEP once one before them is
+        Damaged ones are reported, and set aside under the name damaged-STEP once one before them is
         read.
         """
         steps = [step] if step is not None else sorted(self._manager.all_steps(), reverse=True)

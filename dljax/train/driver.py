@@ -221,7 +221,7 @@ class StepsPerCall:
 
     def took(self, k: int, seconds: float) -> None:
         if self.settled or not self._warm or 2 * k <= self.k:
-            self._warm = True  # the first dispatch is slow, a short one tells little
+            self._warm = True  # the first dispatch is slow, a short one says little
             return
         wanted = int(np.clip(round(k * TARGET / max(seconds, 1e-9)), 1, self._length))
         if seconds >= SHORTEST or k >= self._length:

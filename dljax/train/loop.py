@@ -39,7 +39,7 @@ class Task(NamedTuple):
     init: (key, *init_args) -> State, all that changes, as one pytree; floating-point leaves stay
         finite. init_args: what `start` and `train` are given under that name, of one seed.
     step: (State, batch, key) -> (State, Sums); State keeps its structure, shapes and dtypes, and
-        the Sums hold whatever tells that the step went well (the loss, the norm of the gradient).
+        the Sums hold what shows whether the step went well (the loss, the norm of the gradient).
     evaluate: (State, batch, key) -> Sums, sufficient statistics over a masked batch.
     spec: a prefix of State, what is sharded over devices (axis "data"); default: nothing.
     """

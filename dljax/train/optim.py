@@ -169,11 +169,6 @@ def decay_mask(params: PyTree) -> PyTree:
     return jax.tree.map(lambda leaf: jnp.ndim(leaf) >= 2, params)
 
 
-def global_norm(tree: PyTree) -> Array:
-    """Euclidean norm of all entries of all leaves together."""
-    return optax.tree.norm(tree)
-
-
 def _scale_by_muon(
     momentum: float, is_output: Callable[[Path], bool]
 ) -> optax.GradientTransformation:
@@ -254,8 +249,11 @@ def _look_up(table: dict[str, Any], name: str, kind: str) -> Any:
     return table[name]
 
 
+def _is_traced(value: Any) -> bool:
+    """Whether a hyper-parameter is a sweep's, known in the program alone and checked before it."""
+    return isinstance(value, Array)
+
+
 def _check_range(name: str, value: Any, holds: Callable[[Any], bool], what: str) -> None:
-    if isinstance(value, Array):
-        return  # a sweep's (members.py), which was checked as a number before
-    if not holds(value):
+    if not _is_traced(value) and not holds(value):
         raise ValueError(f"{name} must be {what}, got {value}")

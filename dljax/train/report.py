@@ -139,7 +139,7 @@ class Report:
         return line()
 
     def choose(self, step: int, members: Sequence[int], seconds: float) -> None:
-        """Of a sweep's members, those that `read_metrics` tells of from now on."""
+        """Of a sweep's members, those that `read_metrics` returns from now on."""
         if self._path:
             line = {"step": int(step), "seconds": float(seconds), "members": list(members)}
             append(self._path, json.dumps(line) + "\n")
@@ -157,7 +157,7 @@ class Report:
     def rewind(self, step: int) -> None:
         """Forgets the reports after `step`, and a half-written one; call it before continuing.
 
-        metrics.jsonl is replaced atomically. TensorBoard is told to hide what lies beyond.
+        metrics.jsonl is replaced atomically. TensorBoard is made to hide what lies beyond.
         """
         if not self._path:
             return

@@ -201,7 +201,7 @@ def test_weight_decay_by_hand():
 
 def test_clipping_by_the_global_norm():
     gradient = {"a": jnp.array([3.0]), "b": jnp.array([4.0])}
-    assert float(optim.global_norm(gradient)) == pytest.approx(5.0)
+    assert float(optax.global_norm(gradient)) == pytest.approx(5.0)
     zeros = jax.tree.map(jnp.zeros_like, gradient)
     (new,), _ = run(optim.optimizer("sgd", 1.0, clip_norm=1.0), zeros, [gradient])
     np.testing.assert_allclose([new["a"][0], new["b"][0]], [-0.6, -0.8], rtol=1e-6)

@@ -18,7 +18,7 @@ class Dataset(NamedTuple):
     validation: Arrays | None = None
     """None where the set has no part for validation: `split` holds out a share of train."""
     notes: tuple[str, ...] = ()
-    """Lines worth telling the user: skipped files, how the set was split."""
+    """Lines for the user: skipped files, how the set was split."""
 
 
 def split(arrays: Arrays, fraction: float, seed: int = 0) -> tuple[Arrays, Arrays]:
@@ -64,7 +64,7 @@ def subsample_per_class(labels: np.ndarray, count: int, seed: int) -> np.ndarray
         members = random.permutation(np.flatnonzero(labels == label))
         if len(members) < count:
             raise ValueError(
-                f"{count} examples of each class are asked for, and one has {len(members)}."
+                f"{count} examples of each class are needed, and one has {len(members)}."
             )
         chosen.append(members[:count])
     return np.sort(np.concatenate(chosen))

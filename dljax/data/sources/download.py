@@ -10,7 +10,7 @@ def download(name: str, root: Path, otherwise: str) -> None:
 
     Raises:
       FileNotFoundError: it can't be done: `otherwise` and the reason. Without TensorFlow or a
-        network this is said at once, since tfds would try for minutes.
+        network this is reported at once, since tfds would try for minutes.
     """
     try:
         for module in ("tensorflow", "importlib_resources"):

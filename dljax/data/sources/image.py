@@ -89,7 +89,7 @@ def _eight_bits(image):
 
 
 def to_channels(image: np.ndarray, channels: int | None) -> np.ndarray:
-    """uint8 [..., H, W] or [..., H, W, 1 or 3] with the channels asked for, as [..., H, W, C].
+    """uint8 [..., H, W] or [..., H, W, 1 or 3] with the requested channels, as [..., H, W, C].
 
     None means one channel where all pixels are grey. Colour becomes grey by ITU-R 601 luma.
     """

@@ -51,7 +51,7 @@ def tfds_images(
 def image_shape(
     prepared: Prepared, size: tuple[int, int] | None, channels: int | None
 ) -> tuple[int, int, int]:
-    """Height, width and channels of every image: what is asked for, else what the set has."""
+    """Height, width and channels of every image: as requested, else as the set has them."""
     height, width, depth = prepared.shape
     if size is None and None in (height, width):
         raise ValueError(

@@ -48,7 +48,7 @@ def find(dataset: str, data_dir: str | None = None) -> Prepared:
 
 
 def version_folder(root: Path, name: str, config: str | None, version: str | None) -> Path | None:
-    """The folder of the version asked for, or of the newest; None where nothing is prepared."""
+    """The folder of the requested version, or of the newest; None where nothing is prepared."""
     base = root / name / config if config else root / name
     found = versions(base)
     if not found and not config:
