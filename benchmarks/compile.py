@@ -10,6 +10,7 @@ gets summary.json.
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import os
 import subprocess
@@ -21,15 +22,19 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks import contest
+from dljax.run.config import served
 from dljax.train import report
 
 ROOT = Path(__file__).parents[1]
 
 
 def experiments() -> list[str]:
-    """The scripts that train by the shared command line."""
-    scripts = sorted((ROOT / "experiments").glob("*.py"))
-    return [path.stem for path in scripts if "\nif __name__ ==" in path.read_text(encoding="utf-8")]
+    """The scripts that train one run by the shared command line."""
+    names = [path.stem for path in sorted((ROOT / "dljax" / "apps" / "configs").glob("[!_]*.py"))]
+    configs = {name: importlib.import_module(f"dljax.apps.configs.{name}") for name in names}
+    configs = {name: module.Config for name, module in configs.items() if hasattr(module, "Config")}
+    flags = {name: {x.name for x in served(config)} for name, config in configs.items()}
+    return [name for name in names if {"steps", "eval_every"} <= flags.get(name, set())]
 
 
 def start(name: str, folder: Path) -> tuple[float, float]:

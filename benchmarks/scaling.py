@@ -98,13 +98,13 @@ SWEEPS = (
         "LeNet, 8x8, batch 32, seeds one after another",
         "seeds in a program",
         (1, 2, 4, 8),
-        lambda n: stepper(LeNet(10, padding="SAME"), (8, 8, 1), 32, n, "map"),
+        lambda n: stepper(LeNet(10, padding="SAME"), (8, 8, 1), 32, n, "off"),
     ),
     Sweep(
         "LeNet, 8x8, batch 32, seeds side by side",
         "seeds in a program",
         (1, 2, 4, 8),
-        lambda n: stepper(LeNet(10, padding="SAME"), (8, 8, 1), 32, n, "vmap"),
+        lambda n: stepper(LeNet(10, padding="SAME"), (8, 8, 1), 32, n, "on"),
     ),
 )
 
