@@ -3,7 +3,7 @@ r"""PQN, parallelised Q-learning: many environments, no replay memory, no target
     python -m experiments.pqn                                     # CartPole-v1, eight agents
     python -m experiments.pqn --env=Breakout-MinAtar
     python -m experiments.pqn --env=FourRooms-misc --gamma=0.95   # beside the exact values
-    python -m experiments.pqn --play=0                            # draws an episode of the best
+    python -m experiments.pqn --play=0            # draws an episode of the best checkpoint
 
 Returns of 8 seeds, each of 64 test episodes, with the defaults (random play in brackets):
 CartPole-v1, 2e5 steps an agent: 500 +- 0 (23). Acrobot-v1, 5e5: -84.2 +- 3.0 (-499).
@@ -13,6 +13,7 @@ Breakout-MinAtar, 5e6: 58.8 +- 16.7 (0.3). SpaceInvaders-MinAtar, 1e6 (--total_s
 the best policy's is 0.287.
 """
 
+from dljax.apps.configs.agent import tuned_table
 from dljax.apps.configs.pqn import Config
 from dljax.run.config import run_main
 
@@ -25,4 +26,4 @@ def main(config: Config) -> None:
 
 
 if __name__ == "__main__":
-    run_main(main, Config, __doc__)
+    run_main(main, Config, __doc__ + tuned_table(Config))

@@ -5,14 +5,31 @@ from __future__ import annotations
 from functools import partial
 
 from dljax.apps.configs.a2c import Config
+from dljax.apps.rl import agent, training
+from dljax.apps.rl.agent import Agent
 from dljax.rl import ppo
+from dljax.run.experiment import Outcome
 
 
-def make(config: Config) -> agents.Agent:
+def make(config: Config) -> Agent:
     """Environment, network and Task of a Config."""
-    env = agents.environment(config)
-    network = agents.actor_critic(config, env)
-    settings = agents.settings(ppo.Settings, config, epochs=1, minibatches=1, value_clip=0.0)
-    task = ppo.task(env, network, agents.transformation(config, 1), settings)
-    greedy = partial(ppo.acting, network, settings, best=True)
-    return agents.Agent("a2c", env, task, greedy, network.begin)
+    env = agent.environment(config)
+    network = agent.actor_critic(config, env, config.shared, config.core)
+    settings = agent.settings(ppo.Settings, config, epochs=1, minibatches=1, value_clip=0.0)
+    task = ppo.task(env, network, agent.transformation(config, 1), settings)
+    return Agent(env, task, partial(ppo.acting, network, settings, best=True), network.begin)
+
+
+def train(config: Config) -> Outcome:
+    """Trains in config.workdir, or continues there."""
+    return training.train(config, make)
+
+
+def play(config: Config) -> float:
+    """Draws test episode config.play of the best checkpoint; returns its return."""
+    return training.play(config, make)
+
+
+def run(config: Config) -> None:
+    """What the command line does."""
+    training.run(config, make)

@@ -3,25 +3,42 @@
 from __future__ import annotations
 
 from dljax.apps.configs.dqn import Config
+from dljax.apps.rl import agent, training
+from dljax.apps.rl.agent import Agent
 from dljax.rl import dqn, exploration
+from dljax.run.experiment import Outcome
 
 
-def make(config: Config) -> agents.Agent:
+def make(config: Config) -> Agent:
     """Environment, network and Task of a Config."""
-    env = agents.environment(config)
-    network = agents.action_values(config, env).clone(quantiles=config.quantiles)
-    settings = agents.settings(
+    env = agent.environment(config)
+    network = agent.action_values(config, env, config.duelling, config.quantiles)
+    settings = agent.settings(
         dqn.Settings,
         config,
         warmup=config.warmup_steps,
-        exploration=agents.explored(config),
+        exploration=agent.exploration_steps(config, config.explore),
         epsilon=(1.0, config.epsilon),
     )
-    task = dqn.task(env, network, agents.transformation(config, config.updates), settings)
-    return agents.Agent(
-        "dqn",
+    task = dqn.task(env, network, agent.transformation(config, config.updates), settings)
+    return Agent(
         env,
         task,
         greedy=lambda state: exploration.greedy(network, state.params),
         value_and_greedy=lambda state: exploration.value_and_greedy(network, state.params),
     )
+
+
+def train(config: Config) -> Outcome:
+    """Trains in config.workdir, or continues there."""
+    return training.train(config, make)
+
+
+def play(config: Config) -> float:
+    """Draws test episode config.play of the best checkpoint; returns its return."""
+    return training.play(config, make)
+
+
+def run(config: Config) -> None:
+    """What the command line does."""
+    training.run(config, make)

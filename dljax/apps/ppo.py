@@ -5,18 +5,35 @@ from __future__ import annotations
 from functools import partial
 
 from dljax.apps.configs.ppo import Config
+from dljax.apps.rl import agent, training
+from dljax.apps.rl.agent import Agent
 from dljax.rl import ppo
+from dljax.run.experiment import Outcome
 
 
-def make(config: Config) -> agents.Agent:
+def make(config: Config) -> Agent:
     """Environment, network and Task of a Config."""
-    env, parts = agents.environment(config), agents.minibatches(config)
-    network = agents.actor_critic(config, env)
-    normalize = config.normalize_observations and not agents.pictured(env)
-    settings = agents.settings(
-        ppo.Settings, config, minibatches=parts, normalize_observations=normalize
+    env, minibatches = agent.environment(config), agent.minibatches(config)
+    network = agent.actor_critic(config, env, config.shared, config.core)
+    normalize = config.normalize_observations and not agent.has_images(env)
+    settings = agent.settings(
+        ppo.Settings, config, minibatches=minibatches, normalize_observations=normalize
     )
-    tx = agents.transformation(config, config.epochs * parts)
+    tx = agent.transformation(config, config.epochs * minibatches)
     task = ppo.task(env, network, tx, settings)
-    greedy = partial(ppo.acting, network, settings, best=True)
-    return agents.Agent("ppo", env, task, greedy, network.begin)
+    return Agent(env, task, partial(ppo.acting, network, settings, best=True), network.begin)
+
+
+def train(config: Config) -> Outcome:
+    """Trains in config.workdir, or continues there."""
+    return training.train(config, make)
+
+
+def play(config: Config) -> float:
+    """Draws test episode config.play of the best checkpoint; returns its return."""
+    return training.play(config, make)
+
+
+def run(config: Config) -> None:
+    """What the command line does."""
+    training.run(config, make)

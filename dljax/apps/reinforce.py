@@ -5,13 +5,31 @@ from __future__ import annotations
 from functools import partial
 
 from dljax.apps.configs.reinforce import Config
-from dljax.rl import networks, reinforce
+from dljax.apps.rl import agent, training
+from dljax.apps.rl.agent import Agent
+from dljax.rl import reinforce
+from dljax.run.experiment import Outcome
 
 
-def make(config: Config) -> agents.Agent:
+def make(config: Config) -> Agent:
     """Environment, network and Task of a Config."""
-    env = agents.environment(config)
-    network = networks.ActorCritic(env.action, agents.torso(config, env), shared=config.shared)
-    settings = agents.settings(reinforce.Settings, config)
-    task = reinforce.task(env, network, agents.transformation(config, 1), settings)
-    return agents.Agent("reinforce", env, task, partial(reinforce.acting, network, best=True))
+    env = agent.environment(config)
+    network = agent.actor_critic(config, env, config.shared)
+    settings = agent.settings(reinforce.Settings, config)
+    task = reinforce.task(env, network, agent.transformation(config, 1), settings)
+    return Agent(env, task, partial(reinforce.acting, network, best=True))
+
+
+def train(config: Config) -> Outcome:
+    """Trains in config.workdir, or continues there."""
+    return training.train(config, make)
+
+
+def play(config: Config) -> float:
+    """Draws test episode config.play of the best checkpoint; returns its return."""
+    return training.play(config, make)
+
+
+def run(config: Config) -> None:
+    """What the command line does."""
+    training.run(config, make)

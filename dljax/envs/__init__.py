@@ -1,1 +1,1 @@
-"""Environments: the interface, gymnax behind it, wrappers."""
+"""Environments: the interface, those of gymnax, and wrappers."""

@@ -3,13 +3,13 @@
     state, obs = environment.reset(key)
     state, step = environment.step(key, state, action)
 
-All is of one environment and pure; whoever needs many maps over them. `step` never resets: its
-observation is the true last one where an episode ends, and whether that end is the task's own
-(terminated: the future is worth nothing) or only a time limit's (truncated: the future is worth
-what it would have been) are two flags. What begins the next episode is `rollout.py`.
+The functions are pure and of one environment; `jax.vmap` makes many of it. `step` never resets: its
+observation is the true last one where an episode ends. Two flags tell a terminal state (terminated:
+its value is 0) from a time limit (truncated: its value is that of any other state). The caller
+begins the next episode: `dljax.rl.rollout`.
 
-An environment of your own is an `Environment` of your own functions (the wrappers want this
-NamedTuple, the algorithms any object with its fields).
+An environment of your own is an `Environment` of your own functions (wrappers need this NamedTuple,
+algorithms any object with its fields).
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ Space = Discrete | Box
 
 
 class Step(NamedTuple):
-    """What a step tells: obs after it (never of the next episode), reward float32 [], two flags.
+    """The result of a step: obs after it (never of the next episode), reward float32 [], two flags.
 
     At most one of terminated and truncated is true.
     """

@@ -1,4 +1,4 @@
-"""Environments of gymnax in the form of `environment.py`: the only door to that library."""
+"""The environments of gymnax as `Environment`s; nothing else imports that library."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def make(name: str, **parameters: Any) -> Environment:
     """An environment of gymnax by its name, with its own parameters where they are given.
 
     parameters: fields of its EnvParams (max_steps_in_episode and others) or arguments of its class.
-    Raises ValueError, with the nearest names, for a name or a parameter that there is not.
+    Raises ValueError, with the nearest names, for an unknown name or parameter.
     """
     import gymnax  # slow: it brings pyplot and seaborn
 
@@ -27,7 +27,7 @@ def make(name: str, **parameters: Any) -> Environment:
     if name not in names:
         raise ValueError(f"unknown environment {name!r}; {_near(name, names)}")
     if name == "MNISTBandit-bsuite":
-        raise ValueError("MNISTBandit-bsuite wants to download MNIST: it is not supported")
+        raise ValueError("MNISTBandit-bsuite downloads MNIST: it is not supported")
     env, params = gymnax.make(name)
     fields = [field.name for field in dataclasses.fields(params)]
     arguments = [a for a in inspect.signature(type(env).__init__).parameters if a != "self"]
@@ -80,4 +80,4 @@ def _near(name: str, known: list[str]) -> str:
     folded = {k.lower(): k for k in known}
     near = [k for low, k in folded.items() if name.lower() in low] if name else []
     near = near or [folded[k] for k in difflib.get_close_matches(name.lower(), folded, 3, 0.5)]
-    return f"did you mean {' or '.join(near[:3])}?" if near else f"there are {', '.join(known)}"
+    return f"did you mean {' or '.join(near[:3])}?" if near else f"known are {', '.join(known)}"

@@ -1,7 +1,7 @@
-"""Environment -> Environment: what is changed about a problem before an agent sees it.
+"""Wrappers, Environment -> Environment: other observations, actions, and sticky actions.
 
-What the agents of a run share (running statistics of observations and rewards) is no wrapper: it
-is part of an algorithm's state, see `normalization.py`.
+Running statistics of observations and rewards, which the environments of a run share, are no
+wrapper but part of an algorithm's state: `dljax.rl.normalization`.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ UNBOUNDED = 1e6  # some environments write a huge number for no bound
 
 
 def observed(env: Environment, see: Callable[[Array], Array], space: Box) -> Environment:
-    """The environment seen through a function of its observations."""
+    """The environment with a function applied to its observations."""
 
     def reset(key: Key) -> tuple[Any, Array]:
         state, obs = env.reset(key)
         return state, see(obs)
 
     def step(key: Key, state: Any, action: Array) -> tuple[Any, Step]:
-        state, told = env.step(key, state, action)
-        return state, told._replace(obs=see(told.obs))
+        state, timestep = env.step(key, state, action)
+        return state, timestep._replace(obs=see(timestep.obs))
 
     return env._replace(reset=reset, step=step, observation=space)
 
@@ -59,7 +59,7 @@ def flatten(env: Environment) -> Environment:
 
 
 def keep(env: Environment, entries: Sequence[int]) -> Environment:
-    """Only those entries of a vector observation are seen."""
+    """Keeps only those entries of a vector observation."""
     shape, low, high, dtype = env.observation
     entries = np.asarray(entries)
     low, high = (np.broadcast_to(bound, shape)[entries] for bound in (low, high))
@@ -67,7 +67,7 @@ def keep(env: Environment, entries: Sequence[int]) -> Environment:
 
 
 def unit(space: Box) -> Callable[[Array], Array]:
-    """What maps observations between the bounds of a space to [-1, 1]; without bounds, nothing."""
+    """A function that scales observations from their bounds to [-1, 1]; unbounded ones stay."""
     low, high = (np.broadcast_to(np.asarray(b, float), space.shape) for b in space[1:3])
     bounded = (np.abs(low) < UNBOUNDED) & (np.abs(high) < UNBOUNDED)
     middle = np.where(bounded, (low + high) / 2, 0).astype(np.float32)
@@ -76,16 +76,16 @@ def unit(space: Box) -> Callable[[Array], Array]:
 
 
 def unit_observations(env: Environment) -> Environment:
-    """Observations that have bounds as [-1, 1]: else the small ones (a car's speed) go unseen."""
+    """Bounded observations scaled to [-1, 1]; unscaled, small ones (a car's speed) get lost."""
     see, shape = unit(env.observation), env.observation.shape
     low, high = (see(np.broadcast_to(b, shape)) for b in env.observation[1:3])
     return observed(env, see, Box(shape, low, high))
 
 
 def hide_velocities(env: Environment) -> Environment:
-    """Positions alone are seen: a problem that needs memory.
+    """Hides velocities, so that a policy needs memory.
 
-    Raises ValueError for an environment whose velocities are not known here.
+    Raises ValueError for an environment that is not in VELOCITIES.
     """
     if env.name not in VELOCITIES:
         raise ValueError(
@@ -93,29 +93,6 @@ def hide_velocities(env: Environment) -> Environment:
         )
     n = env.observation.shape[0]
     return keep(env, [i for i in range(n) if i not in VELOCITIES[env.name]])
-
-
-class Counted(NamedTuple):
-    """A state and the steps since its reset."""
-
-    inner: Any
-    time: Array
-
-
-def time_limit(env: Environment, steps: int) -> Environment:
-    """Episodes are truncated after so many steps, unless they have terminated."""
-
-    def reset(key: Key) -> tuple[Counted, Array]:
-        state, obs = env.reset(key)
-        return Counted(state, jnp.int32(0)), obs
-
-    def step(key: Key, state: Counted, action: Array) -> tuple[Counted, Step]:
-        inner, told = env.step(key, state.inner, action)
-        time = state.time + 1
-        truncated = (told.truncated | (time >= steps)) & ~told.terminated
-        return Counted(inner, time), told._replace(truncated=truncated)
-
-    return env._replace(reset=reset, step=step, limit=min(steps, env.limit))
 
 
 class Stuck(NamedTuple):
@@ -138,8 +115,8 @@ def sticky_actions(env: Environment, probability: float) -> Environment:
         key, stick = jax.random.split(key)
         again = state.moved & jax.random.bernoulli(stick, probability)
         action = jnp.where(again, state.action, jnp.asarray(action, state.action.dtype))
-        inner, told = env.step(key, state.inner, action)
-        return Stuck(inner, action, jnp.array(True)), told
+        inner, timestep = env.step(key, state.inner, action)
+        return Stuck(inner, action, jnp.array(True)), timestep
 
     return env._replace(reset=reset, step=step)
 
@@ -164,9 +141,9 @@ def frame_stack(env: Environment, n: int) -> Environment:
         return Stacked(state, frames), see(frames)
 
     def step(key: Key, state: Stacked, action: Array) -> tuple[Stacked, Step]:
-        inner, told = env.step(key, state.inner, action)
-        frames = jnp.concatenate([state.frames[1:], told.obs[None]])
-        return Stacked(inner, frames), told._replace(obs=see(frames))
+        inner, timestep = env.step(key, state.inner, action)
+        frames = jnp.concatenate([state.frames[1:], timestep.obs[None]])
+        return Stacked(inner, frames), timestep._replace(obs=see(frames))
 
     low, high = (np.concatenate([np.broadcast_to(b, shape)] * n, -1) for b in (low, high))
     return env._replace(reset=reset, step=step, observation=Box(low.shape, low, high, dtype))
@@ -179,7 +156,7 @@ def unit_actions(env: Environment) -> Environment:
     """
     low, high = (np.broadcast_to(b, env.action.shape) for b in (env.action.low, env.action.high))
     if not (np.isfinite(low).all() and np.isfinite(high).all()):
-        raise ValueError(f"{env.name} has no bounds of its actions: wrap it in some first")
+        raise ValueError(f"{env.name} has unbounded actions: wrap it to bound them first")
 
     def step(key: Key, state: Any, action: Array) -> tuple[Any, Step]:
         share = (jnp.clip(action, -1, 1) + 1) / 2

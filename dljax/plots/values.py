@@ -1,4 +1,4 @@
-"""Maps of values and policies, where a state has two coordinates."""
+"""Maps of values and policies of states that have two coordinates."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ ACTIONS = ["#1f6fb4", "#e8edf1", "#e07b1a", "#2c8f4a", "#8e44ad", "#7f8c8d"]
 class Plane(NamedTuple):
     """Two coordinates of an environment's state: names, fields of the state, bounds.
 
-    see: (x [B], y [B]) -> the entries of the observation there, each [B].
+    observe: (x [B], y [B]) -> the entries of the observation there, each [B].
     """
 
     names: tuple[str, str]
     fields: tuple[str, str]
     bounds: tuple[tuple[float, float], tuple[float, float]]
-    see: Callable[[Any, Any], tuple[Any, ...]]
+    observe: Callable[[Any, Any], tuple[Any, ...]]
 
 
 _CAR = Plane(
@@ -50,15 +50,15 @@ def plane(
     drawn: Plane,
     value: np.ndarray,
     action: np.ndarray,
-    way: np.ndarray,
+    trajectory: np.ndarray,
     actions: int,
     path: Path | str,
     title: str,
 ) -> None:
-    """The value and, beside it, the best action over a plane, with an episode's way through it.
+    """The value and, beside it, the best action over a plane, with an episode's trajectory.
 
-    value, action [Y, X], evenly spaced between the bounds. way [T, 2]: the states of the episode.
-    actions: how many there are; 0 where an action is a number between -1 and 1.
+    value, action [Y, X], evenly spaced between the bounds. trajectory [T, 2]: the episode's
+    states. actions: how many there are; 0 where an action is a number between -1 and 1.
     """
     figure = canvas.figure(10, 4)
     (left, right), (bottom, top) = drawn.bounds
@@ -68,11 +68,11 @@ def plane(
         colours = ListedColormap([ACTIONS[i % len(ACTIONS)] for i in range(actions)])
         policy = {"cmap": colours, "norm": BoundaryNorm(np.arange(actions + 1) - 0.5, actions)}
     panels = [("value", value, {"cmap": "viridis"}), ("best action", action, policy)]
-    way = np.copy(way)
+    trajectory = np.copy(trajectory)
     if drawn.names[0] == "angle":
-        way[:, 0] = (way[:, 0] - left) % (right - left) + left
-    jumps = np.abs(np.diff(way[:, 0])) > (right - left) / 2
-    line = np.insert(way, np.flatnonzero(jumps) + 1, np.nan, axis=0)
+        trajectory[:, 0] = (trajectory[:, 0] - left) % (right - left) + left
+    jumps = np.abs(np.diff(trajectory[:, 0])) > (right - left) / 2
+    line = np.insert(trajectory, np.flatnonzero(jumps) + 1, np.nan, axis=0)
     for index, (name, shown, how) in enumerate(panels):
         axes = figure.add_subplot(1, 2, index + 1)
         image = axes.imshow(shown, interpolation="nearest", **place, **how)
@@ -80,8 +80,8 @@ def plane(
         figure.colorbar(image, ax=axes, ticks=ticks)
         axes.plot(*line.T, color="white", linewidth=2.6)
         axes.plot(*line.T, color="black", linewidth=1.2)
-        axes.plot(*way[0], "o", color="white", markeredgecolor="black", markersize=7)
-        axes.plot(*way[-1], "*", color=GOAL, markeredgecolor="black", markersize=13)
+        axes.plot(*trajectory[0], "o", color="white", markeredgecolor="black", markersize=7)
+        axes.plot(*trajectory[-1], "*", color=GOAL, markeredgecolor="black", markersize=13)
         axes.set(xlabel=drawn.names[0], ylabel=drawn.names[1], title=name)
     figure.suptitle(f"{title}, with a test episode (from the dot to the star)", fontsize=11)
     canvas.save(figure, path)

@@ -72,7 +72,7 @@ def task(
     tx: optax.GradientTransformation,
     settings: Settings,
 ) -> Task:
-    """DQN as a Task: the batches of its feed are (), of its evaluation {"episode", "example_mask"}.
+    """DQN as a Task: batches of its feed are (), of its evaluation {"episode", "example_mask"}.
 
     tx is called `updates` times a step. Evaluation: mean return and length of the greedy policy's
     episodes. Raises ValueError where the sizes of the memory do not fit.
@@ -111,8 +111,8 @@ def task(
         epsilon = exploration.epsilon(s.epsilon, s.exploration, state.count)
         state, ended = explore(state, epsilon, play_key, s.rollout)
         keys = jax.random.split(update_key, s.updates)
-        state, told = jax.lax.scan(update, state, keys)
-        sums = {name: (x.sum(), jnp.float32(s.updates)) for name, x in told.items()}
+        state, metrics = jax.lax.scan(update, state, keys)
+        sums = {name: (x.sum(), jnp.float32(s.updates)) for name, x in metrics.items()}
         return state.replace(count=state.count + 1), sums | ended
 
     def update(state: State, key: Array) -> tuple[State, dict[str, Array]]:

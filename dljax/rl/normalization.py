@@ -13,14 +13,14 @@ from jax import Array
 
 
 class Moments(NamedTuple):
-    """Number, mean and sum of squared deviations of what was seen."""
+    """Number, mean and sum of squared deviations of a stream of arrays."""
 
     count: Array
     mean: Array
     squares: Array
 
     def variance(self) -> Array:
-        """1 before anything was seen."""
+        """1 before the first array."""
         return jnp.where(self.count > 0, self.squares / jnp.maximum(self.count, 1), 1.0)
 
 

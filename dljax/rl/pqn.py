@@ -56,7 +56,7 @@ def task(
     tx: optax.GradientTransformation,
     settings: Settings,
 ) -> Task:
-    """PQN as a Task: the batches of its feed are (), of its evaluation {"episode", "example_mask"}.
+    """PQN as a Task: batches of its feed are (), of its evaluation {"episode", "example_mask"}.
 
     tx is called epochs * minibatches times a step. Evaluation: mean return and length of the greedy
     policy's episodes. Raises ValueError where the minibatches do not divide a rollout.
@@ -101,12 +101,12 @@ def task(
             x = jax.tree.map(lambda x: x[chosen], samples)
             (value, q), gradient = jax.value_and_grad(loss, has_aux=True)(params, *x)
             updates, opt_state = tx.update(gradient, opt_state, params)
-            told = {"loss": value, "q": q, "gradient_norm": optax.global_norm(gradient)}
-            return (optax.apply_updates(params, updates), opt_state), told
+            metrics = {"loss": value, "q": q, "gradient_norm": optax.global_norm(gradient)}
+            return (optax.apply_updates(params, updates), opt_state), metrics
 
         chosen = batches.shuffled(key, whole, s.epochs, s.minibatches)
-        (params, opt_state), told = jax.lax.scan(one, (params, opt_state), chosen)
-        return params, opt_state, {n: (x.sum(), jnp.float32(len(x))) for n, x in told.items()}
+        (params, opt_state), metrics = jax.lax.scan(one, (params, opt_state), chosen)
+        return params, opt_state, {n: (x.sum(), jnp.float32(len(x))) for n, x in metrics.items()}
 
     def evaluate(state: State, batch: Any, key: Array) -> Sums:
         del key  # the episodes have their own

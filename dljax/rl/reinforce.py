@@ -63,7 +63,7 @@ def task(
     tx: optax.GradientTransformation,
     settings: Settings,
 ) -> Task:
-    """REINFORCE as a Task: the batches of its feed are (), of its evaluation {"episode", "example_mask"}.
+    """REINFORCE as a Task: its feed has batches (), its evaluation {"episode", "example_mask"}.
 
     Evaluation: mean return and length of the greedy policy's episodes, and "sampled_return". The
     network has no recurrent core.
@@ -99,13 +99,13 @@ def task(
             policy_loss = -mean(policy.log_prob(t.action) * advantage)
             value_loss, entropy = 0.5 * mean((value - g) ** 2), mean(policy.entropy())
             total = policy_loss + s.value_weight * value_loss - s.entropy_weight * entropy
-            told = {"policy_loss": policy_loss, "value_loss": value_loss, "entropy": entropy}
-            return total, {"loss": total, **told}
+            metrics = {"policy_loss": policy_loss, "value_loss": value_loss, "entropy": entropy}
+            return total, {"loss": total, **metrics}
 
-        gradient, told = jax.grad(loss, has_aux=True)(state.params)
+        gradient, metrics = jax.grad(loss, has_aux=True)(state.params)
         updates, opt_state = tx.update(gradient, state.opt_state, state.params)
-        told["gradient_norm"] = optax.global_norm(gradient)
-        sums = {name: (x, jnp.float32(1)) for name, x in told.items()}
+        metrics["gradient_norm"] = optax.global_norm(gradient)
+        sums = {name: (x, jnp.float32(1)) for name, x in metrics.items()}
         sums["return"] = ((t.reward * going).sum(), jnp.float32(s.environments))
         sums["length"] = (going.sum(), jnp.float32(s.environments))
         return State(optax.apply_updates(state.params, updates), opt_state), sums

@@ -45,51 +45,9 @@ def lambda_returns(
     return discounted_scan(r_t + discount_t * (1 - lambda_) * v_t, discount_t * lambda_, v_t[-1])
 
 
-def n_step_returns(
-    r_t: Array, discount_t: Array, v_t: Array, n: int, lambda_: Array | float = 1.0
-) -> Array:
-    """n rewards and then the value of the state reached; fewer of them at the trajectory's end.
-
-    lambda_ is 1, or 0 where the return has to end in v_t. Source: Sutton and Barto 2018,
-    equation 7.1. Raises ValueError unless n is positive.
-    """
-    if n < 1:
-        raise ValueError(f"n-step returns need n of at least 1, not {n}")
-    lambda_ = jnp.broadcast_to(jnp.asarray(lambda_, r_t.dtype), r_t.shape)
-    longer = v_t  # G of k rewards from s_t on, beginning with k = 0
-    for _ in range(n):
-        shorter = r_t + discount_t * ((1 - lambda_) * v_t + lambda_ * longer)
-        longer = jnp.append(shorter[1:], v_t[-1])
-    return shorter
-
-
 def gae(r_t: Array, discount_t: Array, v_tm1: Array, v_t: Array, lambda_: Array | float) -> Array:
     """Generalised advantage estimates A_{t-1} = sum over l of (discount lambda)^l delta_{t+l}.
 
     delta_t = r_t + discount_t v_t - v_{t-1}. Source: Schulman et al. 2016, equation 16.
     """
     return discounted_scan(r_t + discount_t * v_t - v_tm1, discount_t * lambda_)
-
-
-def vtrace(
-    r_t: Array,
-    discount_t: Array,
-    v_tm1: Array,
-    v_t: Array,
-    rho_tm1: Array,
-    lambda_: Array | float = 1.0,
-    clip_rho: float = 1.0,
-    clip_c: float = 1.0,
-) -> tuple[Array, Array]:
-    """V-trace targets of s_{t-1} and policy-gradient advantages, from another policy's actions.
-
-    rho_tm1: pi(a_{t-1}) / mu(a_{t-1}). Source: Espeholt et al. 2018, equation 1 and remark 1
-    (targets), section 4.2 (advantages: clipped rho times r_t + discount_t vs_t - v_{t-1}).
-    """
-    rho = jnp.minimum(clip_rho, rho_tm1)
-    lambda_ = jnp.broadcast_to(jnp.asarray(lambda_, r_t.dtype), r_t.shape)
-    # c_t stands between v's corrections at t - 1 and t; a cut trace (lambda 0) has none.
-    delta = rho * (r_t + discount_t * v_t - v_tm1)
-    error = discounted_scan(delta, discount_t * lambda_ * jnp.minimum(clip_c, rho_tm1))
-    reached = v_t + lambda_ * jnp.append(error[1:], 0.0)
-    return v_tm1 + error, rho * (r_t + discount_t * reached - v_tm1)

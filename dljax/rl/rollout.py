@@ -1,4 +1,4 @@
-"""Environments under way: rollouts that learn from, and whole episodes that measure.
+"""Stepping environments: rollouts to learn from, and whole episodes to evaluate an agent.
 
 Resets are not computed at every step: a rollout begins with a pool of fresh starts, one reset each,
 and an environment whose episode ends draws one of them with replacement. So two episodes that begin
@@ -19,7 +19,7 @@ from dljax.envs.environment import Environment, Key
 from dljax.train import metrics
 
 POOL = 64  # starts in a pool: so many, or one for each environment, but no more than steps
-EPISODES = 0xE1150DE5  # root key of the episodes that measure
+EPISODES = 0xE1150DE5  # root key of the episodes of an evaluation
 
 # (memory, obs [N, ...], start [N], noise [N, ...]) -> (memory, action [N, ...])
 Act = Callable[[Any, Array, Array, Array], tuple[Any, Array]]
@@ -27,7 +27,7 @@ Noise = Callable[[Key, tuple[int, ...]], Array]  # key, shape -> [*shape, ...]
 
 
 class Actors(struct.PyTreeNode):
-    """N environments under way.
+    """N environments between two steps.
 
     state, obs: of each. start [N]: obs is the first one of its episode. memory: the recurrent
     state that each agent has. total, length [N]: return and steps of the episode so far.
@@ -42,10 +42,10 @@ class Actors(struct.PyTreeNode):
 
 
 class Trajectory(NamedTuple):
-    """What N environments went through in T steps; all arrays [T, N, ...].
+    """T steps of N environments; all arrays [T, N, ...].
 
     obs, start: before the action; next_obs: after it, never of the next episode; memory: the
-    agent's after it. What the agent thought of it (values, probabilities) is not kept: that of all
+    agent's after it. The agent's values and probabilities are not kept: to compute those of all
     steps at once is cheaper than one after the other.
     """
 
@@ -89,23 +89,20 @@ def rollout(
         actors, ended = carry
         noise, keys, drawn = x
         memory, action = act(actors.memory, actors.obs, actors.start, noise)
-        state, told = jax.vmap(env.step)(keys, actors.state, action)
-        done = told.terminated | told.truncated
-        total, length = actors.total + told.reward, actors.length + 1
+        state, timestep = jax.vmap(env.step)(keys, actors.state, action)
+        done = timestep.terminated | timestep.truncated
+        total, length = actors.total + timestep.reward, actors.length + 1
         ended = (
             ended[0] + jnp.where(done, total, 0.0),
             ended[1] + jnp.where(done, length, 0),
             ended[2] + done,
         )
-        step = Trajectory(
-            actors.obs, actors.start, action, told.reward, told.terminated, told.truncated,
-            told.obs, memory,
-        )  # fmt: skip
+        step = Trajectory(actors.obs, actors.start, action, *timestep[1:], timestep.obs, memory)
 
         def fresh(start, x):
             return jnp.where(done.reshape(n, *(1,) * (x.ndim - 1)), start[drawn], x)
 
-        state, obs = jax.tree.map(fresh, pool, (state, told.obs))
+        state, obs = jax.tree.map(fresh, pool, (state, timestep.obs))
         total, length = jnp.where(done, 0.0, total), jnp.where(done, 0, length)
         return (Actors(state, obs, done, memory, total, length), ended), step
 
@@ -133,10 +130,10 @@ def play(
         step = jax.vmap(lambda key: jax.random.split(jax.random.fold_in(key, time)))(keys)
         drawn = jax.vmap(lambda key: noise(key, ()))(step[:, 0])
         memory, action = act(memory, obs, jnp.full(done.shape, time == 0), drawn)
-        state, told = jax.vmap(env.step)(step[:, 1], state, action)
-        total, length = jnp.where(done, total, total + told.reward), length + ~done
-        done |= told.terminated | told.truncated
-        return time + 1, state, told.obs, memory, done, total, length
+        state, timestep = jax.vmap(env.step)(step[:, 1], state, action)
+        total, length = jnp.where(done, total, total + timestep.reward), length + ~done
+        done |= timestep.terminated | timestep.truncated
+        return time + 1, state, timestep.obs, memory, done, total, length
 
     zeros = jnp.zeros(mask.shape)
     first = (jnp.int32(0), state, obs, memory, mask == 0, zeros, zeros.astype(jnp.int32))
@@ -159,30 +156,38 @@ def silent(key: Key, shape: tuple[int, ...]) -> Array:
     return jnp.zeros(shape)
 
 
-def watch(
-    env: Environment, act: Act, memory: Any, noise: Noise, episode: int
-) -> tuple[Any, Trajectory, Array]:
-    """One episode, frame by frame: states [T, ...], the Trajectory [T, 1, ...], going [T].
+class Recording(NamedTuple):
+    """One episode, step by step, up to the environment's limit T.
 
-    T is the environment's limit; `going` is 1 for the steps that belong to the episode. The states
-    are those before each step. It is the episode of that number of `play`.
+    states [T, ...]: before each step. trajectory [T, 1, ...]. alive bool [T]: which steps belong to
+    the episode.
     """
+
+    states: Any
+    trajectory: Trajectory
+    alive: Array
+
+
+def record_episode(
+    env: Environment, act: Act, memory: Any, noise: Noise, episode: int
+) -> Recording:
+    """The episode of that number of `play`, with all its states; memory: of one environment."""
     key = jax.random.fold_in(jax.random.key(EPISODES), episode)
     state, obs = env.reset(key)
     single = lambda tree: jax.tree.map(lambda x: x[None], tree)  # noqa: E731
 
     def one(carry, time):
-        state, obs, memory, going = carry
+        state, obs, memory, alive = carry
         first, second = jax.random.split(jax.random.fold_in(key, time))
         start = jnp.full(1, time == 0)
         memory, action = act(memory, single(obs), start, single(noise(first, ())))
-        after, told = env.step(second, state, jax.tree.map(lambda x: x[0], action))
-        shown = Trajectory(
-            single(obs), start, action, *single((told.reward, told.terminated, told.truncated)),
-            single(told.obs), memory,
-        )  # fmt: skip
-        ended = told.terminated | told.truncated
-        return (after, told.obs, memory, going & ~ended), (state, shown, going)
+        after, timestep = env.step(second, state, jax.tree.map(lambda x: x[0], action))
+        reward, terminated, truncated = single(timestep[1:])
+        trajectory = Trajectory(
+            single(obs), start, action, reward, terminated, truncated, single(timestep.obs), memory
+        )
+        ended = timestep.terminated | timestep.truncated
+        return (after, timestep.obs, memory, alive & ~ended), (state, trajectory, alive)
 
     first = (state, obs, memory, jnp.array(True))
-    return jax.lax.scan(one, first, jnp.arange(env.limit))[1]
+    return Recording(*jax.lax.scan(one, first, jnp.arange(env.limit))[1])

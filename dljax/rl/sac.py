@@ -1,9 +1,9 @@
 """Soft actor-critic (Haarnoja et al. 2018, "Soft Actor-Critic Algorithms and Applications").
 
-For continuous actions: a policy that is paid for its entropy, two critics of which the lower one is
-believed, a replay memory, and a temperature alpha that keeps the entropy where it is wanted. One
-step of the task is T steps of N environments into the memory and some updates on samples of it. The
-memory is filled with random play before the first step.
+For continuous actions: a policy that is rewarded for its entropy, the minimum of two critics, a
+replay memory, and a temperature alpha that keeps the entropy at its target. One step of the task is
+T steps of N environments into the memory and some updates on samples of it. The memory is filled
+with random play before the first step.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def acting(network: SquashedActor, state: State, best: bool = False) -> rollout.
 
 
 def _random(memory: Any, obs: Array, start: Array, noise: Array) -> tuple[Any, Array]:
-    """Any action alike, by normal noise."""
+    """Uniform actions, by normal noise."""
     del obs, start
     return memory, 2 * jax.scipy.stats.norm.cdf(noise) - 1
 
@@ -82,7 +82,7 @@ def task(
     tx: optax.GradientTransformation,
     settings: Settings,
 ) -> Task:
-    """SAC as a Task: the batches of its feed are (), of its evaluation {"episode", "example_mask"}.
+    """SAC as a Task: batches of its feed are (), of its evaluation {"episode", "example_mask"}.
 
     Actions lie in [-1, 1] (`wrappers.unit_actions`). tx is called `updates` times a step, for all
     three losses together: it must not mix gradients (no clipping by a common norm). Evaluation:
@@ -118,8 +118,8 @@ def task(
         del batch
         play_key, update_key = jax.random.split(key)
         state, ended = explore(state, acting(actor, state), play_key, s.rollout)
-        state, told = jax.lax.scan(update, state, jax.random.split(update_key, s.updates))
-        sums = {name: (x.sum(), jnp.float32(s.updates)) for name, x in told.items()}
+        state, metrics = jax.lax.scan(update, state, jax.random.split(update_key, s.updates))
+        sums = {name: (x.sum(), jnp.float32(s.updates)) for name, x in metrics.items()}
         return state, sums | ended
 
     def loss(
@@ -140,8 +140,8 @@ def task(
         # Policy, equation 9.
         noise = jax.random.normal(second, action.shape)
         chosen, log_p = actor.apply(params["actor"], obs).sample_and_log_prob(noise)
-        worth = critics.apply(stop_gradient(params["critics"]), obs, chosen).min(0)
-        policy_loss = (alpha * log_p - worth).mean()
+        q_chosen = critics.apply(stop_gradient(params["critics"]), obs, chosen).min(0)
+        policy_loss = (alpha * log_p - q_chosen).mean()
         # Temperature, equation 18, with log alpha for alpha as is usual.
         lack = stop_gradient(log_p + s.entropy * size).mean()
         total = critic_loss + policy_loss - params["log_alpha"] * lack
@@ -156,12 +156,14 @@ def task(
     def update(state: State, key: Array) -> tuple[State, dict[str, Array]]:
         sample_key, loss_key = jax.random.split(key)
         window = replay.sample(state.memory, sample_key, s.batch_size)
-        gradient, told = jax.grad(loss, has_aux=True)(state.params, state.target, window, loss_key)
+        gradient, metrics = jax.grad(loss, has_aux=True)(
+            state.params, state.target, window, loss_key
+        )
         updates, opt_state = tx.update(gradient, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
         target = optax.incremental_update(params["critics"], state.target, s.tau)
-        told["gradient_norm"] = optax.global_norm(gradient)
-        return State(params, target, opt_state, state.actors, state.memory), told
+        metrics["gradient_norm"] = optax.global_norm(gradient)
+        return State(params, target, opt_state, state.actors, state.memory), metrics
 
     def evaluate(state: State, batch: Any, key: Array) -> Sums:
         del key  # the episodes have their own

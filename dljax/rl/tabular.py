@@ -1,8 +1,8 @@
-"""Exact values of small problems by value iteration: the yardstick of learned ones.
+"""Exact values of small problems by value iteration, to compare learned ones with.
 
 A Table is made by stepping the environment itself, from its starts through all that can be reached,
 in the form whose moves never fail; how they fail is then a matrix over actions. Time limits are
-left out: they truncate, and a truncated state is worth what it would have been.
+left out: they truncate, and a truncated state keeps its value.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ import numpy as np
 from dljax.envs.environment import Environment
 
 MOST = 4000  # states of a problem that counts as small
-STARTS = 256  # resets that tell where episodes begin
+STARTS = 256  # resets that estimate where episodes begin
 
 
 class Small(NamedTuple):
-    """What has to be known of a small environment.
+    """What a table of a small environment needs besides its functions.
 
-    surely: its parameters under which moves never fail. slip: its parameters -> [A, A], the
+    never_fails: its parameters under which moves never fail. slip: its parameters -> [A, A], the
     probability that an action is carried out as another. place: state -> row and column.
     """
 
-    surely: Mapping[str, Any]
+    never_fails: Mapping[str, Any]
     slip: Callable[[Mapping[str, Any]], np.ndarray]
     place: Callable[[Any], tuple[Any, Any]]
 
@@ -63,8 +63,8 @@ SMALL = {
 class Table(NamedTuple):
     """All states of a problem, numbered, and what a move that does not fail does. On the host.
 
-    obs [S, ...]: what is seen of each. place [S, 2]: its row and column; to [S, A, 2]: those that a
-    move leads to. next, reward, terminated [S, A]: number of the next state (0 where there is
+    obs [S, ...]: their observations. place [S, 2]: row and column; to [S, A, 2]: those that a move
+    leads to. next, reward, terminated [S, A]: number of the next state (0 where there is
     none), reward, and whether it is the end. slip [A, A]. start [S]: where episodes begin.
     """
 
@@ -78,17 +78,17 @@ class Table(NamedTuple):
     start: np.ndarray
 
 
-def table(surely: Environment, small: Small, slip: np.ndarray) -> Table:
-    """The Table of an environment whose moves never fail; states are told apart by what is seen.
+def table(env: Environment, small: Small, slip: np.ndarray) -> Table:
+    """The Table of an environment whose moves never fail and whose observations name its states.
 
     Raises ValueError where there are more than MOST of them.
     """
 
     @jax.jit
     def moves(state: Any) -> tuple[Any, Any, Any]:
-        actions = jnp.arange(surely.action.n)
-        after, told = jax.vmap(surely.step, (None, None, 0))(jax.random.key(0), state, actions)
-        return after, told, jnp.stack(jax.vmap(small.place)(after), -1)
+        actions = jnp.arange(env.action.n)
+        after, timestep = jax.vmap(env.step, (None, None, 0))(jax.random.key(0), state, actions)
+        return after, timestep, jnp.stack(jax.vmap(small.place)(after), -1)
 
     def one(tree: Any, i: int) -> Any:
         return jax.tree.map(lambda x: x[i], tree)
@@ -97,27 +97,27 @@ def table(surely: Environment, small: Small, slip: np.ndarray) -> Table:
     waiting: list[tuple[Any, np.ndarray, Any]] = []  # in the order of their numbers
 
     def numbered(state: Any, obs: np.ndarray, place: Any) -> int:
-        seen = obs.tobytes()
-        if seen not in number:
-            number[seen] = len(number)
+        code = obs.tobytes()
+        if code not in number:
+            number[code] = len(number)
             waiting.append((state, obs, place))
             if len(number) > MOST:
-                raise ValueError(f"{surely.name} has more than {MOST} states: too many for a table")
-        return number[seen]
+                raise ValueError(f"{env.name} has more than {MOST} states: too many for a table")
+        return number[code]
 
     keys = jax.random.split(jax.random.key(0), STARTS)
-    state, obs = jax.jit(jax.vmap(surely.reset))(keys)
+    state, obs = jax.jit(jax.vmap(env.reset))(keys)
     place = np.stack(jax.vmap(small.place)(state), -1)
     state, obs = jax.device_get((state, obs))
     first = [numbered(one(state, i), obs[i], place[i]) for i in range(STARTS)]
     rows = []
     for state, _, _ in waiting:  # which grows meanwhile
-        after, told, to = jax.device_get(moves(state))
+        after, timestep, to = jax.device_get(moves(state))
         following = [
-            0 if told.terminated[a] else numbered(one(after, a), told.obs[a], to[a])
+            0 if timestep.terminated[a] else numbered(one(after, a), timestep.obs[a], to[a])
             for a in range(len(to))
         ]
-        rows.append((following, told.reward, told.terminated, to))
+        rows.append((following, timestep.reward, timestep.terminated, to))
     following, reward, terminated, to = (np.array(column) for column in zip(*rows, strict=True))
     obs, place = (np.stack([entry[i] for entry in waiting]) for i in (1, 2))
     start = np.bincount(first, minlength=len(rows)) / STARTS

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
-from dljax.run.config import field
+from dljax.apps.configs.agent import AgentConfig
+from dljax.run.config import field, override
 
 
 @dataclass(frozen=True, kw_only=True)
 class Config(AgentConfig):
     """The flags of A2C; the defaults are tuned for CartPole-v1."""
 
-    workdir: str = field("runs/a2c", "folder of the run", path=True, resume=False)
-    total_steps: int = field(300_000, "steps of each agent's environments, all together", minimum=1)
-    batch_size: int = field(0, "none: the whole rollout is the batch", choices=(0,))
-    learning_rate: float = field(2e-3, "highest learning rate of the schedule", minimum=0)
-    clip_norm: float = field(0.5, "largest norm of the gradient; 0: no clipping", minimum=0)
-    environments: int = field(16, "environments side by side", minimum=1)
-    rollout: int = field(8, "steps of each environment in a step of the task", minimum=1)
+    name: ClassVar[str] = "a2c"
+    not_served = (*AgentConfig.not_served, "batch_size")  # the whole rollout is the batch
+
+    total_steps = override(300_000, help="steps of each agent's environments, all together")
+    batch_size = override(0, minimum=0)
+    learning_rate = override(2e-3)
+    clip_norm = override(0.5)
+    environments = override(16, help="environments side by side")
+    rollout = override(8, help="steps of each environment in a step of the task")
 
     shared: bool = field(False, "one torso for policy and value")
     core: str = field(

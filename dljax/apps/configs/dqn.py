@@ -3,28 +3,30 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
-from dljax.run.config import field
+from dljax.apps.configs.agent import AgentConfig
+from dljax.run.config import field, override
 
 
 @dataclass(frozen=True, kw_only=True)
 class Config(AgentConfig):
     """The flags of DQN; the defaults are tuned for CartPole-v1."""
 
-    workdir: str = field("runs/dqn", "folder of the run", path=True, resume=False)
-    total_steps: int = field(200_000, "steps of each agent's environments, all together", minimum=1)
-    batch_size: int = field(128, "windows in an update", minimum=1)
-    learning_rate: float = field(1e-3, "highest learning rate of the schedule", minimum=0)
-    clip_norm: float = field(10.0, "largest norm of the gradient; 0: no clipping", minimum=0)
-    environments: int = field(8, "environments side by side", minimum=1)
-    rollout: int = field(4, "steps of each environment in a step of the task", minimum=1)
-    features: tuple[int, ...] = field((128, 128), "hidden units of each layer", minimum=1)
+    name: ClassVar[str] = "dqn"
+
+    total_steps = override(200_000, help="steps of each agent's environments, all together")
+    batch_size = override(128, help="windows in an update")
+    clip_norm = override(10.0)
+    environments = override(8, help="environments side by side")
+    rollout = override(4, help="steps of each environment in a step of the task")
+    features = override((128, 128))
 
     capacity: int = field(32_768, "transitions that the memory holds", minimum=1)
     warmup_steps: int = field(2048, "random transitions it is filled with at first", minimum=1)
     updates: int = field(4, "updates in a step of the task", minimum=1)
     target_every: int = field(50, "updates between copies to the target network", minimum=1)
-    double: bool = field(True, "the online network chooses what the target network values")
+    double: bool = field(True, "the online network chooses the action that the target one values")
     duelling: bool = field(False, "value and advantages apart in the network")
     quantiles: int = field(
         1, "quantiles of the return that are learned; 1: its value alone", minimum=1

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
-from dljax.run.config import field
+from dljax.apps.configs.agent import AgentConfig
+from dljax.run.config import field, override
 
 
 @dataclass(frozen=True, kw_only=True)
 class Config(AgentConfig):
     """The flags of PQN; the defaults are tuned for CartPole-v1 and what `tuned` names."""
 
+    name: ClassVar[str] = "pqn"
     tuned: ClassVar = {
         "": {
             "total_steps": 200_000, "environments": 32, "rollout": 64, "epochs": 4,
@@ -36,20 +39,18 @@ class Config(AgentConfig):
         },
     }  # fmt: skip
 
-    workdir: str = field("runs/pqn", "folder of the run", path=True, resume=False)
-    batch_size: int | None = field(None, "samples in a minibatch; none: as tuned", minimum=1)
-    learning_rate: float = field(1e-3, "highest learning rate of the schedule", minimum=0)
-    clip_norm: float = field(10.0, "largest norm of the gradient; 0: no clipping", minimum=0)
-    features: tuple[int, ...] = field((128, 128), "hidden units of each layer", minimum=1)
+    batch_size: int | None = field(
+        None, "samples in a minibatch; none: as tuned", minimum=1, group="optimizer"
+    )
+    clip_norm = override(10.0)
+    features = override((128, 128))
 
     duelling: bool = field(False, "value and advantages apart in the network")
     epochs: int | None = field(None, "uses of each rollout; none: as tuned", minimum=1)
     lambda_: float | None = field(
         None, "lambda of the returns; none: as tuned", minimum=0, maximum=1
     )
-    reward_scale: float | None = field(
-        None, "what rewards are multiplied by to learn; none: as tuned"
-    )
+    reward_scale: float | None = field(None, "factor of the rewards in learning; none: as tuned")
     explore: float | None = field(
         None, "share of the steps in which random actions decline; none: as tuned",
         minimum=0, maximum=1,

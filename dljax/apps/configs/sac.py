@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
-from dljax.run.config import field
+from dljax.apps.configs.agent import AgentConfig
+from dljax.run.config import field, override
 
 
 @dataclass(frozen=True, kw_only=True)
 class Config(AgentConfig):
     """The flags of SAC; the defaults are tuned for Pendulum-v1."""
 
-    workdir: str = field("runs/sac", "folder of the run", path=True, resume=False)
-    env: str = field("Pendulum-v1", "name of an environment of gymnax")
-    total_steps: int = field(20_000, "steps of each agent's environments, all together", minimum=1)
-    batch_size: int = field(128, "samples in an update", minimum=1)
-    learning_rate: float = field(1e-3, "highest learning rate of the schedule", minimum=0)
-    environments: int = field(4, "environments side by side", minimum=1)
-    rollout: int = field(2, "steps of each environment in a step of the task", minimum=1)
+    name: ClassVar[str] = "sac"
+    # A common norm would mix the gradients of policy and critics.
+    not_served = (*AgentConfig.not_served, "clip_norm")
+
+    env = override("Pendulum-v1")
+    total_steps = override(20_000, help="steps of each agent's environments, all together")
+    batch_size = override(128, help="samples in an update")
+    environments = override(4, help="environments side by side")
+    rollout = override(2, help="steps of each environment in a step of the task")
 
     capacity: int = field(65_536, "transitions that the memory holds", minimum=1)
     warmup_steps: int = field(1024, "random transitions it is filled with at first", minimum=1)
     updates: int = field(8, "updates in a step of the task", minimum=1)
     tau: float = field(0.01, "share that the target critics take over", minimum=0, maximum=1)
-    reward_scale: float = field(0.1, "what rewards are multiplied by to learn")
+    reward_scale: float = field(0.1, "factor of the rewards in learning")
     entropy: float = field(-1.0, "of the policy, for each dimension of its actions")
