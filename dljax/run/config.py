@@ -484,7 +484,8 @@ def command(config: Config, program: str) -> str:
         value = getattr(config, entry.name)
         if entry.name == "overwrite" or value == entry.default:
             continue
-        if entry.name == "workdir" and value == config.default_workdir():
+        unnamed = entry.name == "workdir" and entry.default is None
+        if unnamed and value == config.default_workdir():
             continue
         if isinstance(value, bool):
             words.append(f"--{'' if value else 'no'}{entry.name}")
@@ -526,7 +527,7 @@ def _described(config_type: type[Config], entry: dataclasses.Field) -> tuple[str
     else:
         head = f"--{entry.name}={kind.__name__.upper()}{',...' if many else ''}"
     default = ",".join(map(str, entry.default)) if many else entry.default
-    if entry.name == "workdir":
+    if entry.name == "workdir" and default is None:
         default = config_type().default_workdir()
     notes = [f"default {'none' if default in (None, '') else default}"]
     if choices is not None:

@@ -438,7 +438,7 @@ def _data_differences(
     if "data" in metadata:
         return record.differences(metadata["data"], experiment.data.fingerprint())
     old, new = before.get("dataset"), getattr(config, "dataset", None)
-    if old in (None, new) or same_path(old, new):
+    if not old or old == new or same_path(old, new):
         return []
     return [f"dataset: {old!r} in the run, {new!r} now"]
 
