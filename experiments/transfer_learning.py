@@ -1,15 +1,20 @@
-r"""Transfer learning: a pretrained network, a few labelled images, and what the pretraining buys.
+r"""Transfer learning: adapts a pretrained network to a few labelled images of each class.
 
     python -m experiments.transfer_learning                      # printed letters to digits
-    python -m experiments.transfer_learning --source=NAME --dataset=FOLDER
+    python -m experiments.transfer_learning --workdir=runs/transfer_learning-digits/full-10 \
+        --predict=IMAGE
+    python -m experiments.transfer_learning --source=efficientnet_lite0 --dataset=FOLDER
     python -m experiments.transfer_learning --source=WORKDIR --method=full --shots=10
-    python -m experiments.transfer_learning --predict=IMAGE --workdir=runs/transfer_learning/full-10
-    python -m experiments.transfer_learning --source=NAME --method=none --predict=IMAGE
-    python -m experiments.transfer_learning --source=NAME --features=OUT.npz
+    python -m experiments.transfer_learning --source=efficientnet_lite0 --features=OUT.npz
+    python -m experiments.transfer_learning --source=efficientnet_lite0 --method=none \
+        --predict=IMAGE
 
-One method and one number of shots make a run in the workdir. Several are compared: each is a run in
-a folder of its own below it, and the figure shows test accuracy against labelled images a class.
-Each seed draws its own labelled images. Results of each command: README.
+One method and one number of shots are one run in the workdir. Several are compared: each is a run
+in a subfolder (full-10, ...), and plots/labels.png shows test accuracy against the number of
+labelled images of each class. Each seed draws its own labelled images.
+
+The default takes at most 136 s on two cores (its time on one). Test accuracy with 10 labelled
+digits of each class, 5 seeds: fine-tuned 94.7 ± 1.0 %, from scratch 91.4 ± 2.9 %.
 """
 
 from dljax.apps.configs.transfer_learning import Config

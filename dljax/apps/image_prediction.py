@@ -27,8 +27,9 @@ def predict(
 ) -> list[dict[str, Any]]:
     """Classifies an image or a folder of images.
 
-    Returns a dict an image: file, label, probability, and its five most probable classes. Writes predictions.csv and, for the first images, pictures to workdir/predictions/. cut: how a
-    picture is brought to the model's size; None: it is resized.
+    Writes predictions.csv and, for the first images, pictures to workdir/predictions/. Returns a
+    dict an image: file, label, probability, and its five most probable classes. cut: brings a
+    picture to the model's size; None: it is resized.
     """
     height, width, channels = model.inputs["image"].shape
     classes = model.outputs["probability"].names

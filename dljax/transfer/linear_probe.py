@@ -57,8 +57,8 @@ def extract(
     ]
 
 
-def kept(folder: Path, key: dict[str, Any], compute: Callable[[], np.ndarray]) -> np.ndarray:
-    """The array that `compute` makes, from below the folder where it was made before.
+def cached(folder: Path, key: dict[str, Any], compute: Callable[[], np.ndarray]) -> np.ndarray:
+    """The array that `compute` makes, from the folder if it was made before.
 
     key: all that it depends on, as JSON values.
     """

@@ -1,8 +1,9 @@
-"""Transfer learning as a command: the comparison, each method, --predict, --features, mistakes."""
+"""Transfer learning as a command: the comparison, each method, --predict, --evaluate, mistakes."""
 
 import csv
 import json
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import jax
@@ -10,32 +11,30 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from dljax.apps import image_classification, transfer_learning
+from dljax.apps.configs.transfer_learning import Config
+from dljax.apps.transfer import inference, methods
+from dljax.apps.transfer import source as sources
+from dljax.apps.transfer import target as targets
 from dljax.cnn.classification.classifier import Normalize
 from dljax.data.sources import letters
 from dljax.nn.allconv import AllConv
-from experiments import (
-    adaptation,
-    base,
-    image_classification,
-    pretrained,
-    transfer_target,
-    transfer_use,
-)
-from experiments import transfer_learning as script
+from dljax.run.config import from_json, run_main
 from tests.helpers import assert_same, stripes
 
 QUICK = {
     "steps": 2,
     "num_seeds": 2,
     "shots": (2,),
+    "steps_per_call": 2,
     "parallel": "none",
     "plots": False,
     "quiet": True,
 }
 
 
-def configured(**changes) -> script.Config:
-    return script.Config(**(QUICK | changes))
+def configured(**changes) -> Config:
+    return Config(**(QUICK | changes))
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -76,15 +75,17 @@ def compared(npz, source, tmp_path_factory):
     workdir = str(tmp_path_factory.mktemp("compared"))
     config = configured(
         workdir=workdir, dataset=npz, source=source, method=("probe", "lora"),
-        steps=20, head="random", plots=True,
+        eval_every=2, head="random", plots=True,
     )  # fmt: skip
-    return config, script.train(config)
+    return config, transfer_learning.train(config)
 
 
 def test_a_comparison(compared):
     config, summary = compared
     folder = Path(config.workdir)
     assert json.loads((folder / "summary.json").read_text()) == summary
+    assert summary["data"]["images"] == {"train": 48, "test": 12}
+    assert "--method=probe,lora" in summary["command"]
     assert set(summary["metrics"]) == {"accuracy_probe_2", "accuracy_lora_2"}
     assert all(len(values["per_seed"]) == 2 for values in summary["metrics"].values())
     assert set(summary["baselines"]) == {"nearest class mean, 2", "logistic regression, 2"}
@@ -94,6 +95,19 @@ def test_a_comparison(compared):
         assert run["metrics"]["accuracy"] == summary["metrics"][f"accuracy_{method}_2"]
 
 
+def test_evaluate_scores_as_the_test_does(compared, npz, capsys):
+    """On the very images of the test; a probe by the source's features of them."""
+    config, summary = compared
+    for method in config.method:
+        one = configured(workdir=f"{config.workdir}/{method}-2")
+        found = inference.evaluate(one, npz)
+        expected = summary["metrics"][f"accuracy_{method}_2"]["per_seed"]
+        assert found["metrics"]["accuracy"]["per_seed"] == pytest.approx(expected)
+    with pytest.raises(ValueError, match="none of the model's"):
+        inference.evaluate(one, "digits")
+    assert "(12 images): accuracy 0." in capsys.readouterr().out
+
+
 def test_predict_by_each_kind_of_run(compared, source, tmp_path, capsys):
     """A probe after the source's network; merged adapters; the source itself."""
     config, _ = compared
@@ -101,8 +115,8 @@ def test_predict_by_each_kind_of_run(compared, source, tmp_path, capsys):
     Image.fromarray(image[..., 0]).save(tmp_path / "one.png")
     runs = {m: f"{config.workdir}/{m}-2" for m in config.method} | {"none": str(tmp_path / "new")}
     for method, folder in runs.items():
-        asked = configured(workdir=folder, source=source, method=(method,), predict="x", plots=True)
-        rows = script.predict(asked, str(tmp_path / "one.png"))
+        one = configured(workdir=folder, source=source, method=(method,), predict="x", plots=True)
+        rows = transfer_learning.predict(one, str(tmp_path / "one.png"))
         with open(Path(folder) / "predictions" / "predictions.csv", newline="") as file:
             assert [row["top_5"] for row in csv.DictReader(file)] == [rows[0]["top_5"]]
         assert len(rows[0]["top_5"].split("; ")) == 3
@@ -116,12 +130,12 @@ def test_predict_by_each_kind_of_run(compared, source, tmp_path, capsys):
 
 
 def test_features_of_a_set_and_of_a_folder(npz, source, tmp_path):
-    asked = configured(source=source, dataset=npz, features=tmp_path / "f" / "all.npz")
-    found = np.load(transfer_use.write_features(asked))
+    config = configured(source=source, dataset=npz, features=tmp_path / "f" / "all.npz")
+    found = np.load(inference.write_features(config))
     assert found["train"].shape == (48, 84) and found["test_labels"].shape == (12,)
     Image.fromarray(stripes(1)["image"][0, ..., 0]).save(tmp_path / "one.png")
-    asked = configured(source=source, predict=tmp_path / "one.png", features=tmp_path / "one.npz")
-    found = np.load(transfer_use.write_features(asked))
+    config = configured(source=source, predict=tmp_path / "one.png", features=tmp_path / "one.npz")
+    found = np.load(inference.write_features(config))
     assert found["features"].shape == (1, 84) and found["files"][0].endswith("one.png")
 
 
@@ -132,28 +146,30 @@ def target():
     shapes = jax.eval_shape(model.init, jax.random.key(0), np.zeros((1, 8, 8, 1)))
     variables = jax.tree.map(lambda x: np.full(x.shape, 0.5, x.dtype), shapes)
     normalize = Normalize((0.5,), (0.25,))
-    made = pretrained.Source("made", model, variables, normalize, (8, 8, 1), tuple("abcde"))
+    made = sources.Source("made", model, variables, normalize, (8, 8, 1), tuple("abcde"))
     with pytest.MonkeyPatch.context() as patch:
         half = made._replace(classes=tuple("01234"))
-        patch.setattr(pretrained, "trained_here", lambda *_: half)
+        patch.setattr(sources, "train_built_in", lambda *_: half)
         config = configured(source="first_half", validation=3, test_images=20, shots=(1, 4))
-        return config, transfer_target.prepare(config)
+        return config, targets.prepare(config)
 
 
-def test_a_source_is_trained_here_once(tmp_path, monkeypatch):
-    monkeypatch.setattr(pretrained, "STEPS", dict.fromkeys(pretrained.HERE, 2))
+def test_a_built_in_source_is_trained_once(tmp_path, monkeypatch):
+    small = partial(image_classification.Config, model="lenet", widths=(2, 3), steps_per_call=2)
+    monkeypatch.setattr(image_classification, "Config", small)
+    monkeypatch.setattr(sources, "STEPS", dict.fromkeys(sources.BUILT_IN, 2))
     monkeypatch.setattr(letters, "VARIANTS", 1)
     config = configured(dataset="digits", source="letters", workdir=tmp_path)
-    found = transfer_target.prepare(config)
+    found = targets.prepare(config)
     assert len(found.source.classes) == 37 and found.source.image_shape == (8, 8, 1)
     assert found.classes == tuple("0123456789")
     written = (tmp_path / "source" / "summary.json").stat().st_mtime_ns
-    again = transfer_target.prepare(replace(config, workdir=str(tmp_path / "full-4")))
+    again = targets.prepare(replace(config, workdir=str(tmp_path / "full-4")))
     assert_same(found.source.variables, again.source.variables)
     assert (tmp_path / "source" / "summary.json").stat().st_mtime_ns == written
     for other in (replace(config, source="first_half"), replace(config, image_size=16)):
         with pytest.raises(ValueError, match="holds another network: use another --workdir"):
-            transfer_target.prepare(other)
+            targets.prepare(other)
 
 
 def test_the_target_is_the_other_half(target):
@@ -173,17 +189,17 @@ def test_the_target_is_the_other_half(target):
     [
         ("scratch", {}, False),
         ("full", {"l2_sp": 0.1, "unfreeze": 2, "batch_norm": "trained"}, True),
-        ("lwlr", {"flip": True, "crop": 1, "ema": 0.9}, True),
+        ("llrd", {"flip": True, "crop": 1, "ema": 0.9}, True),
         ("lora", {"rank": 2}, True),
     ],
 )
 def test_each_method_starts_where_it_should(target, method, changes, shared):
     """By shapes alone a step is taken; the pretrained kernels (all 0.5) are there, or are not."""
     config = configured(method=(method,), shots=(4,), head="random", baselines=False, **changes)
-    experiment = adaptation.build(config, target[1])
+    experiment = methods.build(config, target[1])
     task = experiment.task(config)
     state = jax.eval_shape(
-        jax.vmap(task.init), jax.random.split(jax.random.key(0), 2), *experiment.given
+        jax.vmap(task.init), jax.random.split(jax.random.key(0), 2), *experiment.init_args
     )
     state = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), state)
     batch = {
@@ -194,16 +210,17 @@ def test_each_method_starts_where_it_should(target, method, changes, shared):
     assert jax.tree.map(lambda x: (x.shape, x.dtype), after) == jax.tree.map(
         lambda x: (x.shape, x.dtype), state
     )
-    kernels = [x for x in jax.tree.leaves(experiment.given) if np.ndim(x) == 5]
+    assert ("weights of the source" in experiment.data.derived) == shared
+    kernels = [x for x in jax.tree.leaves(experiment.init_args) if np.ndim(x) == 5]
     assert bool(kernels) == shared and all(np.all(kernel == 0.5) for kernel in kernels)
 
 
 def test_a_new_head_starts_at_a_probe(npz, source):
-    """Both seeds' heads, on plain features, tell the images apart that they were shown."""
+    """The heads of both seeds, on plain features, classify their own labelled images."""
     config = configured(source=source, dataset=npz, method=("full",), shots=(4,))
-    found = transfer_target.prepare(config)
-    (start,) = adaptation.start(config, found)
-    head = start["params"]["classifier"]
+    found = targets.prepare(config)
+    (variables,) = methods.init_args(config, found)
+    head = variables["params"]["classifier"]
     for seed in range(2):
         chosen = found.pick(4, seed)
         logits = found.features["train"][chosen] @ head["kernel"][seed] + head["bias"][seed]
@@ -211,19 +228,36 @@ def test_a_new_head_starts_at_a_probe(npz, source):
         assert right > 0.7  # a third by chance; the features are nearly random
 
 
+def test_former_names_of_values():
+    assert from_json(Config, {"method": ["lwlr", "full"]}).method == ("llrd", "full")
+    assert (
+        sources.folder("runs/x/lwlr-10")
+        == sources.folder("runs/x/llrd-10")
+        == Path("runs/x/source")
+    )
+    assert sources.folder("runs/mine-10") == Path("runs/mine-10/source")
+
+
+def test_each_source_has_a_default_workdir():
+    assert Config().workdir == "runs/transfer_learning-digits"
+    other = Config(source="runs/mine", dataset="tfds:mnist").workdir
+    assert other == "runs/transfer_learning-mnist-from-mine"
+
+
 def run(capsys, *words) -> tuple[int, str]:
     with pytest.raises(SystemExit) as end:
-        base.main(script.run, script.Config, script.__doc__, ["script", *words])
+        run_main(transfer_learning.run, Config, "", ["script", *words])
     return end.value.code, capsys.readouterr().err.strip()
 
 
 @pytest.mark.parametrize(
     "words, code, message",
     [
+        (["--method=lwlr"], 2, "method: 'lwlr' is now 'llrd'"),
         (["--method=ful"], 2, "method must be one of scratch, probe, full"),
         (["--method=none"], 2, "it goes with --predict or --features"),
         (["--shots="], 2, "method and shots need a value each"),
-        (["--sweep=learning_rate=1,2"], 2, "sweep is not offered here"),
+        (["--sweep=learning_rate=1,2"], 2, "unknown flag --sweep"),
         (["--source=nowhere"], 1, "nowhere does not exist"),
         (
             ["--dataset=NPZ", "--source=first_half"],
@@ -243,6 +277,6 @@ def test_mistakes_end_in_one_line(capsys, npz, source, compared, words, code, me
     places = {"NPZ": npz, "SOURCE": source, "COMPARED": compared[0].workdir}
     for name, place in places.items():
         words = [word.replace(name, place) for word in words]
-    found, told = run(capsys, "--quiet", *words)
-    assert found == code, told
-    assert message in told and len(told.splitlines()) == 1 and told.startswith("error: ")
+    found, error = run(capsys, "--quiet", *words)
+    assert found == code, error
+    assert message in error and len(error.splitlines()) == 1 and error.startswith("error: ")

@@ -2,86 +2,113 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
+from typing import ClassVar
 
-from dljax.run.config import field
+from dljax.run.config import DataConfig, field, override
+from dljax.run.optimizer_flags import OptimizerConfig
 
-METHODS = ("scratch", "probe", "full", "lwlr", "lora")
+METHODS = ("scratch", "probe", "full", "llrd", "lora")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(OptimizerConfig):
+class Config(DataConfig, OptimizerConfig):
     """The flags of transfer learning; the defaults compare three methods on digits."""
 
-    workdir: str = field("runs/transfer_learning", "folder of the run", path=True, resume=False)
-    dataset: str = field(
-        "digits", "digits, letters, tfds:NAME, a folder, or a MedMNIST .npz", path=True
+    name: ClassVar[str] = "transfer_learning"
+    not_served: ClassVar[tuple[str, ...]] = ("sweep",)
+
+    dataset = override("digits", help="digits, letters, tfds:NAME, a folder, or a MedMNIST .npz")
+    steps = override(100)
+    num_seeds = override(5)
+    batch_size = override(32, help="examples in a step; at most all labelled ones")
+    learning_rate = override(
+        0.0, help="highest learning rate of the schedule; 0: the method's own default"
     )
+
     source: str = field(
         "letters",
-        "what is pretrained: a workdir of image_classification, the name of a package's weights, a "
-        "file, hf:REPOSITORY; or trained here: on printed letters, or (first_half) on the first "
-        "half of the target's classes, to be adapted to the others",
+        "pretrained network: a workdir of image_classification, a name as efficientnet_lite0, a "
+        "file of weights, hf:REPOSITORY; or one that is trained first: on printed letters "
+        "(letters), or on the first half of the target's classes, to be adapted to the others "
+        "(first_half)",
         path=True,
     )
     architecture: str = field(
-        "", "of the source, where a file of weights does not tell (resnet18, ...)"
+        "", "of the source, where a file of weights does not name it (resnet18, ...)"
     )
     method: tuple[str, ...] = field(
         ("scratch", "probe", "full"),
-        "what is trained: all from random weights, the last layer on frozen features, all, all at "
-        "layer-wise rates, low-rank adapters; none: nothing, to use the source as it is",
+        "scratch: from random weights; probe: linear layer on frozen features; full: fine-tuning; "
+        "llrd: fine-tuning with layer-wise learning-rate decay; lora: low-rank adapters; none: "
+        "no training, use the source as it is",
         choices=(*METHODS, "none"),
+        former_values={"lwlr": "llrd"},
     )
     shots: tuple[int, ...] = field((1, 2, 5, 10, 20), "labelled images of each class", minimum=1)
-    num_seeds: int = field(5, "seeds trained in one program", minimum=1)
-    steps: int = field(100, "training steps", minimum=1)
-    batch_size: int = field(32, "examples in a step; at most all labelled ones", minimum=1)
-    learning_rate: float = field(
-        0.0, "highest learning rate of the schedule; 0: the method's own", minimum=0
-    )
 
     image_size: int = field(0, "height and width of the images; 0: as in pretraining", minimum=0)
     channels: int = field(
-        0, "of the images (1 or 3), the first layer is fitted; 0: as in pretraining",
+        0, "of the images (1 or 3), the first layer is adapted; 0: as in pretraining",
         choices=(0, 1, 3),
     )  # fmt: skip
     batch_norm: str = field(
         "auto",
-        "statistics of pretrained BatchNorms in training; auto: trained for a source "
-        "that was trained here",
+        "statistics of pretrained BatchNorms in training; auto: trained for the sources letters "
+        "and first_half, frozen for others",
         choices=("auto", "frozen", "trained"),
     )
     head: str = field(
-        "auto", "the new last layer starts at a linear probe, or at random; auto: at random for "
-        "a source that was trained here", choices=("auto", "probe", "random"),
+        "auto", "initial weights of the new last layer: a linear probe, or random; auto: random "
+        "for the sources letters and first_half, a probe for others",
+        choices=("auto", "probe", "random"),
     )  # fmt: skip
     layer_decay: float = field(
-        0.7, "lwlr: learning rate of a layer over that of the next", minimum=0, maximum=1
+        0.7, "llrd: learning rate of a layer over that of the next", minimum=0, maximum=1
     )
     unfreeze: int = field(
-        0, "steps after which one more layer learns, the last one first; 0: all at once", minimum=0
+        0,
+        "gradual unfreezing: steps until the next layer is trained too, the last one first; 0: all "
+        "layers from the start",
+        minimum=0,
     )
-    l2_sp: float = field(0.0, "pull to the pretrained weights, in place of weight decay", minimum=0)
+    l2_sp: float = field(
+        0.0, "strength of L2-SP (decay to the pretrained weights), in place of weight decay",
+        minimum=0,
+    )  # fmt: skip
     rank: int = field(4, "lora: of the adapters", minimum=1)
     crop: int = field(0, "random crop: pixels of padding", minimum=0)
     flip: bool = field(False, "random mirror images")
     label_smoothing: float = field(0.0, "share of the target that is uniform", minimum=0, maximum=1)
     validation: int = field(
-        0, "images of each class, labelled too, to watch and choose by; 0: none", minimum=0
-    )
-    test_images: int = field(0, "test images, a fixed choice; 0: all", minimum=0)
+        0, "validation images of each class, labelled too, to choose a checkpoint by; 0: none",
+        minimum=0,
+    )  # fmt: skip
+    test_images: int = field(0, "test images, a fixed random choice; 0: all", minimum=0)
     baselines: bool = field(True, "score scikit-learn's simple methods too", resume=False)
+
+    predict: str = field(
+        "", "image or folder to classify with the trained model", path=True, resume=False,
+        group="use",
+    )  # fmt: skip
+    evaluate: str = field(
+        "", "labelled images to score the trained model on: as dataset", path=True, resume=False,
+        group="use",
+    )  # fmt: skip
     features: str = field(
-        "", "file.npz to write the features to, of the data set or of --predict", path=True,
-        resume=False,
+        "", "file.npz to write the source's features to, of the data set or of --predict",
+        path=True, resume=False, group="use",
     )  # fmt: skip
 
     def __post_init__(self):
         super().__post_init__()
-        if self.sweep:
-            raise ValueError("sweep is not offered here: make a run for each value")
         if not self.method or not self.shots:
             raise ValueError("method and shots need a value each, or several")
         if "none" in self.method and not (self.predict or self.features):
             raise ValueError("method=none trains nothing: it goes with --predict or --features")
+
+    def subject(self) -> str:
+        """The data set, and the source unless it is the default."""
+        source = os.path.basename(self.source.rstrip("/"))
+        return super().subject() + (f"-from-{source}" if self.source != "letters" else "")

@@ -1,86 +1,147 @@
-"""Using what transfer_learning has trained, or a pretrained network as it is."""
+"""Predictions, scores and features by a run of transfer_learning, or by its source as it is."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
-from dljax.apps.transfer.methods import make_task, network
+from dljax.apps.configs.transfer_learning import Config
+from dljax.apps.transfer import source as sources
+from dljax.apps.transfer.methods import EVALUATION_BATCH, HEADLINE, make_task, network
+from dljax.apps.transfer.source import Source
 from dljax.apps.transfer.target import features, fitted
-from dljax.apps.transfer_learning import Config
 from dljax.cnn.classification import classifier, inspection
 from dljax.cnn.classification.classifier import Normalize
+from dljax.data import feed
 from dljax.data.sources import load_images, read_images
+from dljax.data.sources.dataset import align_classes
 from dljax.nn.penultimate import penultimate
 from dljax.run import session
-from dljax.train.export import Field, Serving
+from dljax.train.export import Serving
+from dljax.train.loop import Array, Task
 from dljax.train.parallel import place
 from dljax.train.supervised import State
 from dljax.transfer import linear_probe
 from dljax.transfer.lora import Adapted
 
 
-def serving(config: Config) -> Serving:
-    """What the run in config.workdir answers an image with, the mean over its seeds.
+class Trained(NamedTuple):
+    """A run of one method and one number of shots.
 
-    Adapters are merged into the network; a probe comes with the source's network before it.
+    config: of the run. scale: what a probe divides the features by; 1 for other methods.
+    """
+
+    config: Config
+    source: Source
+    task: Task
+    normalize: Normalize
+    classes: tuple[str, ...]
+    image_shape: tuple[int, int, int]
+    scale: float
+
+    @property
+    def method(self) -> str:
+        """The method of the run."""
+        (method,) = self.config.method
+        return method
+
+
+def load(config: Config) -> Trained:
+    """The run in config.workdir, without its weights.
+
+    Raises FileNotFoundError or ValueError, in one line, where there is none.
     """
     workdir = Path(config.workdir)
-    several = sorted(path.parent.name for path in workdir.glob("*-*/config.json"))
-    if several and not (workdir / "config.json").exists():
+    compared = sorted(path.parent.name for path in workdir.glob("*-*/config.json"))
+    if compared and not (workdir / "config.json").exists():
         raise ValueError(
-            f"{workdir} compares several runs ({', '.join(several)}): name the folder of one in it "
-            "as --workdir"
+            f"{workdir} compares several runs ({', '.join(compared)}): name the folder of one of "
+            "them as --workdir"
         )
-    config, facts = session.saved(config)
-    (method,), classes, shape = config.method, tuple(facts["classes"]), tuple(facts["image_shape"])
-    source = fitted(pretrained.load(config.source, config.workdir, config.architecture), config)
-    normalize = Normalize(tuple(facts["mean"]), tuple(facts["std"]))
-    width = facts["features"] if method == "probe" else None
-    task = make_task(config, source, len(classes), (width,) if width else shape, facts["scale"])
-    run, step = session.restore(config, task, place("none"))
-    states = run.states.without_optimiser()
-    if method == "probe":
-        function = _probed(source, normalize, facts["scale"], len(classes))
-        weights = {"network": source.variables, "heads": states.params}
+    config, metadata = session.saved(config)
+    classes, shape = tuple(metadata["classes"]), tuple(metadata["image_shape"])
+    source = fitted_source(config)
+    scale, width = metadata["scale"], metadata["features"]
+    task = make_task(config, source, len(classes), (width,) if width else shape, scale)
+    normalize = Normalize(tuple(metadata["mean"]), tuple(metadata["std"]))
+    return Trained(config, source, task, normalize, classes, shape, scale)
+
+
+def fitted_source(config: Config) -> Source:
+    """The source of a Config, for images of its size and channels."""
+    return fitted(sources.load(config.source, config.workdir, config.architecture), config)
+
+
+def serving(config: Config) -> Serving:
+    """The classifier that the run in config.workdir trained, the mean over its seeds.
+
+    Adapters are merged into the network; a probe includes the source's network before it.
+    """
+    trained = load(config)
+    run, step = session.restore(trained.config, trained.task, place("none"))
+    states, classes = run.states.without_optimiser(), len(trained.classes)
+    if trained.method == "probe":
+        function = _probe(trained.source, trained.normalize, trained.scale, classes)
+        weights = {"network": trained.source.variables, "heads": states.params}
     else:
-        model = network(config, source, len(classes))
+        model = network(trained.config, trained.source, classes)
         if isinstance(model, Adapted):
             states = jax.vmap(lambda state: _state(model.merged(state.variables())))(states)
             model = model.model
-        function, weights = inspection.answer(model, normalize), states
-    return _described(function, weights, shape, classes, {"step": step, "seeds": config.num_seeds})
+        function, weights = inspection.answer(model, trained.normalize), states
+    metadata = {"step": step, "seeds": trained.config.num_seeds}
+    return inspection.serving(function, weights, trained.image_shape, trained.classes, metadata)
 
 
 def source_serving(config: Config) -> Serving:
-    """What the pretrained network itself answers an image with."""
-    source = fitted(pretrained.load(config.source, config.workdir, config.architecture), config)
+    """The source of a Config as a classifier."""
+    source = fitted_source(config)
     weights = jax.tree.map(lambda x: np.asarray(x)[None], _state(source.variables))
     function = inspection.answer(source.model, source.normalize)
-    return _described(
-        function, weights, source.image_shape, source.classes, {"source": source.name}
-    )
+    metadata = {"source": source.name}
+    return inspection.serving(function, weights, source.image_shape, source.classes, metadata)
 
 
 def cut(config: Config) -> Callable[[np.ndarray], np.ndarray] | None:
-    """How a picture is brought to the shape of a source used as it is; None: it is resized."""
-    own_size = config.image_size or config.channels
-    if config.method != ("none",) or own_size:
+    """Brings a picture to the shape of a source that is used as it is; None: it is resized."""
+    if config.method != ("none",) or config.image_size or config.channels:
         return None
-    return pretrained.load(config.source, config.workdir, config.architecture).cut
+    return sources.load(config.source, config.workdir, config.architecture).cut
+
+
+def evaluate(config: Config, dataset: str) -> dict[str, Any]:
+    """Scores the run in config.workdir on the labelled images of another data set.
+
+    The images of its test part are scored, with the run's classes; see `session.evaluate`. Raises
+    ValueError for a class that the run does not know.
+    """
+    trained = load(config)
+    height, width, channels = trained.image_shape
+    data = load_images(dataset, config.data_dir, size=(height, width), channels=channels)
+    test = align_classes(data, trained.classes).test
+    if trained.method == "probe":
+        test = test | {"image": features(trained.source, test["image"])}
+    return session.evaluate(
+        trained.config,
+        trained.task,
+        feed.examples(test, EVALUATION_BATCH),
+        data=f"{data.name} ({len(test['label'])} images)",
+        headline=HEADLINE,
+        summarise=classifier.summarise,
+    )
 
 
 def write_features(config: Config) -> Path:
-    """Writes the features of the data set's images, or of those that --predict names, as .npz.
+    """Writes the source's features of the data set's images, or of those of --predict, as .npz.
 
     Arrays: "train" and "test" [N, D] with "train_labels" and "test_labels" [N] and "classes"; or
     "features" [N, D] with "files" [N].
     """
-    source = fitted(pretrained.load(config.source, config.workdir, config.architecture), config)
+    source = fitted_source(config)
     height, width, channels = source.image_shape
     if config.predict:
         images = read_images(config.predict, size=(height, width), channels=channels)
@@ -93,7 +154,7 @@ def write_features(config: Config) -> Path:
             channels=channels,
             quiet=config.quiet,
         )
-        arrays: dict[str, Any] = {"classes": np.array(data.classes)}
+        arrays = {"classes": np.array(data.classes)}
         for name, part in {"train": data.train, "test": data.test}.items():
             arrays |= {name: features(source, part["image"]), f"{name}_labels": part["label"]}
     path = Path(config.features)
@@ -106,34 +167,24 @@ def write_features(config: Config) -> Path:
     return path
 
 
-def _state(variables: Any) -> State:
+def _state(variables: dict[str, Any]) -> State:
     rest = {name: tree for name, tree in variables.items() if name != "params"}
     return State(variables["params"], rest, ())
 
 
-def _probed(source: Any, normalize: Normalize, scale: float, classes: int) -> Any:
+def _probe(
+    source: Source, normalize: Normalize, scale: float, classes: int
+) -> Callable[[dict[str, Any], dict[str, Array]], dict[str, Array]]:
+    """The pure function of a linear probe: the network's features, then the heads of all seeds."""
     head = linear_probe.Linear(classes)
 
-    def function(weights: Any, inputs: dict[str, jax.Array]) -> dict[str, jax.Array]:
+    def function(weights: dict[str, Any], inputs: dict[str, Array]) -> dict[str, Array]:
         x = normalize(classifier.in_floats(inputs["image"]))
-        seen = penultimate(source.model, weights["network"], x)[0] / scale
+        x = penultimate(source.model, weights["network"], x)[0] / scale
 
         def of_seed(params):
-            return jax.nn.softmax(head.apply({"params": params}, seen))
+            return jax.nn.softmax(head.apply({"params": params}, x))
 
         return {"probability": jax.lax.map(of_seed, weights["heads"]).mean(0)}
 
     return function
-
-
-def _described(
-    function: Any, weights: Any, shape: tuple[int, ...], classes: tuple[str, ...], facts: dict
-) -> Serving:
-    color = "grey" if shape[-1] == 1 else "RGB"
-    return Serving(
-        function,
-        weights,
-        {"image": Field(shape, "uint8", 0, 255, about=f"{color} pixels, rows from the top")},
-        {"probability": Field((len(classes),), names=classes, about="of each class")},
-        facts,
-    )

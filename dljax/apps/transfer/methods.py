@@ -6,45 +6,48 @@ import dataclasses
 from functools import partial
 from typing import Any
 
-import numpy as np
+import flax.linen as nn
 import optax
 from flax.traverse_util import flatten_dict, unflatten_dict
 
-from dljax.apps.transfer.source import Source
-from dljax.apps.transfer.target import Target, yardsticks
-from dljax.apps.transfer_learning import Config
+from dljax.apps.configs.transfer_learning import Config
+from dljax.apps.transfer.source import BUILT_IN, Source
+from dljax.apps.transfer.target import Target, feature_baselines
 from dljax.cnn.classification import classifier
 from dljax.data import augment, feed
 from dljax.data.sources.dataset import Arrays
 from dljax.nn.penultimate import HEAD
-from dljax.run import session
+from dljax.run import optimizer, session
+from dljax.run.experiment import Experiment
 from dljax.train import driver
+from dljax.train.loop import Task
 from dljax.train.parallel import place
 from dljax.transfer import finetuning, linear_probe
 from dljax.transfer.lora import Adapted
 
+HEADLINE = ("accuracy", "loss")
 EVALUATION_BATCH = 125
-LEARNING_RATE = {"scratch": 3e-3, "probe": 1e-2, "full": 1e-4, "lwlr": 2e-4, "lora": 1e-3}
-SMALL_RATE = 3e-3  # of a small network that was trained here on little, and has little to lose
+LEARNING_RATE = {"scratch": 3e-3, "probe": 1e-2, "full": 1e-4, "llrd": 2e-4, "lora": 1e-3}
+BUILT_IN_RATE = 3e-3  # of fine-tuning a built-in source, which is small
 PROBE_STEPS, PROBE_BATCH = 200, 256  # of the probe that a new head starts at
 
 
-def network(config: Config, source: Source, classes: int) -> Any:
+def network(config: Config, source: Source, classes: int) -> nn.Module | Adapted:
     """The network that a method trains: the source's with a new head, or adapters in it."""
     (method,) = config.method
     model = source.model.clone(classes=classes)
     if method == "scratch":
         return model
-    if _settled(config).batch_norm == "frozen" and hasattr(model, "norm"):
+    if _resolved(config).batch_norm == "frozen" and hasattr(model, "norm"):
         model = model.clone(norm=finetuning.frozen(model.norm))
     return Adapted(model, config.rank, float(config.rank)) if method == "lora" else model
 
 
-def _settled(config: Config) -> Config:
-    """The Config with what it leaves open: learning rate, BatchNorm, head."""
-    (method,), here = config.method, config.source in pretrained.HERE
-    own = SMALL_RATE if here and method != "probe" else LEARNING_RATE[method]
-    norm, head = ("trained", "random") if here else ("frozen", "probe")
+def _resolved(config: Config) -> Config:
+    """The Config with its automatic values filled in: learning rate, BatchNorm, head."""
+    (method,), built_in = config.method, config.source in BUILT_IN
+    own = BUILT_IN_RATE if built_in and method != "probe" else LEARNING_RATE[method]
+    norm, head = ("trained", "random") if built_in else ("frozen", "probe")
     return dataclasses.replace(
         config,
         learning_rate=config.learning_rate or own,
@@ -53,15 +56,20 @@ def _settled(config: Config) -> Config:
     )
 
 
-def make_task(config: Config, source: Source, classes: int, shape: tuple, scale: float) -> Any:
-    """The Task of a method. shape: of a feature vector for a probe, whose scale divides it."""
+def make_task(
+    config: Config, source: Source, classes: int, shape: tuple[int, ...], scale: float
+) -> Task:
+    """The Task of a method.
+
+    shape: of an image [H, W, C]; for a probe, of a feature vector [D], which scale divides.
+    """
     (method,) = config.method
-    config = _settled(config)
+    config = _resolved(config)
     settings = {"classes": classes, "label_smoothing": config.label_smoothing}
     if method == "probe":
         return classifier.task(
             linear_probe.Linear(classes),
-            optimization.transformation(config),
+            optimizer.transformation(config),
             image_shape=shape,
             normalize=lambda x: x / scale,
             **settings,
@@ -71,7 +79,7 @@ def make_task(config: Config, source: Source, classes: int, shape: tuple, scale:
     model = network(config, source, classes)
     return classifier.task(
         model,
-        _transformation(config, source, model, shape),
+        _transformation(config, model, shape),
         image_shape=shape,
         normalize=source.normalize,
         augmentation=augment.chain(*parts) if parts else None,
@@ -79,33 +87,35 @@ def make_task(config: Config, source: Source, classes: int, shape: tuple, scale:
     )
 
 
-def _transformation(config: Config, source: Source, model: Any, shape: tuple) -> Any:
-    """The optimiser with the rates of the layers and the pull back that the Config asks for."""
+def _transformation(
+    config: Config, model: nn.Module | Adapted, shape: tuple[int, ...]
+) -> optax.GradientTransformation:
+    """The optimiser with the layers' learning rates and the decay of the Config."""
     (method,) = config.method
     if method in ("scratch", "lora"):
-        return optimization.transformation(config)
+        return optimizer.transformation(config)
     depths = finetuning.depths(model, finetuning.shapes(model, shape), shape)
     rates, decay = [], None
-    if method == "lwlr":
+    if method == "llrd":
         rates.append(finetuning.layerwise(depths, config.layer_decay))
     if config.unfreeze:
         rates.append(finetuning.gradual(depths, config.unfreeze))
     if config.l2_sp:
         decay = finetuning.l2_sp(config.l2_sp, config.weight_decay, finetuning.is_head)
-    return optimization.transformation(
+    return optimizer.transformation(
         config, decay=decay, rates=optax.chain(*rates) if rates else None
     )
 
 
-def start(config: Config, target: Target) -> tuple:
-    """What the init of the Task takes besides a key: the pretrained variables, for each seed."""
+def init_args(config: Config, target: Target) -> tuple:
+    """What the Task's init takes besides a key: the pretrained variables, for each seed."""
     (method,), source = config.method, target.source
     if method in ("scratch", "probe"):
         return ()
     plain = source.model.clone(classes=len(target.classes))
     like = finetuning.shapes(plain, target.shape)
     carried = finetuning.for_seeds(finetuning.carried(source.variables, like), config.num_seeds)
-    if _settled(config).head == "probe":
+    if _resolved(config).head == "probe":
         carried = _with_heads(carried, like, probe_heads(config, target))
     if method == "lora":
         carried = network(config, source, len(target.classes)).split(carried, {})
@@ -154,45 +164,44 @@ def _feed(config: Config, target: Target) -> feed.Feed:
     return feed.in_memory(_parts(config, target)["train"], size, pick)
 
 
-def _task(config: Config, target: Target) -> Any:
+def _task(config: Config, target: Target) -> Task:
     probes = config.method == ("probe",)
     shape = target.features["train"].shape[1:] if probes else target.shape
     scale = target.scale if probes else 1.0
     return make_task(config, target.source, len(target.classes), shape, scale)
 
 
-def build(config: Config, target: Target) -> session.Experiment:
+def build(config: Config, target: Target) -> Experiment:
     """The run of one method and one number of shots, ready for `session.train`."""
     (method,), (shots,) = config.method, config.shots
-    parts = _parts(config, target)
-    size = min(config.batch_size, shots * len(target.classes))
-    placement = place(
-        config.parallel,
-        batch_size=size,
-        num_seeds=config.num_seeds,
-        vectorize_seeds=config.vectorize_seeds,
-    )
+    parts, source, record = _parts(config, target), target.source, target.record
+    placement = session.placement(config, min(config.batch_size, shots * len(target.classes)))
+    if method != "scratch":
+        record = record.deriving(**{"weights of the source": target.weights})
+    if method == "probe":
+        record = record.deriving(**{"scale of the features": target.scale})
 
     def examples(name: str) -> feed.Examples:
         return feed.examples(parts[name], EVALUATION_BATCH, placement.batch_multiple)
 
     def baselines() -> dict[str, dict[str, float]]:
-        found = yardsticks(target, config, shots)
+        found = feature_baselines(target, config, shots)
         return {name: {"accuracy": float(values.mean())} for name, values in found.items()}
 
-    source = target.source
-    return session.Experiment(
-        name="transfer_learning",
+    return Experiment(
+        name=config.name,
         dataset=f"{target.name}, {shots} images of each class, {method} from {source.name}",
         task=lambda config: _task(config, target),
         feed=_feed(config, target),
         placement=placement,
-        init_args=start(config, target),
+        headline=HEADLINE,
+        data=record,
+        init_args=init_args(config, target),
         validation=examples("validation") if target.validation else None,
+        choose_by="max:accuracy",
         test=examples("test"),
         summarise=classifier.summarise,
-        score=lambda values: float(np.nanmean(values["accuracy"])),
-        facts={
+        metadata={
             "classes": target.classes,
             "image_shape": target.shape,
             "mean": source.normalize.mean,

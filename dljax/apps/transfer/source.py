@@ -1,9 +1,9 @@
-"""Where a pretrained network comes from: a run of image_classification, or weights of others.
+"""Pretrained networks to start from: runs of image_classification, and published weights.
 
-    source = load("runs/image_classification")
+    source = load("runs/image_classification-digits")
     source = load("efficientnet_lite0")
 
-What comes back is a Flax module with its variables and all that its images must be brought to.
+A source is a Flax module, its variables, and the shape and normalisation of its images.
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ import jax
 import numpy as np
 
 from dljax.apps import image_classification
+from dljax.apps.configs.transfer_learning import METHODS
 from dljax.cnn.classification.classifier import Normalize
 from dljax.data.sources import Dataset, letters
 from dljax.run import session
-from dljax.train.parallel import place
-from dljax.transfer import pretrained as weights
+from dljax.transfer import pretrained
 
 LETTERS, FIRST_HALF = "letters", "first_half"
-HERE = (LETTERS, FIRST_HALF)
-"""Sources that are trained here, as part of the transfer: they need no file and no network."""
+BUILT_IN = (LETTERS, FIRST_HALF)
+"""Sources that are trained as part of the transfer: they need no file and no network access."""
 STEPS = {LETTERS: 1500, FIRST_HALF: 600}
 
 
 class Source(NamedTuple):
     """A pretrained classifier.
 
-    variables: of `model`, numpy. image_shape: [H, W, C] that it was trained with. classes: names.
-    cut: brings a picture to that shape as it was done in its evaluation; None: it is resized.
+    variables: of `model`, numpy. image_shape: [H, W, C] of its training images. classes: names.
+    cut: brings a picture to that shape as for its published accuracy; None: it is resized.
     """
 
     name: str
@@ -49,14 +49,14 @@ class Source(NamedTuple):
 def load(source: str, workdir: str = "", architecture: str = "") -> Source:
     """The network that --source names.
 
-    workdir: the run's, below which a source of HERE lies. architecture: of weights whose file does
-    not tell. Raises FileNotFoundError or ValueError, in one line, for what is none.
+    workdir: the run's, below which a built-in source lies. architecture: of weights whose file
+    does not name it. Raises FileNotFoundError or ValueError, in one line, for an unknown source.
     """
-    if source in HERE:
+    if source in BUILT_IN:
         return from_run(str(folder(workdir)))
     if (Path(source) / "checkpoints").is_dir():
         return from_run(source)
-    found = weights.load(source, architecture or None)
+    found = pretrained.load(source, architecture or None)
     expected = found.input
     return Source(
         source,
@@ -70,36 +70,38 @@ def load(source: str, workdir: str = "", architecture: str = "") -> Source:
 
 
 def folder(workdir: str) -> Path:
-    """Where the network that was trained here is: with a run, or with its comparison."""
+    """Where a built-in source lies: in the workdir of a run, or of the comparison it belongs to."""
     path = Path(workdir)
-    return (path.parent if re.fullmatch(r"[a-z]+-\d+", path.name) else path) / "source"
+    # lwlr: the name of llrd in older comparisons.
+    compared = re.fullmatch(rf"({'|'.join((*METHODS, 'lwlr'))})-\d+", path.name)
+    return (path.parent if compared else path) / "source"
 
 
 def from_run(workdir: str) -> Source:
     """The network of the first seed of a run of image_classification, its averaged parameters."""
-    if (name := session.experiment(workdir)) != "image_classification":
+    if (name := session.experiment_name(workdir)) != "image_classification":
         raise ValueError(
             f"{workdir} is a run of {name}: --source takes those of image_classification"
         )
-    config, facts = session.saved(image_classification.Config(workdir=workdir))
-    classes, shape = tuple(facts["classes"]), tuple(facts["image_shape"])
-    normalize = Normalize(tuple(facts["mean"]), tuple(facts["std"]))
-    blank = np.zeros(
-        (2, 2, shape[-1], 8 * shape[-1]), np.float32
-    )  # the checkpoint has the true one
-    model = image_classification.network(config, len(classes), shape, blank)
-    task = image_classification.make_task(config, model, normalize, len(classes), shape)
-    run, _ = session.restore(config, task, place("none"))
-    variables = jax.tree.map(lambda x: np.asarray(x[0]), run.states.variables())
-    return Source(workdir, model, variables, normalize, shape, classes)
+    trained = image_classification.load(workdir)
+    variables = jax.tree.map(lambda x: np.asarray(x[0]), trained.states.variables())
+    return Source(
+        workdir,
+        trained.model,
+        variables,
+        trained.normalize,
+        trained.image_shape,
+        trained.classes,
+    )
 
 
-def trained_here(
+def train_built_in(
     source: str, data: Dataset, dataset: str, data_dir: str | None, workdir: str, quiet: bool
 ) -> Source:
-    """A network of HERE for a target, trained now, or found trained below the run's workdir.
+    """A built-in source for a target: trained below the run's workdir, unless it lies there.
 
-    data: the target, read from `dataset` and `data_dir`: the source sees images of its size.
+    data: the target, read from `dataset` and `data_dir`; the source is trained on images of its
+    size.
     """
     size, path = data.train["image"].shape[1], folder(workdir)
     if source == LETTERS:

@@ -8,9 +8,11 @@ from functools import cached_property
 
 import numpy as np
 
+from dljax.apps.configs.transfer_learning import Config
+from dljax.apps.transfer import source as sources
 from dljax.apps.transfer.source import Source
-from dljax.apps.transfer_learning import Config
 from dljax.cnn.classification.classifier import Normalize
+from dljax.data.record import DataRecord, images_record
 from dljax.data.sources import Dataset, load_images
 from dljax.data.sources.cache import user_cache
 from dljax.data.sources.dataset import Arrays, select_classes, subsample_per_class
@@ -21,10 +23,11 @@ from dljax.transfer import finetuning, linear_probe, stem
 
 @dataclasses.dataclass(frozen=True)
 class Target:
-    """The source, and the target's images of its size and channels.
+    """The source, and the target's images in its size and channels.
 
-    train: those that any of the seeds draws; `kept` are their places in the pool, all of whose
-    labels are `labels`. validation: None if none is held out.
+    train: the images that any of the seeds draws; `kept` are their indices in the pool, whose
+    labels are `labels`. validation: None if none is held out. record: of the images as they were
+    read. weights: checksum of the source's variables.
     """
 
     source: Source
@@ -36,9 +39,11 @@ class Target:
     validation: Arrays | None
     test: Arrays
     notes: tuple[str, ...]
+    record: DataRecord
+    weights: str
 
     @property
-    def shape(self) -> tuple[int, ...]:
+    def shape(self) -> tuple[int, int, int]:
         """[H, W, C] of an image."""
         return self.train["image"].shape[1:]
 
@@ -61,27 +66,28 @@ class Target:
 def prepare(config: Config) -> Target:
     """The source and the data of a Config, of which only images that are drawn are kept.
 
-    Raises FileNotFoundError or ValueError, in one line, for what can't be used.
+    Raises FileNotFoundError or ValueError, in one line, for a source or data that can't be used.
     """
-    here, source = config.source in pretrained.HERE, None
-    if not here:
-        source = fitted(pretrained.load(config.source, config.workdir, config.architecture), config)
+    built_in, source = config.source in sources.BUILT_IN, None
+    if not built_in:
+        source = sources.load(config.source, config.workdir, config.architecture)
     # A folder's images may differ in size: they are resized as they are read, others when chosen.
     folder = os.path.isdir(config.dataset)
-    size = source.image_shape[:2] if source else (config.image_size,) * 2
-    size = size if (folder or here) and all(size) else None
+    size = fitted(source, config).image_shape[:2] if source else (config.image_size,) * 2
+    size = size if (folder or built_in) and all(size) else None
     data = load_images(config.dataset, config.data_dir, size=size, quiet=config.quiet)
-    if here:
-        trained = pretrained.trained_here(
+    if built_in:
+        source = sources.train_built_in(
             config.source, data, config.dataset, config.data_dir, config.workdir, config.quiet
         )
-        source = fitted(trained, config)
-    if config.source == pretrained.FIRST_HALF:
-        data = select_classes(data, data.classes[len(trained.classes) :])
-    return _chosen(config, source, data)
+    if config.source == sources.FIRST_HALF:
+        data = select_classes(data, data.classes[len(source.classes) :])
+    return _subsample(config, source, data)
 
 
-def _chosen(config: Config, source: Source, data: Dataset) -> Target:
+def _subsample(config: Config, loaded: Source, data: Dataset) -> Target:
+    """The images that the seeds of a Config draw, fitted to the source's size and channels."""
+    source = fitted(loaded, config)
     pool, held = np.arange(len(data.train["label"])), None
     if config.validation:
         held = subsample_per_class(data.train["label"], config.validation, 2**31 - 1)
@@ -108,6 +114,8 @@ def _chosen(config: Config, source: Source, data: Dataset) -> Target:
         validation=None if held is None else part(data.train, held),
         test=part(data.test, test),
         notes=data.notes,
+        record=images_record({"train": data.train, "test": data.test}, data.classes),
+        weights=linear_probe.digest(loaded.variables)[:8],
     )
 
 
@@ -134,14 +142,14 @@ def features(source: Source, images: np.ndarray) -> np.ndarray:
         "weights": linear_probe.digest(source.variables),
         "images": linear_probe.digest(images),
     }
-    return linear_probe.kept(
+    return linear_probe.cached(
         user_cache("features"),
         key,
         lambda: linear_probe.extract(source.model, source.variables, images, source.normalize),
     )
 
 
-def yardsticks(target: Target, config: Config, shots: int) -> dict[str, np.ndarray]:
+def feature_baselines(target: Target, config: Config, shots: int) -> dict[str, np.ndarray]:
     """Test accuracies [S] of simple methods on the features of the images that each seed draws."""
     x, queries = target.features["train"], target.features["test"]
     methods = {
@@ -152,6 +160,6 @@ def yardsticks(target: Target, config: Config, shots: int) -> dict[str, np.ndarr
     for seed in session.seeds(config):
         chosen = target.pick(shots, seed)
         for name, method in methods.items():
-            answers = method(x[chosen], target.train["label"][chosen], queries)
-            found[name].append(float(np.mean(answers == target.test["label"])))
+            predicted = method(x[chosen], target.train["label"][chosen], queries)
+            found[name].append(float(np.mean(predicted == target.test["label"])))
     return {name: np.array(values) for name, values in found.items()}
