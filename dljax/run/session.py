@@ -435,12 +435,14 @@ def _data_differences(
     """How the data differs from that of the run; for a run that kept no fingerprint, its name."""
     if experiment.data is None:
         return []
-    if "data" in metadata:
-        return record.differences(metadata["data"], experiment.data.fingerprint())
     old, new = before.get("dataset"), getattr(config, "dataset", None)
-    if not old or old == new or same_path(old, new):
-        return []
-    return [f"dataset: {old!r} in the run, {new!r} now"]
+    same = not old or old == new or same_path(old, new)
+    named = [] if same else [f"dataset: {old!r} then, {new!r} now"]
+    if "data" not in metadata:
+        return named
+    found = record.differences(metadata["data"], experiment.data.fingerprint())
+    more = [f"and {len(found) - 3} more"] if len(found) > 3 else []
+    return named + found[:3] + more if found else []
 
 
 def _write_metadata(
