@@ -100,7 +100,7 @@ def trained(
     if samples:
         batches = mixed(data.train, samples, share, size, pick)
     # Fixed numbers, since most of the images are taken for unknown.
-    normalize = classifier.Normalize((0.5,) * shape[-1], (0.5,) * shape[-1])
+    normalize = Normalize((0.5,) * shape[-1], (0.5,) * shape[-1])
     model = image_classification.network(flags, classes, shape)
     task = image_classification.make_task(flags, model, normalize, classes, shape)
     facts = {"mean": normalize.mean, "std": normalize.std}

@@ -15,7 +15,7 @@ from jax import Array
 from dljax.apps import image_prediction
 from dljax.apps.configs.image_classification import Config
 from dljax.cnn.classification import baselines, classifier, inspection
-from dljax.cnn.classification.classifier import Normalize
+from dljax.data.image_scaling import Normalize
 from dljax.data import augment, feed
 from dljax.data.images import EVALUATION_BATCH, in_memory_images, streamed_images
 from dljax.data.sources import load_images
@@ -129,7 +129,7 @@ def build(config: Config) -> Experiment:
         data = in_memory_images(full, config.batch_size, **settings)
     images, classes = data.train_images["image"], data.classes
     shape = images.shape[1:]
-    normalize = classifier.normalization(images)
+    normalize = normalization(images)
     whitening = None
     if config.model == "fastnet":
         whitening = np.asarray(whitening_kernel(normalize(images[:5000].astype(np.float32) / 255)))

@@ -106,7 +106,9 @@ class MobileNetV2(nn.Module):
 
     stages: (expansion, width, blocks, stride of the first, kernel). stem, head: channels before
     and after them. same_padding: TensorFlow's, with the odd pixel below and right, in place of
-    kernel // 2 on all sides.
+    kernel // 2 on all sides. With `pyramid` the result is not logits but the last map of each size,
+    from the largest down, without the head (the backbone of a detector or of a segmentation
+    network).
     """
 
     classes: int
@@ -115,13 +117,14 @@ class MobileNetV2(nn.Module):
     head: int = 1280
     same_padding: bool = False
     epsilon: float = 1e-5
+    pyramid: bool = False
     conv: Callable = Conv
     norm: Callable = BatchNorm
     activation: Callable = nn.relu6
     dtype: Any = None
 
     @nn.compact
-    def __call__(self, x: Array, train: bool = False) -> Array:
+    def __call__(self, x: Array, train: bool = False) -> Array | tuple[Array, ...]:
         norm = partial(
             self.norm,
             use_running_average=not train,
@@ -143,7 +146,10 @@ class MobileNetV2(nn.Module):
 
         x = conv(self.stem, (3, 3), strides=(2, 2), name="stem")(x)
         x = self.activation(norm(name="stem_norm")(x))
+        maps = []
         for stage, (expansion, width, blocks, stride, kernel) in enumerate(self.stages):
+            if stride > 1:
+                maps.append(x)
             for index in range(blocks):
                 x = InvertedResidual(
                     expansion=expansion,
@@ -155,6 +161,8 @@ class MobileNetV2(nn.Module):
                     activation=self.activation,
                     name=f"stage{stage + 1}_block{index + 1}",
                 )(x)
+        if self.pyramid:
+            return (*maps, x)
         x = self.activation(norm(name="head_norm")(conv(self.head, (1, 1), name="head")(x)))
         x = Dense(self.classes, dtype=self.dtype, name="classifier")(global_avg_pool(x))
         return x.astype(jnp.float32)

@@ -91,7 +91,9 @@ class ResNet(nn.Module):
     """Images [B, H, W, C] to logits [B, classes] in float32.
 
     `small_images` takes a 3x3 stem without pooling (CIFAR) in place of ImageNet's 7x7 stride 2 and
-    3x3 max-pool; `widths` defaults to 64, 128, ... doubling.
+    3x3 max-pool; `widths` defaults to 64, 128, ... doubling. With `pyramid` the result is not
+    logits but the last map of each size, from the largest down (the backbone of a detector or of a
+    segmentation network).
     """
 
     classes: int
@@ -100,13 +102,14 @@ class ResNet(nn.Module):
     block: Callable = BasicBlock
     small_images: bool = True
     preactivation: bool = False
+    pyramid: bool = False
     conv: Callable = Conv
     norm: Callable = BatchNorm
     activation: Callable = nn.relu
     dtype: Any = None
 
     @nn.compact
-    def __call__(self, x: Array, train: bool = False) -> Array:
+    def __call__(self, x: Array, train: bool = False) -> Array | tuple[Array, ...]:
         widths = self.widths or [64 * 2**stage for stage in range(len(self.stage_sizes))]
         if len(widths) != len(self.stage_sizes):
             raise ValueError(f"{len(self.stage_sizes)} stages need as many widths, got {widths}")
@@ -118,6 +121,7 @@ class ResNet(nn.Module):
             x = conv(widths[0], (7, 7), strides=(2, 2), padding=3, name="stem")(x)
         if not self.preactivation:
             x = self.activation(norm(name="stem_norm")(x))
+        maps = [] if self.small_images else [x]
         if not self.small_images:
             x = max_pool(x, (3, 3), strides=(2, 2), padding=1)
         for stage, (blocks, width) in enumerate(zip(self.stage_sizes, widths, strict=True)):
@@ -131,8 +135,11 @@ class ResNet(nn.Module):
                     preactivation=self.preactivation,
                     name=f"stage{stage + 1}_block{index + 1}",
                 )(x)
+            maps.append(x)
         if self.preactivation:
-            x = self.activation(norm(name="final_norm")(x))
+            x = maps[-1] = self.activation(norm(name="final_norm")(x))
+        if self.pyramid:
+            return tuple(maps)
         x = Dense(self.classes, dtype=self.dtype, name="classifier")(global_avg_pool(x))
         return x.astype(jnp.float32)
 

@@ -66,7 +66,7 @@ def load(data: Dataset, workdir: str = "", quiet: bool = False) -> Extractor:
         facts = session.saved(config)[1]
         summary = Path(config.workdir) / "summary.json"
     classes, shape = tuple(facts["classes"]), tuple(facts["image_shape"])
-    normalize = classifier.Normalize(tuple(facts["mean"]), tuple(facts["std"]))
+    normalize = Normalize(tuple(facts["mean"]), tuple(facts["std"]))
     whitening = np.zeros((2, 2, shape[-1], 8 * shape[-1]), np.float32)  # in the checkpoint
     model = image_classification.network(config, len(classes), shape, whitening)
     task = image_classification.make_task(config, model, normalize, len(classes), shape)
@@ -125,7 +125,7 @@ def _train(data: Dataset, quiet: bool) -> Config:
 
 def _experiment(config: Config, data: Dataset) -> session.Experiment:
     images = in_memory_images(data, config.batch_size, validation=config.validation)
-    normalize = classifier.normalization(images.train_images["image"])
+    normalize = normalization(images.train_images["image"])
     shape = images.train_images["image"].shape[1:]
     model = image_classification.network(config, len(data.classes), shape)
 

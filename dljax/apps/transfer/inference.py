@@ -15,7 +15,7 @@ from dljax.apps.transfer.methods import EVALUATION_BATCH, HEADLINE, make_task, n
 from dljax.apps.transfer.source import Source
 from dljax.apps.transfer.target import features, fitted
 from dljax.cnn.classification import classifier, inspection
-from dljax.cnn.classification.classifier import Normalize
+from dljax.data.image_scaling import Normalize
 from dljax.data import feed
 from dljax.data.sources import load_images, read_images
 from dljax.data.sources.dataset import align_classes
@@ -179,7 +179,7 @@ def _probe(
     head = linear_probe.Linear(classes)
 
     def function(weights: dict[str, Any], inputs: dict[str, Array]) -> dict[str, Array]:
-        x = normalize(classifier.in_floats(inputs["image"]))
+        x = normalize(in_floats(inputs["image"]))
         x = penultimate(source.model, weights["network"], x)[0] / scale
 
         def of_seed(params):

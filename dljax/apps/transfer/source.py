@@ -19,7 +19,7 @@ import numpy as np
 
 from dljax.apps import image_classification
 from dljax.apps.configs.transfer_learning import METHODS
-from dljax.cnn.classification.classifier import Normalize
+from dljax.data.image_scaling import Normalize
 from dljax.data.sources import Dataset, letters
 from dljax.run import session
 from dljax.transfer import pretrained

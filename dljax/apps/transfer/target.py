@@ -11,7 +11,7 @@ import numpy as np
 from dljax.apps.configs.transfer_learning import Config
 from dljax.apps.transfer import source as sources
 from dljax.apps.transfer.source import Source
-from dljax.cnn.classification.classifier import Normalize
+from dljax.data.image_scaling import Normalize
 from dljax.data.record import DataRecord, images_record
 from dljax.data.sources import Dataset, load_images
 from dljax.data.sources.cache import user_cache

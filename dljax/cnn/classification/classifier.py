@@ -16,25 +16,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from flax import struct
 
 from dljax.data import augment
+from dljax.data.image_scaling import in_floats
 from dljax.train import metrics
 from dljax.train.loop import Array, Key, Sums, Task
 from dljax.train.supervised import State, create_state, gradient_step, merge_params
-
-
-class Normalize(struct.PyTreeNode):
-    """uint8 images [..., C] to float32 of mean 0 and standard deviation 1 a channel.
-
-    mean, std: [C], of the training images scaled to 0..1.
-    """
-
-    mean: tuple[float, ...] = struct.field(pytree_node=False)
-    std: tuple[float, ...] = struct.field(pytree_node=False)
-
-    def __call__(self, images: Array) -> Array:
-        return (images - jnp.asarray(self.mean)) / jnp.asarray(self.std)
 
 
 class Views(NamedTuple):
@@ -62,19 +49,6 @@ class Views(NamedTuple):
 
 
 ITSELF = Views()
-
-
-def normalization(images: np.ndarray) -> Normalize:
-    """The Normalize of uint8 training images [N, H, W, C]; a constant channel keeps its scale."""
-    mean, square = np.zeros(images.shape[-1]), np.zeros(images.shape[-1])
-    for block in np.array_split(images, max(len(images) // 4096, 1)):  # not the whole set in float
-        block = block / 255.0
-        mean += block.sum((0, 1, 2))
-        square += (block**2).sum((0, 1, 2))
-    count = np.prod(images.shape[:-1])
-    mean, square = mean / count, square / count
-    std = np.sqrt(np.maximum(square - mean**2, 0))
-    return Normalize(tuple(map(float, mean)), tuple(float(s) if s > 1e-4 else 1.0 for s in std))
 
 
 def task(
@@ -170,11 +144,6 @@ def predict_logits(
     images = normalize(in_floats(images))
     logits = [model.apply(state.variables(), x, train=False) for x in views(images)]
     return sum(x.astype(jnp.float32) for x in logits) / len(logits)
-
-
-def in_floats(images: Array) -> Array:
-    """uint8 images in 0..1, as float32; what is float32 stays as it is."""
-    return images if images.dtype == jnp.float32 else images.astype(jnp.float32) / 255
 
 
 def summarise(sums: Sums) -> dict[str, np.ndarray]:

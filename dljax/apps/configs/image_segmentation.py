@@ -1,0 +1,96 @@
+"""The flags of image_segmentation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from dljax.run.config import DataConfig, field, override
+from dljax.run.optimizer_flags import OptimizerConfig
+
+MODELS = ("unet", "efficientnet_lite0", "resnet18")
+LOSSES = ("cross_entropy", "focal", "dice", "cross_entropy_dice")
+WEIGHTS = ("none", "enet", "median")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(DataConfig, OptimizerConfig):
+    """The flags of image segmentation; the defaults are tuned for scenes."""
+
+    name: ClassVar[str] = "image_segmentation"
+
+    dataset = override(
+        "scenes", help="scenes, or a folder of images with masks (docs/data_formats.md)"
+    )
+    steps = override(600)
+    batch_size = override(16)
+    learning_rate = override(3e-3)
+    eval_every = override(0, help="steps between evaluations; 0: a tenth of all")
+
+    model: str = field("unet", "network: a U-Net, or a decoder on a backbone", choices=MODELS)
+    widths: tuple[int, ...] = field(
+        (16, 32, 64, 96),
+        "channels: of the U-Net from the whole image down, of a decoder from the smallest map up",
+        minimum=1,
+    )
+    aspp: tuple[int, ...] = field(
+        (), "dilations of a pyramid pooling on the backbone's smallest map; none: none", minimum=1
+    )
+    pretrained: bool = field(
+        True, "start efficientnet_lite0 from its ImageNet weights (a package; no network)"
+    )
+    backbone_rate: float = field(
+        0.2, "learning rate of a pretrained backbone, as a share of the others'", minimum=0
+    )
+
+    loss: str = field("cross_entropy", "what is minimised", choices=LOSSES)
+    class_weights: str = field(
+        "none", "of the classes in the loss, from their frequencies", choices=WEIGHTS
+    )
+    label_smoothing: float = field(
+        0.0, "share of the target that is uniform", minimum=0, maximum=1
+    )
+    image_size: tuple[int, ...] = field(
+        (), "height,width that images and masks are resized to; none: as they are", minimum=8
+    )
+    crop: tuple[int, ...] = field(
+        (), "height,width of the random windows that are trained on; none: whole images", minimum=8
+    )
+    scale: tuple[float, ...] = field(
+        (0.8, 1.25), "smallest and largest random magnification", minimum=0.1, maximum=10
+    )
+    flip: bool = field(False, "random mirror images; both views at evaluation")
+    dihedral: bool = field(False, "random turns and mirror images of squares")
+    jitter: float = field(0.2, "random brightness, contrast, saturation", minimum=0, maximum=1)
+    window: tuple[int, ...] = field(
+        (),
+        "height,width of overlapping windows at evaluation; none: the whole image",
+        minimum=8,
+        resume=False,
+    )
+    overlap: int = field(32, "overlap of these windows, pixels", minimum=0, resume=False)
+    validation: float = field(
+        0.1,
+        "share of train held out to choose by, if the set has no such part; 0: none",
+        minimum=0,
+        maximum=0.9,
+    )
+    baselines: bool = field(True, "score the commonest class too", resume=False)
+
+    predict: str = field(
+        "", "image or folder to segment with the trained model", path=True, resume=False,
+        group="use",
+    )  # fmt: skip
+    evaluate: str = field(
+        "", "images with masks to score the trained model on: as dataset", path=True, resume=False,
+        group="use",
+    )  # fmt: skip
+
+    def __post_init__(self):
+        super().__post_init__()
+        for name in ("image_size", "crop", "window", "scale"):
+            value = getattr(self, name)
+            if len(value) not in (0, 2):
+                raise ValueError(f"{name} is two numbers with a comma between, not {value}")
+        if len(self.scale) == 2 and self.scale[0] > self.scale[1]:
+            raise ValueError(f"scale names the smallest magnification first, not {self.scale}")

@@ -1,0 +1,1 @@
+"""Object detection: the task, assignment, losses, suppression of duplicates, exact scores."""

@@ -1,0 +1,1 @@
+"""Semantic segmentation: the task, losses, metrics, baselines, windows over large images."""

@@ -1,0 +1,80 @@
+"""Predictions for images that are larger than what a network takes at once: overlapping windows.
+
+Each window votes for its pixels with a weight that falls towards its border, where a network knows
+least of the surroundings. Away from the borders of windows the result does not depend on them, as
+long as the overlap is at least twice what the network sees to each side.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+Array = jax.Array
+
+
+def starts(length: int, window: int, overlap: int) -> np.ndarray:
+    """First pixels of windows that cover `length`, neighbours sharing `overlap` pixels or more."""
+    if not 0 <= overlap < window:
+        raise ValueError(f"overlap must be from 0 to below the window's {window}, not {overlap}")
+    if length <= window:
+        return np.zeros(1, int)
+    count = -(-(length - overlap) // (window - overlap))
+    return np.round(np.linspace(0, length - window, count)).astype(int)
+
+
+def weight(window: tuple[int, int], overlap: int) -> np.ndarray:
+    """How much each pixel of a window counts [h, w]: 1 inside, falling linearly over the overlap.
+
+    The outer quarter of the overlap counts next to nothing: what a window sees there is cut off.
+    """
+
+    def ramp(length: int) -> np.ndarray:
+        edge = np.minimum(np.arange(length), np.arange(length)[::-1]) + 0.5
+        dead = overlap / 4
+        return np.clip((edge - dead) / max(overlap / 2, 1), 1e-6, 1)
+
+    return np.outer(ramp(window[0]), ramp(window[1])).astype(np.float32)
+
+
+def tiled(
+    predict: Callable[[Array], Array], images: Array, window: tuple[int, int], overlap: int
+) -> Array:
+    """The weighted mean of a network's answers over windows: [B, H, W, C] to [B, H, W, K].
+
+    predict: [B, h, w, C] -> [B, h, w, K], of the window's size. Images smaller than the window are
+    padded by mirroring. Can be traced: windows lie at fixed places and are taken one after another.
+    """
+    batch, height, width, _ = images.shape
+    rows, columns = max(window[0] - height, 0), max(window[1] - width, 0)
+    if rows or columns:
+        images = jnp.pad(images, ((0, 0), (0, rows), (0, columns), (0, 0)), mode="symmetric")
+    full = images.shape[1:3]
+    places = np.array(
+        [(i, j) for i in starts(full[0], window[0], overlap) for j in starts(full[1], window[1], overlap)]
+    )
+    share = jnp.asarray(weight(window, overlap))[None, :, :, None]
+
+    def cut(place: Array) -> Array:
+        first = (0, place[0], place[1], 0)
+        return jax.lax.dynamic_slice(images, first, (batch, *window, images.shape[-1]))
+
+    shape = jax.eval_shape(predict, jax.ShapeDtypeStruct((batch, *window, images.shape[-1]), images.dtype))
+
+    def one(carry: tuple[Array, Array], place: Array) -> tuple[tuple[Array, Array], None]:
+        total, weights = carry
+        first = (0, place[0], place[1], 0)
+        answer = predict(cut(place)) * share
+
+        def add(whole: Array, part: Array) -> Array:
+            old = jax.lax.dynamic_slice(whole, first, part.shape)
+            return jax.lax.dynamic_update_slice(whole, old + part, first)
+
+        return (add(total, answer), add(weights, share)), None
+
+    zeros = jnp.zeros((batch, *full, shape.shape[-1])), jnp.zeros((1, *full, 1))
+    (total, weights), _ = jax.lax.scan(one, zeros, jnp.asarray(places))
+    return (total / weights)[:, :height, :width]

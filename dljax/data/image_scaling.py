@@ -1,0 +1,41 @@
+"""Pixels as a network reads them: in 0..1, and of mean 0 and standard deviation 1 a channel."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import struct
+
+Array = jax.Array
+
+
+class Normalize(struct.PyTreeNode):
+    """uint8 images [..., C] to float32 of mean 0 and standard deviation 1 a channel.
+
+    mean, std: [C], of the training images scaled to 0..1.
+    """
+
+    mean: tuple[float, ...] = struct.field(pytree_node=False)
+    std: tuple[float, ...] = struct.field(pytree_node=False)
+
+    def __call__(self, images: Array) -> Array:
+        return (images - jnp.asarray(self.mean)) / jnp.asarray(self.std)
+
+
+def normalization(images: np.ndarray) -> Normalize:
+    """The Normalize of uint8 training images [N, H, W, C]; a constant channel keeps its scale."""
+    mean, square = np.zeros(images.shape[-1]), np.zeros(images.shape[-1])
+    for block in np.array_split(images, max(len(images) // 4096, 1)):  # not the whole set in float
+        block = block / 255.0
+        mean += block.sum((0, 1, 2))
+        square += (block**2).sum((0, 1, 2))
+    count = np.prod(images.shape[:-1])
+    mean, square = mean / count, square / count
+    std = np.sqrt(np.maximum(square - mean**2, 0))
+    return Normalize(tuple(map(float, mean)), tuple(float(s) if s > 1e-4 else 1.0 for s in std))
+
+
+def in_floats(images: Array) -> Array:
+    """uint8 images in 0..1, as float32; what is float32 stays as it is."""
+    return images if images.dtype == jnp.float32 else images.astype(jnp.float32) / 255

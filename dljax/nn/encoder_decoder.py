@@ -1,0 +1,74 @@
+"""A segmentation network on a backbone: its maps are joined again, from the smallest up.
+
+The decoder is U-Net's (Ronneberger et al. 2015) over the maps of a classifier's network (`ResNet`,
+`MobileNetV2`, EfficientNet-Lite with `pyramid=True`), whose weights may be pretrained. With `aspp`
+the smallest map first goes through atrous spatial pyramid pooling, as in DeepLabv3+ (Chen et al.
+2018, arXiv:1802.02611).
+"""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from dljax.nn.aspp import ASPP
+from dljax.nn.convolution import Conv
+from dljax.nn.normalization import BatchNorm
+
+ENCODER = "encoder"  # where a backbone's variables lie among the network's
+
+
+class EncoderDecoder(nn.Module):
+    """Images [B, H, W, C] of any size to logits [B, H, W, classes] in float32.
+
+    encoder: a module (x, train) -> maps, each half as large as the one before. widths: channels of
+    the decoder at each map but the smallest, from the second smallest up; as many as there are of
+    these maps, or fewer (the larger maps are then left out). aspp: dilations, () for none.
+    """
+
+    classes: int
+    encoder: Callable[..., nn.Module]
+    widths: Sequence[int] = (128, 64, 32, 16)
+    aspp: Sequence[int] = ()
+    conv: Callable = Conv
+    norm: Callable = BatchNorm
+    activation: Callable = nn.relu
+    dtype: Any = None
+
+    @nn.compact
+    def __call__(self, x: Array, train: bool = False) -> Array:
+        size = x.shape[1:3]
+        norm = partial(self.norm, use_running_average=not train, momentum=0.9, dtype=self.dtype)
+
+        def layer(x: Array, width: int) -> Array:
+            x = self.conv(
+                width,
+                (3, 3),
+                padding=1,
+                use_bias=False,
+                dtype=self.dtype,
+                kernel_init=nn.initializers.he_normal(),
+            )(x)
+            return self.activation(norm()(x))
+
+        *larger, x = self.encoder(name=ENCODER, dtype=self.dtype)(x, train)
+        if self.aspp:
+            x = ASPP(self.widths[0], self.aspp, self.conv, self.norm, self.activation, self.dtype)(
+                x, train
+            )
+        for width, beside in zip(self.widths, larger[::-1], strict=False):
+            x = jnp.concatenate([resized(x, beside.shape[1:3]), beside], -1)
+            x = layer(layer(x, width), width)
+        x = self.conv(self.classes, (1, 1), dtype=self.dtype, name="classifier")(x)
+        return resized(x.astype(jnp.float32), size)
+
+
+def resized(x: Array, size: tuple[int, int]) -> Array:
+    """[B, H, W, C] to another height and width by bilinear interpolation, edges repeated."""
+    if x.shape[1:3] == tuple(size):
+        return x
+    return jax.image.resize(x, (x.shape[0], *size, x.shape[-1]), "bilinear", antialias=False)
