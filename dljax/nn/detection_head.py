@@ -6,7 +6,7 @@ strides (GFL: Li et al. 2020, arXiv:2006.04388).
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
