@@ -1,14 +1,15 @@
-r"""Generative adversarial networks of images, scored and looked at.
+r"""Image generation: GANs of images (DCGAN, SNGAN, R3GAN) and their scores.
 
-    python -m experiments.image_gan                                 # digits, a minute on two cores
+    python -m experiments.image_gan                                 # digits
     python -m experiments.image_gan --dataset=tfds:mnist --data_dir=DIR --model=dcgan
     python -m experiments.image_gan --dataset=FOLDER --image_size=32 --conditional
-    python -m experiments.image_gan --sample=64                     # PNGs of the trained generator
+    python -m experiments.image_gan --sample=64                     # PNGs by the trained generator
 
---dataset takes what image_classification does; a folder without classes is read, too, but then
-only scored with --extractor. Scores are those of a classifier's features (the run of
-image_classification that --extractor names, else one trained here once), beside those of real
-images and of noise. Results of each command: README.
+--dataset takes what image_classification takes; a folder without classes is read too, but scored
+only with --extractor. Scores use the features of a classifier (the run of image_classification that
+--extractor names, else a LeNet trained here once) and are printed beside those of real images and
+of noise. The default takes a minute on two cores; with --num_seeds=5: FID 6.5 +- 1.3 (real test
+images 9.459, noise 232), and no seed collapsed.
 """
 
 from dljax.apps.configs.image_gan import Config

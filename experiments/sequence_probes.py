@@ -1,17 +1,18 @@
-r"""What a recurrent network can remember: the adding problem, and digits read piece by piece.
+r"""The memory of recurrent networks: the adding problem, and images read piece by piece.
 
     python -m experiments.sequence_probes                         # adding problem, length 200, GRU
     python -m experiments.sequence_probes --cell=rnn              # which a plain RNN does not solve
-    python -m experiments.sequence_probes --probe=digits_pixels   # 64 pixels, one after the other
+    python -m experiments.sequence_probes --probe=digits_pixels   # 64 pixels, one at a time
     python -m experiments.sequence_probes --probe=digits_rows --dataset=tfds:mnist --data_dir=DIR
 
-With the defaults and 3 seeds the squared error of the adding problem ended at 0.0003 ± 0.0002 for
-GRU, 0.0034 ± 0.0021 for LSTM and 0.1586 ± 0.0014 for a plain RNN; always to answer 1 has 0.1608.
-A seed takes two minutes on two cores. Of digits, read by a GRU in rows 0.984 ± 0.003 were right,
-in pixels 0.941 ± 0.014 (LSTM 0.962 ± 0.014, RNN 0.942 ± 0.005); 3 nearest neighbours have 0.981.
+The default takes two minutes on two cores. With 3 seeds the squared error of the adding problem is
+0.00035 ± 0.00016 for GRU, 0.0031 ± 0.0026 for LSTM and 0.1586 ± 0.0014 for a plain RNN; always
+predicting 1 gives 0.1608, and below 0.01 counts as solved.
+Of digits, the accuracy of a GRU was 0.984 ± 0.003 by rows and 0.941 ± 0.014 by pixels (LSTM
+0.962 ± 0.014, RNN 0.942 ± 0.005); 3 nearest neighbours have 0.981.
 
-The pictures that it leaves show how far back the gradient of the end reaches, for each kind of
-cell, and what the gates of the trained one do.
+The pictures show the gradient norms over time, for each kind of cell, and the gates of the trained
+one.
 """
 
 from dljax.apps.configs.sequence_probes import Config

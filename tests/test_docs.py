@@ -1,5 +1,6 @@
 """README.md and docs/: their Python runs, their commands and flags exist, their links resolve."""
 
+import functools
 import importlib
 import importlib.util
 import pathlib
@@ -38,18 +39,19 @@ class Block(NamedTuple):
         return f"{self.page}:{self.line}"
 
 
+def commands(block: Block) -> list[list[str]]:
+    """The words of each command of a shell block; none of another block."""
+    lines = block.body.replace("\\\n", " ").splitlines() if block.language == "sh" else []
+    return [shlex.split(line, comments=True) for line in lines]
+
+
 BLOCKS = [
     Block(page, text[: match.start()].count("\n") + 2, *match.groups())
     for page, text in PAGES.items()
     for match in re.finditer(r"^```(\w*)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
 ]
 PYTHON = [block for block in BLOCKS if block.language == "python"]
-COMMANDS = [
-    shlex.split(line, comments=True)
-    for block in BLOCKS
-    if block.language == "sh"
-    for line in block.body.replace("\\\n", " ").splitlines()
-]
+COMMANDS = [words for block in BLOCKS for words in commands(block)]
 LINKS = sorted(
     {
         (page, link)
@@ -60,8 +62,17 @@ LINKS = sorted(
 )
 
 
+USES = {"predict": "", "evaluate": "", "features": "", "sample": 0, "play": -1}
+"""Flags that use what was trained, and their defaults."""
+
+
 def config_of(script: str) -> type[run_config.Config]:
     return importlib.import_module(f"dljax.apps.configs.{script}").Config
+
+
+@functools.cache
+def parsed(script: str, *flags: str) -> run_config.Config:
+    return run_config.parse(config_of(script), ["docs", *flags])
 
 
 def anchors(text: str) -> set[str]:
@@ -100,7 +111,7 @@ def test_commands_exist(words):
         case ["python", "-m", module, *flags] if module.startswith("experiments."):
             assert module.removeprefix("experiments.") in SCRIPTS
             if flags != ["--help"]:
-                run_config.parse(config_of(module.removeprefix("experiments.")), ["docs", *flags])
+                parsed(module.removeprefix("experiments."), *flags)
         case ["python", "-m", module, *_]:
             assert importlib.util.find_spec(module) is not None
         case _:
@@ -121,30 +132,18 @@ def test_flags_exist():
     assert written - known == set()
 
 
-def test_no_two_commands_of_a_page_share_a_workdir_with_different_flags():
-    """A reader runs one after another: each trains in a workdir of its own, or uses one of them."""
-    for page in PAGES:
-        commands: dict[str, list[str]] = {}
-        for block in BLOCKS:
-            if block.page != page or block.language != "sh":
-                continue
-            for line in block.body.replace("\\\n", " ").splitlines():
-                words = shlex.split(line, comments=True)
-                if words[:2] != ["python", "-m"] or "--help" in words:
-                    continue
-                script = words[2].removeprefix("experiments.")
-                if script not in SCRIPTS or script == "export":
-                    continue
-                config = run_config.parse(config_of(script), ["docs", *words[3:]])
-                uses = ("predict", "evaluate", "sample", "features")
-                if (
-                    any(getattr(config, name, "") for name in uses)
-                    or getattr(config, "play", -1) >= 0
-                ):
-                    continue
-                commands.setdefault(config.workdir, []).append(line)
-        for workdir, lines in commands.items():
-            assert len({line.split("#")[0].strip() for line in lines}) == 1, (page, workdir, lines)
+@pytest.mark.parametrize("page", PAGES)
+def test_the_commands_of_a_page_do_not_collide(page):
+    """Each trains in a workdir of its own, so that a reader may run one after another."""
+    trained: dict[str, set[str]] = {}
+    for words in (words for block in BLOCKS if block.page == page for words in commands(block)):
+        script = words[2].removeprefix("experiments.") if len(words) > 2 else ""
+        if script not in SCRIPTS or script == "export" or "--help" in words:
+            continue
+        config = parsed(script, *words[3:])
+        if all(getattr(config, name, default) == default for name, default in USES.items()):
+            trained.setdefault(config.workdir, set()).add(shlex.join(words))
+    assert all(len(lines) == 1 for lines in trained.values()), trained
 
 
 @pytest.mark.parametrize("script", SCRIPTS)

@@ -26,7 +26,7 @@ CALIBRATION = (np.array([[0.5, 0.0], [1.55, 2.0]]), np.array([1.0, 2.0]))
 DAYS = np.datetime64("2024-01-01", "s") + np.arange(100) * np.timedelta64(1, "D")
 WAVE = np.sin(np.arange(100) / 5)
 OUTLOOKS = [
-    plots.Outlook(
+    plots.ForecastPanel(
         title, DAYS[:80], WAVE[:80], DAYS[80:], WAVE[80:] + 0.1, truth,
         [(WAVE[80:] - 0.5, WAVE[80:] + 0.6)], {"last value": np.full(20, WAVE[79])},
     )

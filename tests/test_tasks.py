@@ -69,7 +69,7 @@ def sequences(falls: float) -> Case:
     )
 
 
-def read_once(judge: detector.Judge, falls: float) -> Case:
+def read_once(judge: detector.Detector, falls: float) -> Case:
     stacked = prequential.stack(corpora.waves(21), multiple=8)
     return Case(
         corpora.make_task(judge, stacked),

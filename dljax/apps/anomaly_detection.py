@@ -1,10 +1,9 @@
-"""Anomalies in time series, found online: each row is judged by the rows before it."""
+"""Online anomaly detection in time series: each row is scored by a model of the rows before it."""
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ import numpy as np
 from dljax import plots
 from dljax.apps.configs.anomaly_detection import Config
 from dljax.data.anomaly_series import Labelled, mask
+from dljax.data.record import corpus_record
 from dljax.data.sources.anomaly_corpora import load_labelled
 from dljax.nn.recurrent import layers
 from dljax.rnn.anomaly import (
@@ -23,18 +23,22 @@ from dljax.rnn.anomaly import (
     prequential,
     thresholding,
 )
-from dljax.rnn.anomaly.detection_metrics import Found
+from dljax.rnn.anomaly.detection_metrics import Detections
 from dljax.rnn.anomaly.thresholding import Rules
-from dljax.run import session, sweep
-from dljax.run.session import Conclusion, Experiment, Outcome
-from dljax.train import driver, metrics
-from dljax.train.parallel import place
+from dljax.run import optimizer, session
+from dljax.run.experiment import Analysis, Experiment, Outcome
+from dljax.train import driver, loop, metrics
+from dljax.train.files import write_csv, write_json
+from dljax.train.loop import Run, Sums
 
 PICTURES = 12  # series drawn, at most
+COLUMNS = ("series", "time", "row", "value", "surprise")  # of detections
+HEADLINE = ("nab_standard", "loss")
+DETECTORS = {"forecast": detector.forecaster, "autoencoder": detector.autoencoder}
 
 
 def rules(config: Config) -> Rules:
-    """When an alarm is raised."""
+    """The settings of thresholding."""
     return thresholding.Rules(alarm=config.alarm, rest=config.rest)
 
 
@@ -57,68 +61,71 @@ def experiment(
     config: Config, corpus: Sequence[Labelled], notes: tuple[str, ...] = ()
 ) -> Experiment:
     """The Experiment of a corpus."""
-    placement = place(
-        config.parallel, num_seeds=sweep.count(config), vectorize_seeds=config.vectorize_seeds
-    )
+    placement = session.placement(config, 0)  # series, not windows, are split over devices
     stacked = prequential.stack(corpus, placement.batch_multiple)
     clock = prequential.Clock(config.steps)
-    judge = {"forecast": detector.forecaster, "autoencoder": detector.autoencoder}[config.detector]
-    judge = judge(config.features, config.depth, getattr(layers, config.cell.upper()))
+    layer = getattr(layers, config.cell.upper())
+    networks = DETECTORS[config.detector](config.features, config.depth, layer)
     labelled, settings = detection_metrics.labelled(corpus), rules(config)
 
-    def found(errors: np.ndarray) -> Found:
+    def detect(errors: np.ndarray) -> Detections:
         return detection_metrics.from_errors(corpus, errors, stacked.scale, settings)
 
-    def summarise(sums: Any) -> dict[str, np.ndarray]:
+    def summarise(sums: Sums) -> dict[str, np.ndarray]:
         values = metrics.scalars(sums)
         if labelled and "errors" in sums:
             each = [
-                detection_metrics.scores(corpus, found(errors), config.alarm)
+                detection_metrics.scores(corpus, detect(errors), config.alarm)
                 for errors in metrics.ratios({"errors": sums["errors"]})["errors"]
             ]
             values |= {name: np.array([one[name] for one in each]) for name in each[0]}
         return values
 
-    def conclude(run: Any, values: dict, baselines: dict) -> Any:
-        return conclusion(
-            config, corpus, found(np.asarray(run.states.errors[0])), values, baselines
-        )
+    def analyze(run: Run, values: dict[str, np.ndarray], baselines: dict[str, Any]) -> Analysis:
+        found = detect(np.asarray(run.states.errors[0]))
+        return analysis(config, corpus, found, values, baselines)
 
     rows = sum(len(series.values) for series in corpus)
     windows = sum(len(series.windows or ()) for series in corpus)
     return Experiment(
-        name="anomaly_detection",
+        name=config.name,
         dataset=f"{config.dataset}: {len(corpus)} series, {rows} rows, "
         + (f"{windows} labelled windows" if labelled else "no labels"),
         task=lambda config: detector.task(
-            judge, optimization.transformation(config), *stacked.targets.shape
+            networks, optimizer.transformation(config), *stacked.targets.shape
         ),
         feed=prequential.feed(stacked, clock, config.batch_size, config.window),
         placement=placement,
+        headline=HEADLINE,
+        data=corpus_record(corpus),
         test=prequential.examples(len(corpus), 64, placement.batch_multiple),
         summarise=summarise,
-        facts={"series": [series.name for series in corpus]},
+        metadata={"series": [series.name for series in corpus]},
         notes=notes,
         baselines=(lambda: baselines(corpus, settings)) if labelled and config.baselines else None,
-        conclude=conclude,
+        analyze=analyze,
     )
 
 
 def baselines(corpus: Sequence[Labelled], settings: Rules) -> dict[str, dict[str, float]]:
-    """The scores of detectors without a network on a labelled corpus."""
+    """The metrics of detectors without a network on a labelled corpus."""
     result = {}
-    for name, detector in baseline_detectors.DETECTORS.items():
-        each = [detector(series) for series in corpus]
-        result[name] = detection_metrics.scores(corpus, detection_metrics.Found(each, each))
+    for name, baseline in baseline_detectors.DETECTORS.items():
+        each = [baseline(series) for series in corpus]
+        result[name] = detection_metrics.scores(corpus, Detections(each, each))
     found = baseline_detectors.levels(corpus, settings)
     result["levels, no network"] = detection_metrics.scores(corpus, found, settings.alarm)
     return result
 
 
-def conclusion(
-    config: Config, corpus: Sequence[Labelled], found: Found, values: dict, baselines: dict
-) -> Any:
-    """Detections of the first seed, scores by group, and whether a baseline wins."""
+def analysis(
+    config: Config,
+    corpus: Sequence[Labelled],
+    found: Detections,
+    values: Mapping[str, np.ndarray],
+    baselines: Mapping[str, Mapping[str, float]],
+) -> Analysis:
+    """Detections of the first seed, scores by group, and the baselines that are better."""
     threshold, findings, lines = config.alarm, {}, ()
     if detection_metrics.labelled(corpus):
         standard = nab.PROFILES["standard"]
@@ -134,13 +141,15 @@ def conclusion(
                 lines += (f"{name} has the better NAB score: {', '.join(better)}",)
     rows = detections(corpus, found, threshold)
     findings["detections"] = len(rows)
-    folder = Path(config.workdir) / "predictions"
-    write(rows, folder / "detections.csv")
-    lines += (f"{len(rows)} detections in {folder}/detections.csv",)
-    return Conclusion(findings, lines, draw=lambda plots: draw(corpus, found, threshold, plots))
+    path = Path(config.workdir) / "predictions" / "detections.csv"
+    write_csv(path, rows, COLUMNS)
+    lines += (f"{len(rows)} detections in {path}",)
+    return Analysis(findings, lines, draw=lambda folder: draw(corpus, found, threshold, folder))
 
 
-def detections(corpus: Sequence[Labelled], found: Found, threshold: float) -> list[dict[str, Any]]:
+def detections(
+    corpus: Sequence[Labelled], found: Detections, threshold: float
+) -> list[dict[str, Any]]:
     """A dict for each detection: series, time, row, value, surprise, and in_window if labelled."""
     rows = []
     for series, score in zip(corpus, found.score, strict=True):
@@ -154,17 +163,7 @@ def detections(corpus: Sequence[Labelled], found: Found, threshold: float) -> li
     return rows
 
 
-def write(rows: list[dict[str, Any]], path: Path) -> None:
-    """Rows as a CSV; without any, its header alone."""
-    names = list(rows[0]) if rows else ["series", "time", "row", "value", "surprise"]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "w", newline="") as file:
-        writer = csv.DictWriter(file, names, restval="")
-        writer.writeheader()
-        writer.writerows(rows)
-
-
-def draw(corpus: Sequence[Labelled], found: Found, threshold: float, folder: Path) -> None:
+def draw(corpus: Sequence[Labelled], found: Detections, threshold: float, folder: Path) -> None:
     """Pictures of some series, evenly taken from the corpus."""
     for i in range(0, len(corpus), -(-len(corpus) // PICTURES)):
         series = corpus[i]
@@ -178,44 +177,83 @@ def draw(corpus: Sequence[Labelled], found: Found, threshold: float, folder: Pat
 
 
 def train(config: Config) -> Outcome:
-    """Reads the corpus in config.workdir, or continues there."""
+    """Trains on the corpus while reading it, in config.workdir, or continues there."""
     return session.train(config, build(config))
 
 
-def predict(config: Config, path: str) -> list[dict[str, Any]]:
-    """Runs the detector of config.workdir over a new CSV, with its settings and its alarm.
-
-    A network belongs to its series, so the new ones are learned online as the run's were. Writes
-    predictions/NAME.csv and pictures; returns the detections.
-    """
-    new = config
-    config, _ = session.saved(config)
-    config = dataclasses.replace(config, num_seeds=1, alarm=new.alarm, rest=new.rest)
-    corpus, notes = load_labelled(path, time=new.time, targets=new.target, labels=new.labels)
+def read_new(config: Config, path: str) -> tuple[Config, tuple[Labelled, ...]]:
+    """The Config of the run in config.workdir, with the alarm of `config`, and another corpus."""
+    corpus, notes = load_labelled(
+        path, time=config.time, targets=config.target, labels=config.labels, seed=config.seed
+    )
     for note in notes:
         print(note)
-    parts = experiment(config, corpus)
-    result = driver.train(
-        parts.task(config), parts.feed, steps=config.steps, seeds=session.seeds(config),
+    saved, _ = session.saved(config)
+    return dataclasses.replace(saved, alarm=config.alarm, rest=config.rest), corpus
+
+
+def learn(config: Config, parts: Experiment) -> Run:
+    """Trains on a corpus while reading it, and leaves nothing in the workdir."""
+    return driver.train(
+        parts.task(config),
+        parts.feed,
+        steps=config.steps,
+        seeds=session.seeds(config),
         placement=parts.placement,
-    )  # fmt: skip
-    scale = prequential.stack(corpus).scale
-    errors = np.asarray(result.run.states.errors[0])
-    found = detection_metrics.from_errors(corpus, errors, scale, rules(config))
+    ).run
+
+
+def predict(config: Config, path: str) -> list[dict[str, Any]]:
+    """Detects anomalies in a new CSV with the settings of the run in config.workdir.
+
+    A network belongs to its series, so new ones are trained online in the same way. Writes
+    predictions/NAME.csv and pictures; returns the detections.
+    """
+    config, corpus = read_new(config, path)
+    config = dataclasses.replace(config, num_seeds=1)
+    run = learn(config, experiment(config, corpus))
+    found = detection_metrics.from_errors(
+        corpus, np.asarray(run.states.errors[0]), prequential.stack(corpus).scale, rules(config)
+    )
     rows = detections(corpus, found, config.alarm)
-    folder = Path(config.workdir) / "predictions"
-    write(rows, folder / f"{Path(path).stem}.csv")
+    target = Path(config.workdir) / "predictions" / f"{Path(path).stem}.csv"
+    write_csv(target, rows, COLUMNS)
     if config.plots:
-        draw(corpus, found, config.alarm, folder)
+        draw(corpus, found, config.alarm, target.parent)
     for row in rows:
         print(f"{row['series']} {row['time']}: {row['value']:g} (surprise {row['surprise']:.1f})")
-    print(f"{len(rows)} detections in {folder}/{Path(path).stem}.csv")
+    print(f"{len(rows)} detections in {target}")
     return rows
+
+
+def evaluate(config: Config, dataset: str) -> dict[str, Any]:
+    """Scores the settings of the run in config.workdir on another labelled corpus.
+
+    Networks are trained online on its series, as in `predict`, with the seeds of the run. Prints a
+    line and writes workdir/evaluations/NAME.json; returns its content. Raises ValueError for a
+    corpus without labels.
+    """
+    config, corpus = read_new(config, dataset)
+    if not detection_metrics.labelled(corpus):
+        raise ValueError(f"{dataset} has no labelled anomalies: name their column with --labels")
+    parts = experiment(config, corpus)
+    run = learn(config, parts)
+    sums = loop.evaluate(parts.task(config), run, parts.test, parts.placement)
+    values = {name: metrics.describe(x) for name, x in parts.summarise(sums).items()}
+    result = {"data": dataset, "step": config.steps, "metrics": values}
+    name = Path(dataset.removeprefix("nab:")).name.removesuffix(".csv")
+    path = Path(config.workdir) / "evaluations" / f"{name}.json"
+    write_json(path, result)
+    shown = ", ".join(f"{name} {values[name]['mean']:.4f}" for name in HEADLINE)
+    print(f"{dataset}: {shown}; {path}")
+    return result
 
 
 def run(config: Config) -> None:
     """What the command line does."""
     if config.predict:
         predict(config, config.predict)
+    elif config.evaluate:
+        evaluate(config, config.evaluate)
     else:
         train(config)

@@ -1,4 +1,4 @@
-"""Forecasts of time series, several steps ahead, with intervals."""
+"""Multi-step forecasts of time series with prediction intervals."""
 
 from __future__ import annotations
 
@@ -7,61 +7,73 @@ import functools
 from pathlib import Path
 from typing import Any
 
+import flax.linen as nn
 import jax.numpy as jnp
 import numpy as np
 
-from dljax.apps.configs.forecasting import Config
+from dljax.apps.configs.forecasting import POINT, Config
+from dljax.data.record import DataRecord, series_record
 from dljax.data.sources import series
 from dljax.data.sources.series import Series
-from dljax.data.windows import ett_split, shares, windows
+from dljax.data.windows import Scaler, Windows, all_windows, ett_split, shares, windows
 from dljax.nn import forecasters
 from dljax.nn.recurrent import layers
 from dljax.rnn.forecasting import assessment, backtest, forecaster, likelihoods, prediction, report
-from dljax.rnn.forecasting.forecaster import Forecaster
-from dljax.run import session, sweep
-from dljax.run.session import Experiment, Outcome
+from dljax.rnn.forecasting.assessment import Forecasts
+from dljax.rnn.forecasting.forecaster import Forecaster, Shapes
+from dljax.rnn.forecasting.likelihoods import Likelihood
+from dljax.run import optimizer, session
+from dljax.run.experiment import Analysis, Experiment, Outcome
 from dljax.train.export import Serving
+from dljax.train.loop import Run, Task
 from dljax.train.parallel import place
 
+NORMALIZE = {
+    "none": forecaster.no_normalization,
+    "last": forecaster.by_last_value,
+    "window": forecaster.by_mean_and_deviation,
+}
 
-def forecaster(config: Config) -> Forecaster:
-    """The network that --model names, the meaning of its outputs, the normalisation of windows."""
-    if config.loss in POINT:
-        likelihood = likelihoods.point(config.loss)
-    else:
-        likelihood = getattr(likelihoods, config.loss)(config.levels())
+
+def network(config: Config, likelihood: Likelihood) -> nn.Module:
+    """The Flax module that --model names."""
     settings: dict[str, Any] = {
         "horizon": config.horizon,
         "outputs": likelihood.outputs,
         "dtype": jnp.dtype(config.dtype),
     }
     if config.model == "linear":
-        model = forecasters.Linear(**settings, smooth=config.smooth)
+        return forecasters.Linear(**settings, smooth=config.smooth)
+    settings |= {"features": config.features, "dropout": config.dropout}
+    if config.model == "segrnn":
+        return forecasters.SegRNN(**settings, segment=config.segment)
+    if config.model == "seq2seq":
+        return forecasters.Seq2Seq(
+            **settings,
+            depth=config.depth,
+            feedback=likelihood.feedback,
+            teacher_forcing_steps=round(config.teacher_forcing * config.steps),
+        )
+    layer = getattr(layers, config.model.upper())
+    return forecasters.Direct(**settings, depth=config.depth, layer=layer)
+
+
+def make_forecaster(config: Config) -> Forecaster:
+    """The network, the likelihood of its outputs, and the normalisation of windows."""
+    if config.loss in POINT:
+        likelihood = likelihoods.point(config.loss)
     else:
-        settings |= {"features": config.features, "dropout": config.dropout}
-        if config.model == "segrnn":
-            model = forecasters.SegRNN(**settings, segment=config.segment)
-        elif config.model == "seq2seq":
-            told = round(config.told * config.steps)
-            model = forecasters.Seq2Seq(
-                **settings,
-                depth=config.depth,
-                feedback=likelihood.feedback,
-                teacher_forcing_steps=told,
-            )
-        else:
-            layer = getattr(layers, config.model.upper())
-            model = forecasters.Direct(**settings, depth=config.depth, layer=layer)
-    normalize = {
-        "none": forecaster.no_normalization,
-        "last": forecaster.by_last_value,
-        "window": forecaster.by_mean_and_deviation,
-    }
-    return forecaster.Forecaster(model, likelihood, normalize[config.normalize])
+        likelihood = getattr(likelihoods, config.loss)(config.levels())
+    return Forecaster(network(config, likelihood), likelihood, NORMALIZE[config.normalize])
+
+
+def make_task(config: Config, model: Forecaster, shapes: Shapes) -> Task:
+    """The Task of a Config."""
+    return forecaster.task(model, optimizer.transformation(config), shapes, level=config.level)
 
 
 def read(config: Config, dataset: str) -> tuple[tuple[str, ...], Series]:
-    """The columns of a data set that a Config asks for, and the series of them."""
+    """The names of the target columns of a data set, and their series, transformed."""
     found = series.load_series(
         dataset,
         time=config.time,
@@ -75,14 +87,20 @@ def read(config: Config, dataset: str) -> tuple[tuple[str, ...], Series]:
     return found.columns, transform(found)
 
 
-def make_task(config: Config, model: Forecaster, shapes: tuple[int, ...]) -> Any:
-    """The Task of a Config; shapes: of forecasting.Shapes."""
-    return forecaster.task(
-        model,
-        optimization.transformation(config),
-        forecaster.Shapes(*shapes),
-        level=config.level,
+def record(targets: tuple[str, ...], series: Series, data: Windows) -> DataRecord:
+    """What was read and derived: the columns, the splits' sizes and the scalers."""
+    columns = (*series.columns, *series.covariate_names)
+    values = np.concatenate([series.values, series.covariates], -1)
+    return series_record(series.time, values, columns, series.freq).deriving(
+        targets=targets,
+        scaler=data.scaler._asdict(),
+        covariate_scaler=data.covariate_scaler._asdict(),
     )
+
+
+def headline(config: Config) -> tuple[str, ...]:
+    """The metrics of progress lines: first the one that chooses the best checkpoint."""
+    return ("mse", "mae") if config.scored() == "mse" else ("quantile_loss", "mae", "coverage")
 
 
 def build(config: Config) -> Experiment:
@@ -90,12 +108,7 @@ def build(config: Config) -> Experiment:
 
     Raises FileNotFoundError or ValueError, in one line, for data that can't be used.
     """
-    placement = place(
-        config.parallel,
-        batch_size=config.batch_size,
-        num_seeds=sweep.count(config),
-        vectorize_seeds=config.vectorize_seeds,
-    )
+    placement = session.placement(config)
     targets, series = read(config, config.dataset)
     split = (
         ett_split(series)
@@ -111,9 +124,9 @@ def build(config: Config) -> Experiment:
         dated=config.calendar,
     )
     data = make(series, split=split)
-    model = forecaster(config)
+    model = make_forecaster(config)
     known = data.known.shape[1]
-    shapes = (
+    shapes = Shapes(
         config.window,
         config.horizon,
         len(series.columns),
@@ -122,7 +135,7 @@ def build(config: Config) -> Experiment:
     )
     levels = config.levels()
     directions = {"none": "changes", "returns": "returns"} if series.freq == "B" else {}
-    asked = report.ReportInputs(
+    inputs = report.ReportInputs(
         series,
         data,
         levels,
@@ -133,11 +146,11 @@ def build(config: Config) -> Experiment:
     )
 
     @functools.cache
-    def reference() -> dict[str, assessment.Answers]:
-        return assessment.reference(data, report.baseline_fits(asked), levels)
+    def reference() -> dict[str, Forecasts]:
+        return assessment.of_baselines(data, report.baseline_fits(inputs), levels)
 
-    def conclude(run: Any, metrics: Any, table: Any) -> session.Conclusion:
-        del metrics, table
+    def analyze(run: Run, metrics: dict[str, Any], baselines: dict[str, Any]) -> Analysis:
+        del metrics, baselines
         walk = None
         if config.refits:
             fit = backtest.network(
@@ -150,33 +163,34 @@ def build(config: Config) -> Experiment:
                 seeds=session.seeds(config),
                 placement=placement,
             )
-            walk = backtest.refitted(
-                data, {"network": fit} | report.baseline_fits(asked), config.refits
-            )
-        answers = assessment.of_network(model, run.states, data, levels)
-        return session.Conclusion(**report.conclude(asked, answers, reference(), walk)._asdict())
+            fits = {"network": fit} | report.baseline_fits(inputs)
+            walk = backtest.with_refits(data, fits, config.refits)
+        forecasts = assessment.of_network(model, run.states, data, levels)
+        return Analysis(*report.analyze(inputs, forecasts, reference(), walk))
 
-    return session.Experiment(
-        name="forecasting",
+    return Experiment(
+        name=config.name,
         dataset=f"{config.dataset}: {', '.join(series.columns)}",
         task=lambda config: make_task(config, model, shapes),
         feed=data.train,
         placement=placement,
+        headline=headline(config),
+        data=record(targets, series, data),
         validation=data.validation,
+        choose_by=f"min:{config.scored()}",
+        use_best=True,
         test=data.test,
-        score=lambda values: -float(np.nanmean(values[config.scored()])),
-        facts={
+        metadata={
             "targets": targets,
             "columns": series.columns,
             "freq": series.freq,
             "shapes": shapes,
-            "scaler": [x.tolist() for x in data.scaler],
-            "covariate_scaler": [x.tolist() for x in data.covariate_scaler],
+            "scaler": data.scaler,
+            "covariate_scaler": data.covariate_scaler,
         },
         notes=series.notes,
-        baselines=lambda: report.table(asked, reference()),
-        conclude=conclude,
-        use_best=True,
+        baselines=lambda: report.table(inputs, reference()),
+        analyze=analyze,
     )
 
 
@@ -186,46 +200,79 @@ def train(config: Config) -> Outcome:
 
 
 def serving(config: Config) -> Serving:
-    """What the run in config.workdir says of a window: for --predict, and to export.
+    """The forecasting function of the run in config.workdir, for --predict and for export.
 
-    By the best checkpoint, the mean over its seeds, with the interval's calibration of that run.
+    By the best checkpoint, the mean over its seeds, with the calibrated interval of that run.
     """
-    config, facts = session.saved(config)
-    model = forecaster(config)
-    run, step = session.restore(config, make_task(config, model, facts["shapes"]), place("none"))
-    facts |= {"step": step, "unit": config.transform, "covariates": config.covariates}
-    return prediction.serving(model, run.states, facts, config.level)
+    config, metadata = session.saved(config)
+    model, shapes = make_forecaster(config), Shapes(*metadata["shapes"])
+    run, step = session.restore(config, make_task(config, model, shapes), place("none"))
+    metadata |= {"step": step, "unit": config.transform, "covariates": config.covariates}
+    return prediction.serving(model, run.states, metadata, config.level)
+
+
+def read_as_trained(config: Config, metadata: dict[str, Any], dataset: str) -> Series:
+    """A data set with the columns and the time step of the run.
+
+    Raises ValueError where it has others.
+    """
+    named = dataclasses.replace(config, target=tuple(metadata["targets"]), freq=metadata["freq"])
+    _, series = read(named, dataset)
+    return series
 
 
 def predict(config: Config, path: str) -> list[dict[str, Any]]:
-    """Goes on after the end of a CSV (or an embedded set) with the run in config.workdir.
+    """Forecasts beyond the end of a CSV (or an embedded set) with the run in config.workdir.
 
-    Writes workdir/predictions/NAME.csv, the series with the forecast after its end, and draws it.
-    Returns a dict a step of the forecast: time; of each column its value, COLUMN_low, COLUMN_high.
+    Writes workdir/predictions/NAME.csv, the series followed by the forecast, and draws it. Returns
+    a dict for each step: time; of each column its value, COLUMN_low, COLUMN_high.
     """
     model = serving(config)
-    config, facts = session.saved(config)
-    named = dataclasses.replace(config, target=tuple(facts["targets"]), freq=facts["freq"])
-    _, series = read(named, path)
-    said = prediction.look_ahead(model, series)
-    rows = prediction.rows(series, said)
+    config, metadata = session.saved(config)
+    series = read_as_trained(config, metadata, path)
+    predicted = prediction.predict(model, series)
+    rows = prediction.rows(series, predicted)
     target = Path(config.workdir) / "predictions" / f"{Path(path).stem}.csv"
     prediction.write(target, series, rows)
     for note in series.notes:
         print(note)
     for row in rows:
         print("  ".join(f"{name} {x:.5g}" if name != "time" else x for name, x in row.items()))
-    if said.low is None:
-        print("no interval: the run did not come to its end, so nothing calibrated it")
-    print(f"checkpoint of step {model.facts['step']}; {target}")
+    if predicted.low is None:
+        print("no interval: the run has not finished, so its intervals are not calibrated")
+    print(f"checkpoint of step {model.metadata['step']}; {target}")
     if config.plots:
-        prediction.draw(target.with_suffix(".png"), series, said, config.level)
+        prediction.draw(target.with_suffix(".png"), series, predicted, config.level)
     return rows
+
+
+def evaluate(config: Config, dataset: str) -> dict[str, Any]:
+    """Scores the run in config.workdir on all windows of another series, scaled as in training.
+
+    See `session.evaluate`. Raises ValueError for other columns or a series that is too short.
+    """
+    config, metadata = session.saved(config)
+    series = read_as_trained(config, metadata, dataset)
+    scalers = (
+        Scaler(*(np.asarray(x, np.float64) for x in metadata[name]))
+        for name in ("scaler", "covariate_scaler")
+    )
+    examples = all_windows(series, config.window, config.horizon, *scalers, dated=config.calendar)
+    model, shapes = make_forecaster(config), Shapes(*metadata["shapes"])
+    return session.evaluate(
+        config,
+        make_task(config, model, shapes),
+        examples,
+        data=dataset,
+        headline=headline(config),
+    )
 
 
 def run(config: Config) -> None:
     """What the command line does."""
     if config.predict:
         predict(config, config.predict)
+    elif config.evaluate:
+        evaluate(config, config.evaluate)
     else:
         train(config)

@@ -1,4 +1,4 @@
-"""Generative adversarial networks of images, scored and looked at."""
+"""Image GANs: training, scores and samples."""
 
 from __future__ import annotations
 
@@ -6,12 +6,20 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import flax.linen as nn
 import jax.numpy as jnp
 import numpy as np
+import optax
 
 from dljax.apps.configs.image_gan import Config
+from dljax.apps.gan import feature_extractor
+from dljax.apps.gan.feature_extractor import Extractor
 from dljax.data import feed
-from dljax.data.sources import load_images, plain_folder, split
+from dljax.data.feed import Examples
+from dljax.data.images import EVALUATION_BATCH
+from dljax.data.record import images_record
+from dljax.data.sources import Dataset, load_images, plain_folder, split
+from dljax.data.sources.dataset import Arrays
 from dljax.gan import (
     adversarial,
     assessment,
@@ -22,53 +30,60 @@ from dljax.gan import (
     sampling,
     sngan,
 )
+from dljax.gan.adversarial import FeatureFunction
+from dljax.gan.assessment import Bounds
 from dljax.gan.eval_metrics import summarise
 from dljax.gan.losses import LOSSES
 from dljax.plots import samples
-from dljax.run import session, sweep
-from dljax.run.session import Conclusion, Experiment, Outcome
+from dljax.run import session
+from dljax.run.experiment import Analysis, Experiment, Outcome
 from dljax.train import metrics, optim
+from dljax.train.loop import Run, Task
 from dljax.train.parallel import place
 
-SCORED = 2**20  # number of the first sample that is scored; those shown begin at 0
+HEADLINE = ("fid", "loss", "generator_loss")
+SCORED = 2**20  # number of the first sample that is scored; pictures show those from 0 on
+UNSCORED = 1000  # samples that are drawn where none is scored
 
 
-def networks(config: Config, shape: tuple[int, int, int], classes: int) -> tuple[Any, Any]:
+def networks(
+    config: Config, shape: tuple[int, int, int], classes: int
+) -> tuple[nn.Module, nn.Module]:
     """The generator and the discriminator of a Config for images [H, W, C]."""
-    settings = {
+    own = config.own()
+    settings: dict[str, Any] = {
         "size": shape[0],
-        "width": config.own().width,
+        "width": own.width,
         "classes": classes if config.conditional else 0,
         "dtype": jnp.dtype(config.dtype),
     }
-    generator, discriminator = {
-        "dcgan": (dcgan.DCGANGenerator, dcgan.DCGANDiscriminator),
-        "resnet": (sngan.SNGANGenerator, sngan.SNGANDiscriminator),
-        "modern": (r3gan.R3GANGenerator, r3gan.R3GANDiscriminator),
-    }[config.model]
-    hidden, own = config.own().hidden, {}
-    if config.model == "modern":
-        settings["halved"] = shape[0] >= 24
-        own["hidden"] = hidden
-    return (
-        generator(channels=shape[2], **settings, **own),
-        discriminator(hidden=hidden, **settings),
-    )
+    if config.model == "dcgan":
+        generator = dcgan.DCGANGenerator(channels=shape[2], **settings)
+        return generator, dcgan.DCGANDiscriminator(hidden=own.hidden, **settings)
+    if config.model == "sngan":
+        generator = sngan.SNGANGenerator(channels=shape[2], **settings)
+        return generator, sngan.SNGANDiscriminator(hidden=own.hidden, **settings)
+    settings |= {"hidden": own.hidden, "halved": shape[0] >= 24}
+    generator = r3gan.R3GANGenerator(channels=shape[2], **settings)
+    return generator, r3gan.R3GANDiscriminator(**settings)
 
 
 def make_task(
-    config: Config, shape: tuple[int, int, int], classes: int, features: Any = None
-) -> Any:
-    """The Task of a Config. features: streams the scores of evaluations (adversarial.task)."""
+    config: Config,
+    shape: tuple[int, int, int],
+    classes: int,
+    features: FeatureFunction | None = None,
+) -> Task:
+    """The Task of a Config. features: for scores of evaluations, see `adversarial.task`."""
     config = config.own()
 
-    def adam(rate: float, updates: int, ema: float | None = None) -> Any:
+    def adam(rate: float, updates: int, ema: float | None = None) -> optax.GradientTransformation:
         schedule = optim.schedule(config.schedule, rate, config.steps * updates)
         return adversarial.adam(schedule, config.beta1, config.beta2, ema)
 
     rate = config.generator_learning_rate
     return adversarial.task(
-        *dcgan(config, shape, classes),
+        *networks(config, shape, classes),
         adam(config.learning_rate if rate is None else rate, 1, config.ema),
         adam(config.learning_rate, config.updates),
         LOSSES[config.loss],
@@ -94,102 +109,105 @@ def build(config: Config) -> Experiment:
 
     Raises FileNotFoundError or ValueError, in one line, for data that can't be used.
     """
-    if config.predict:
-        raise ValueError("a GAN predicts nothing: --sample=N writes images")
-    placement = place(
-        config.parallel,
-        batch_size=config.batch_size,
-        num_seeds=sweep.count(config),
-        vectorize_seeds=config.vectorize_seeds,
-    )
+    placement = session.placement(config)
     size = (config.image_size, config.image_size) if config.image_size else None
     data = plain_folder(config.dataset, size)
     data = data or load_images(config.dataset, config.data_dir, size=size, quiet=config.quiet)
     shape = data.train["image"].shape[1:]
     if shape[0] != shape[1]:
-        raise ValueError(f"images of {shape[0]}x{shape[1]} are no squares: set --image_size")
-    classifier, limits = None, None
+        raise ValueError(f"images of {shape[0]}x{shape[1]} are not square: set --image_size")
+    extractor, bounds = None, None
     if len(data.classes) > 1 or config.extractor:
-        classifier = extractor.load(data, config.extractor, config.quiet)
-        limits = assessment.bounds(
-            classifier.extract, data.train["image"], data.test["image"], config.score_images
+        extractor = feature_extractor.load(data, config.extractor, config.quiet)
+        bounds = assessment.bounds(
+            extractor.extract, data.train["image"], data.test["image"], config.score_images
         )
     train, held_out = data.train, data.validation
     if held_out is None:
         train, held_out = split(train, config.validation)
 
-    def examples(arrays: dict) -> Any:
-        most = min(len(arrays["label"]), config.score_images)
-        numbered = {"index": np.arange(most, dtype=np.int32)}
-        return feed.examples(
-            {k: x[:most] for k, x in arrays.items()} | numbered, 250, placement.batch_multiple
-        )
+    def examples(arrays: Arrays) -> Examples:
+        count = min(len(arrays["label"]), config.score_images)
+        numbered = {k: x[:count] for k, x in arrays.items()}
+        numbered["index"] = np.arange(count, dtype=np.int32)
+        return feed.examples(numbered, EVALUATION_BATCH, placement.batch_multiple)
 
     return Experiment(
-        name="image_gan",
+        name=config.name,
         dataset=f"{data.name} ({len(train['label'])} images {shape[0]}x{shape[1]}x{shape[2]})",
         task=lambda config: make_task(
-            config, shape, len(data.classes), classifier and classifier.features
+            config, shape, len(data.classes), extractor and extractor.features
         ),
         feed=feed.in_memory(train, config.batch_size * config.updates),
         placement=placement,
+        headline=HEADLINE,
+        data=images_record(
+            {"train": train, "validation": held_out, "test": data.test}, data.classes
+        ),
         validation=examples(held_out),
         test=examples(data.test),
-        summarise=partial(summarise, limits and limits.reference),
-        facts={"classes": data.classes, "image_shape": shape},
-        notes=_notes(data.notes, classifier, limits),
-        conclude=partial(_conclude, config, data, classifier, limits),
-        watch=image_plots.keep,
+        summarise=partial(summarise, bounds and bounds.reference),
+        metadata={"classes": data.classes, "image_shape": shape},
+        notes=(*data.notes, _note(extractor, bounds)),
+        analyze=partial(_analyze, config, data, extractor, bounds),
+        eval_callback=image_plots.save_snapshot,
     )
 
 
-def _notes(notes: tuple[str, ...], classifier: Any, limits: Any) -> tuple[str, ...]:
-    if classifier is None:
-        return (*notes, "one class and no --extractor: samples are not scored")
+def _note(extractor: Extractor | None, bounds: Bounds | None) -> str:
+    """What the samples are scored by."""
+    if extractor is None:
+        return "one class and no --extractor: samples are not scored"
     return (
-        *notes,
-        f"features of {classifier.source} (test accuracy {classifier.accuracy:.4f}); FID of "
-        f"{limits.images} real test images {limits.real['fid']:.4g}, "
-        f"of noise {limits.noise['fid']:.4g}",
+        f"features of {extractor.source} (test accuracy {extractor.accuracy:.4f}); FID of "
+        f"{bounds.images} real test images {bounds.real['fid']:.4g}, "
+        f"of noise {bounds.noise['fid']:.4g}"
     )
 
 
-def _conclude(
-    config: Config, data: Any, classifier: Any, limits: Any, run: Any, *_: Any
-) -> Conclusion:
-    """Scores samples of every seed and draws the first."""
-    generator, _ = dcgan(config, data.train["image"].shape[1:], len(data.classes))
+def _analyze(
+    config: Config,
+    data: Dataset,
+    extractor: Extractor | None,
+    bounds: Bounds | None,
+    run: Run,
+    scores: dict,
+    baselines: dict,
+) -> Analysis:
+    """Scores samples of every seed and draws the first seed's."""
+    del scores, baselines
+    generator, _ = networks(config, data.train["image"].shape[1:], len(data.classes))
     sampler = sampling.sampler(generator, config.latent)
-    count = limits.images if limits else 1000
+    count = bounds.images if bounds else UNSCORED
     labels = np.random.default_rng(0).permutation(data.train["label"])[:count]
     labels = np.resize(labels, count)
     states = list(sampling.seeds(run))
-    drawn = [sampling.samples(sampler, state, labels, SCORED) for state in states]
-    findings, lines, seen = {}, [], labels
-    if limits:
-        found = [limits.score(images) for images in drawn]
+    generated = [sampling.samples(sampler, state, labels, SCORED) for state in states]
+    findings, lines, predicted = {}, [], labels
+    if bounds:
+        found = [bounds.score(images) for images in generated]
         findings["scores"] = {
-            "images": limits.images,
-            "seed": limits.seed,
-            "features": classifier.source,
+            "images": bounds.images,
+            "seed": bounds.seed,
+            "features": extractor.source,
             "samples": {k: metrics.describe([x[k] for x in found]) for k in found[0]},
-            "real": limits.real,
-            "noise": limits.noise,
+            "real": bounds.real,
+            "noise": bounds.noise,
         }
-        lines += assessment.table(limits, found)
-        for number, scores in enumerate(found):
-            fallen = assessment.collapse(scores, limits.real)
-            lines += [f"seed number {number}: {line}" for line in fallen]
+        lines += assessment.table(bounds, found)
+        for number, values in enumerate(found):
+            signs = assessment.collapse(values, bounds.real)
+            lines += [f"seed number {number}: {line}" for line in signs]
         if not config.conditional:
-            seen = classifier.extract(drawn[0]).logits.argmax(1)
+            predicted = extractor.extract(generated[0]).logits.argmax(1)
 
     def draw(folder: Path) -> None:
         image_plots.draw(
-            folder, sampler, states[0], drawn[0], seen, data.classes, config.conditional,
+            folder, sampler, states[0], generated[0], predicted, data.classes, config.conditional,
             data.train["image"], data.test["image"],
         )  # fmt: skip
 
-    return Conclusion(findings, tuple(lines), draw=draw)
+    return Analysis(findings, tuple(lines), draw=draw)
 
 
 def train(config: Config) -> Outcome:
@@ -197,17 +215,17 @@ def train(config: Config) -> Outcome:
     return session.train(config, build(config))
 
 
-def sample(config: Config, count: int) -> Any:
-    """Draws from the generator in config.workdir, of its first seed: uint8 [count, H, W, C].
+def sample(config: Config, count: int) -> np.ndarray:
+    """Samples of the generator in config.workdir, of its first seed: uint8 [count, H, W, C].
 
-    Writes workdir/samples/NUMBER.png (with the class in the name if it is conditional; classes in
-    turn) and sheet.png.
+    Writes workdir/samples/NUMBER.png (conditional: NUMBER_CLASS.png, the classes in turn) and
+    sheet.png.
     """
-    config, facts = session.saved(config)
-    shape, classes = tuple(facts["image_shape"]), facts["classes"]
+    config, metadata = session.saved(config)
+    shape, classes = tuple(metadata["image_shape"]), metadata["classes"]
     task = make_task(config, shape, len(classes))
     run, step = session.restore(config, task, place("none"), best=False)
-    generator, _ = dcgan(config, shape, len(classes))
+    generator, _ = networks(config, shape, len(classes))
     labels = np.arange(count, dtype=np.int32) % len(classes)
     state = next(sampling.seeds(run))
     images = sampling.samples(sampling.sampler(generator, config.latent), state, labels)

@@ -1,34 +1,42 @@
-"""Generative adversarial networks of short clips, scored and looked at."""
+"""GANs of short clips: training, scores and samples."""
 
 from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import Any
 
+import flax.linen as nn
 import jax.numpy as jnp
 import numpy as np
 
 from dljax.apps.configs.video_gan import Config
+from dljax.apps.gan import video_evaluation
+from dljax.apps.gan.video_evaluation import VideoEvaluator
 from dljax.data import feed
+from dljax.data.images import EVALUATION_BATCH
+from dljax.data.record import clips_record
 from dljax.data.sources import load_images
-from dljax.data.sources.clips import clip_folder, moving_images
+from dljax.data.sources.clips import Clips, clip_folder, moving_images
+from dljax.data.sources.dataset import Arrays
 from dljax.gan import adversarial, image_plots, sampling, video, video_plots
+from dljax.gan.adversarial import FeatureFunction, State
 from dljax.gan.dcgan import DCGANDiscriminator, DCGANGenerator
 from dljax.gan.eval_metrics import summarise
 from dljax.gan.losses import LOSSES
 from dljax.gan.video import Latent
 from dljax.plots import samples
-from dljax.run import session, sweep
-from dljax.run.session import Conclusion, Experiment, Outcome
+from dljax.run import session
+from dljax.run.experiment import Analysis, Experiment, Outcome
 from dljax.train import optim
+from dljax.train.loop import Run, Task
 from dljax.train.parallel import place
 
-SCORED = 2**20  # number of the first sample that is scored; those shown begin at 0
-WATCHED = 500  # clips of an evaluation while training
+HEADLINE = ("fid", "loss", "generator_loss")
+SCORED = 2**20  # number of the first sample that is scored; pictures show those from 0 on
+EVALUATED = 500  # clips of an evaluation while training
 
 
-def networks(config: Config, channels: int) -> tuple[Any, Any]:
+def networks(config: Config, channels: int) -> tuple[nn.Module, nn.Module]:
     """The generator and the discriminator of a Config."""
     dtype = jnp.dtype(config.dtype)
     common = {"size": config.size, "hidden": config.hidden, "dtype": dtype}
@@ -47,13 +55,13 @@ def networks(config: Config, channels: int) -> tuple[Any, Any]:
     return generator, discriminator
 
 
-def latent(config: Config) -> Any:
-    """How the z of a Config is cut."""
+def latent(config: Config) -> Latent:
+    """The parts of z."""
     return Latent(config.content, config.motion, config.noise)
 
 
-def make_task(config: Config, channels: int, features: Any = None) -> Any:
-    """The Task of a Config. features: streams the scores of evaluations (adversarial.task)."""
+def make_task(config: Config, channels: int, features: FeatureFunction | None = None) -> Task:
+    """The Task of a Config. features: for scores of evaluations, see `adversarial.task`."""
     schedule = optim.schedule(config.schedule, config.learning_rate, config.steps)
     return adversarial.task(
         *networks(config, channels),
@@ -69,7 +77,7 @@ def make_task(config: Config, channels: int, features: Any = None) -> Any:
     )
 
 
-def load(config: Config) -> Any:
+def load(config: Config) -> Clips:
     """The Clips that --dataset names."""
     if config.dataset == "digits" or config.dataset.startswith("tfds:"):
         half = (config.size // 2, config.size // 2)
@@ -83,41 +91,40 @@ def build(config: Config) -> Experiment:
 
     Raises FileNotFoundError or ValueError, in one line, for data that can't be used.
     """
-    if config.predict:
-        raise ValueError("a GAN predicts nothing: --sample=N writes clips")
-    placement = place(
-        config.parallel,
-        batch_size=config.batch_size,
-        num_seeds=sweep.count(config),
-        vectorize_seeds=config.vectorize_seeds,
-    )
+    placement = session.placement(config)
     clips = load(config)
-    judged = judges.load(clips, config.score_clips, config.quiet)
+    evaluator = video_evaluation.load(clips, config.score_clips, config.quiet)
 
-    def arrays(part: dict) -> dict:
+    def strips(part: Arrays) -> Arrays:
         return {"image": video.to_strips(part["image"]), "label": part["label"]}
 
-    held_out = {k: x[:WATCHED] for k, x in arrays(clips.test).items()}
-    held_out["index"] = np.arange(len(held_out["label"]), dtype=np.int32)
-    examples = feed.examples(held_out, 250, placement.batch_multiple)
+    test = {k: x[:EVALUATED] for k, x in strips(clips.test).items()}
+    test["index"] = np.arange(len(test["label"]), dtype=np.int32)
+    examples = feed.examples(test, EVALUATION_BATCH, placement.batch_multiple)
     _, frames, height, width, channels = clips.train["image"].shape
     return Experiment(
-        name="video_gan",
+        name=config.name,
         dataset=f"{clips.name} ({len(clips.train['label'])} clips {frames}x{height}x{width})",
-        task=lambda config: make_task(config, channels, judged.features),
-        feed=feed.in_memory(arrays(clips.train), config.batch_size),
+        task=lambda config: make_task(config, channels, evaluator.features),
+        feed=feed.in_memory(strips(clips.train), config.batch_size),
         placement=placement,
+        headline=HEADLINE,
+        data=clips_record(
+            {"train": clips.train, "test": clips.test}, clips.classes, clips.left_out
+        ),
         validation=examples,
         test=examples,
-        summarise=partial(summarise, judged.clips.reference),
-        facts={"channels": channels},
-        notes=(*clips.notes, *judged.notes),
-        conclude=partial(_conclude, config, clips, judged),
-        watch=image_plots.keep,
+        summarise=partial(summarise, evaluator.clips.reference),
+        metadata={"channels": channels},
+        notes=(*clips.notes, *evaluator.notes),
+        analyze=partial(_analyze, config, clips, evaluator),
+        eval_callback=image_plots.save_snapshot,
     )
 
 
-def _draw(config: Config, state: Any, channels: int, count: int, first: int = 0) -> Any:
+def _generate(
+    config: Config, state: State, channels: int, count: int, first: int = 0
+) -> np.ndarray:
     """Clips uint8 [count, T, H, W, C] of a State's generator."""
     generator, _ = networks(config, channels)
     sampler = sampling.sampler(generator, latent(config).length(config.frames))
@@ -125,18 +132,22 @@ def _draw(config: Config, state: Any, channels: int, count: int, first: int = 0)
     return video.to_clips(strips, config.frames)
 
 
-def _conclude(config: Config, clips: Any, judged: Any, run: Any, *_: Any) -> Conclusion:
-    """Scores samples of every seed and draws the first."""
+def _analyze(
+    config: Config, clips: Clips, evaluator: VideoEvaluator, run: Run, scores: dict, baselines: dict
+) -> Analysis:
+    """Scores samples of every seed and draws the first seed's."""
+    del scores, baselines
     channels = clips.train["image"].shape[-1]
-    drawn = [
-        _draw(config, state, channels, judged.clips.images, SCORED) for state in sampling.seeds(run)
+    generated = [
+        _generate(config, state, channels, evaluator.clips.images, SCORED)
+        for state in sampling.seeds(run)
     ]
-    findings, lines = judged.findings(drawn)
+    findings, lines = evaluator.findings(generated)
 
     def draw(folder: Path) -> None:
-        video_plots.draw(folder, drawn[0], clips.test["image"], clips.train["image"])
+        video_plots.draw(folder, generated[0], clips.test["image"], clips.train["image"])
 
-    return Conclusion(findings, lines, draw=draw)
+    return Analysis(findings, lines, draw=draw)
 
 
 def train(config: Config) -> Outcome:
@@ -144,20 +155,20 @@ def train(config: Config) -> Outcome:
     return session.train(config, build(config))
 
 
-def sample(config: Config, count: int) -> Any:
-    """Draws from the generator in config.workdir, of its first seed: uint8 [count, T, H, W, C].
+def sample(config: Config, count: int) -> np.ndarray:
+    """Samples of the generator in config.workdir, of its first seed: uint8 [count, T, H, W, C].
 
-    Writes workdir/samples/NUMBER.gif, and sheet.gif with all that have place.
+    Writes workdir/samples/NUMBER.gif, and the first ones side by side in sheet.gif.
     """
-    config, facts = session.saved(config)
-    task = make_task(config, facts["channels"])
+    config, metadata = session.saved(config)
+    task = make_task(config, metadata["channels"])
     run, step = session.restore(config, task, place("none"), best=False)
-    clips = _draw(config, next(sampling.seeds(run)), facts["channels"], count)
+    clips = _generate(config, next(sampling.seeds(run)), metadata["channels"], count)
     folder = Path(config.workdir) / "samples"
     for number, clip in enumerate(clips):
         frames = [samples.tile(frame[None], 1) for frame in clip]
         samples.animation(frames, folder / f"{number:05d}.gif", video_plots.SECONDS)
-    samples.animation(video_plots.playing(clips), folder / "sheet.gif", video_plots.SECONDS)
+    samples.animation(video_plots.grids(clips), folder / "sheet.gif", video_plots.SECONDS)
     print(f"checkpoint of step {step}; {count} clips in {folder}/, all on {folder}/sheet.gif")
     return clips
 

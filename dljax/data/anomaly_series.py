@@ -1,4 +1,4 @@
-"""Series whose anomalies may be known: the data of anomaly detection."""
+"""Series with or without labelled anomalies: the data of anomaly detection."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Labelled(NamedTuple):
     """One series.
 
     time: datetime64[s] [T]. values: float64 [T], finite. windows: the rows of each anomaly, in
-    order and disjoint; None if nobody has labelled the series.
+    order and disjoint; None if the series is not labelled.
     """
 
     name: str
@@ -32,14 +32,14 @@ def mask(windows: Sequence[Window], length: int) -> np.ndarray:
 
 
 def runs(mask: np.ndarray) -> tuple[Window, ...]:
-    """The stretches of True in a bool [T]: the inverse of `mask` where windows do not touch."""
+    """The runs of True in a bool [T]: the inverse of `mask` where windows do not touch."""
     edges = np.diff(np.concatenate([[0], np.asarray(mask, np.int8), [0]]))
     first, end = np.flatnonzero(edges == 1), np.flatnonzero(edges == -1)
     return tuple((int(a), int(b) - 1) for a, b in zip(first, end, strict=True))
 
 
 def step_seconds(time: np.ndarray) -> float:
-    """The usual distance of two rows in seconds, the median of the positive ones (1 if none)."""
+    """The median time step in seconds, of the positive ones (1 if there is none)."""
     steps = np.diff(time.astype("datetime64[s]").astype(np.int64))
     steps = steps[steps > 0]
     return float(np.median(steps)) if len(steps) else 1.0

@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from dljax.data.anomaly_series import Labelled
 from dljax.data.sources.cache import crc
 from dljax.train.files import jsonable
 
@@ -99,6 +100,17 @@ def images_record(
     return DataRecord(summary, digests, {"order of classes": list(classes)}, left_out)
 
 
+def clips_record(
+    parts: Mapping[str, Mapping[str, np.ndarray]],
+    classes: Sequence[str],
+    left_out: Sequence[str] = (),
+) -> DataRecord:
+    """The record of labelled clips in memory: as of images, {"image": [N, T, H, W, C], ...}."""
+    record = images_record(parts, classes, left_out)
+    summary = {"clips" if name == "images" else name: x for name, x in record.summary.items()}
+    return record._replace(summary=summary)
+
+
 def streamed_record(sources: Mapping[str, Sequence], classes: Sequence[str]) -> DataRecord:
     """The record of sets that are read while training, of their files' names and sizes.
 
@@ -136,6 +148,19 @@ def series_record(
     }
     digests = {"values": f"{crc(np.asarray(values)):08x}"}
     return DataRecord(summary, digests, {"order of columns": list(columns)}, left_out)
+
+
+def corpus_record(corpus: Sequence[Labelled], left_out: Sequence[str] = ()) -> DataRecord:
+    """The record of the series of anomaly detection, with or without labels."""
+    summary = {"series": len(corpus), "rows": sum(len(series.values) for series in corpus)}
+    if any(series.windows is not None for series in corpus):
+        summary["labelled windows"] = sum(len(series.windows or ()) for series in corpus)
+    digests = {
+        series.name: f"{crc(series.values):08x} {crc(series.time.astype(np.int64)):08x} "
+        f"{crc(np.array(series.windows or (), np.int64)):08x}"
+        for series in corpus
+    }
+    return DataRecord(summary, digests, {"series": [series.name for series in corpus]}, left_out)
 
 
 def files_digest(files: Sequence[str]) -> str:

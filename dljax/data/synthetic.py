@@ -1,8 +1,8 @@
-"""Labelled anomalies put into real series.
+"""Synthetic labelled anomalies injected into real series.
 
-Five kinds, one after another over a series: a spike, a shift of the level, a flat line, a burst of
-noise, and a stretch that runs backwards (the season is there, its shape is wrong). Sizes are in
-deviations of the rows around. Where they lie is drawn from the seed.
+Five kinds, one after another over a series: a spike, a level shift, a flat line, a burst of noise,
+and a segment reversed in time (the season is there, its shape is wrong). Sizes are in deviations of
+the surrounding rows. Their positions are drawn from the seed.
 """
 
 from __future__ import annotations
@@ -13,33 +13,33 @@ import numpy as np
 
 from dljax.data.anomaly_series import Labelled
 
-CLEAN = 0.2  # share of the rows at the beginning that stay as they are
+CLEAN = 0.2  # share of the rows at the beginning without anomalies
 
 
 def spike(values: np.ndarray, deviation: float, rng: np.random.Generator) -> np.ndarray:
-    """One row far off."""
+    """An outlier in one row."""
     changed = values.copy()
     changed[0] += rng.choice([-1, 1]) * rng.uniform(4, 7) * deviation
     return changed
 
 
 def shift(values: np.ndarray, deviation: float, rng: np.random.Generator) -> np.ndarray:
-    """Another level throughout."""
+    """A level shift."""
     return values + rng.choice([-1, 1]) * rng.uniform(2, 4) * deviation
 
 
 def flat(values: np.ndarray, deviation: float, rng: np.random.Generator) -> np.ndarray:
-    """The first value throughout, as of a sensor that hangs."""
+    """The first value throughout, as of a stuck sensor."""
     return np.full_like(values, values[0])
 
 
 def noise(values: np.ndarray, deviation: float, rng: np.random.Generator) -> np.ndarray:
-    """Noise larger than what the series does anyway."""
+    """Added noise larger than the variation of the series."""
     return values + 1.5 * deviation * rng.standard_normal(len(values))
 
 
 def backwards(values: np.ndarray, deviation: float, rng: np.random.Generator) -> np.ndarray:
-    """Reversed in time, and turned over about its middle."""
+    """Reversed in time and reflected about its middle."""
     return values.max() + values.min() - values[::-1]
 
 
@@ -56,7 +56,7 @@ def inject(series: Labelled, seed: int, count: int = 5, share: float = 0.015) ->
     """The series with `count` anomalies after its first fifth, each labelled with a window.
 
     share: rows of an anomaly and of its window, of all rows. Windows do not touch: each lies in a
-    stretch of its own. The kinds come in an order drawn from the seed.
+    segment of its own. The order of the kinds is drawn from the seed.
     Raises ValueError if the series is too short for that.
     """
     rows = len(series.values)

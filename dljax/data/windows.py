@@ -1,16 +1,17 @@
-"""Windows of a series: a past to look at and a future to forecast, for the loop.
+"""Windows of a series, a past and the future to forecast, for the loop.
 
 The series lies on the device once; a batch is named by the rows at which its windows begin and cut
 out inside the compiled program.
 
 The protocol: time is split into train, validation and test, in this order. A window belongs to a
-part if its whole future lies there. Windows to train on lie in the train part altogether; the past
-of the others may reach back across a boundary, as it would in use. Windows begin at every row.
-Scaling takes its mean and deviation from the rows of train alone.
+part if its whole future lies there. Training windows lie within the train part; the past of the
+others may reach back across a boundary, as it would in use. Windows begin at every row. The scaler
+is fitted on the rows of train only.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -46,7 +47,7 @@ def shares(rows: int, validation: float = 0.15, test: float = 0.15) -> Split:
 def ett_split(series: Series) -> Split:
     """The standard split of ETTh1, ETTh2, ETTm1, ETTm2: 12, 4 and 4 months of 30 days.
 
-    Zhou et al. 2021 (Informer); what follows the 20 months is not used.
+    Zhou et al. 2021 (Informer); the rows after these 20 months are not used.
 
     Raises ValueError unless the step is an hour or 15 minutes and the rows suffice.
     """
@@ -88,10 +89,10 @@ class Windows(NamedTuple):
     """A series ready for the loop.
 
     train, validation, test: batches {"past" [B, W, C], "past_known" [B, W, K1], "future" [B, H, C],
-    "future_known" [B, H, K2]} float32, evaluation with "example_mask" [B] too. past_known is the scaled
-    covariates, then the calendar; future_known the calendar alone. values: the scaled targets,
-    float32 [T, C], up to the end of the test part. known: float32 [T, K1]. origins: part -> int32
-    [N], the first row of each window's future, in order. scaler: of the targets;
+    "future_known" [B, H, K2]} float32, evaluation with "example_mask" [B] too. past_known is the
+    scaled covariates, then the calendar; future_known the calendar alone. values: the scaled
+    targets, float32 [T, C], up to the end of the test part. known: float32 [T, K1]. origins: part
+    -> int32 [N], the first row of each window's future, in order. scaler: of the targets;
     covariate_scaler: of the covariates.
     """
 
@@ -109,7 +110,7 @@ class Windows(NamedTuple):
 
     @property
     def dates(self) -> np.ndarray:
-        """The calendar's features [T, K2], which are known for the future too."""
+        """The calendar features [T, K2], which are known for the future too."""
         return self.known[:, len(self.covariate_scaler.mean) :]
 
     def truth(self, part: str) -> np.ndarray:
@@ -131,7 +132,7 @@ def windows(
     """All windows of `window` rows of past and `horizon` rows of future of a series.
 
     multiple: what the size of an evaluation batch must be a multiple of (the number of devices).
-    dated: whether the calendar is among what is known.
+    dated: whether calendar features are among the known ones.
 
     Raises:
       ValueError: a part is too short for one window, or the batch larger than the train part.
@@ -148,21 +149,17 @@ def windows(
                 f"horizon={horizon} is longer than the {name} part of {series.name}: "
                 f"{rows[name]} of {len(series.time)} rows"
             )
-    end = split.test[1]
     train = slice(*split.train)
     scaler = fit_scaler(series.values[train])
     covariate_scaler = fit_scaler(series.covariates[train])
-    values = scaler.apply(series.values[:end]).astype(np.float32)
-    covariates = covariate_scaler.apply(series.covariates[:end]).astype(np.float32)
-    dates = _dates(series.time[:end], series.freq, dated)
-    known = np.concatenate([covariates, dates], -1)
+    values, known = _scaled_rows(series, split.test[1], scaler, covariate_scaler, dated)
     first = {name: max(span[0], window) for name, span in split._asdict().items()}
     first["train"] = split.train[0] + window
     origins = {
         name: np.arange(first[name], span[1] - horizon + 1, dtype=np.int32)
         for name, span in split._asdict().items()
     }
-    cut = _cutter(window, horizon, values.shape[1], covariates.shape[1])
+    cut = _cutter(window, horizon, values.shape[1], len(series.covariate_names))
     size = max(batch_size, EVALUATION_BATCH)
     evaluation = (
         _examples(values, known, origins[name] - window, size, multiple, cut)
@@ -182,10 +179,35 @@ def windows(
     )
 
 
+def all_windows(
+    series: Series,
+    window: int,
+    horizon: int,
+    scaler: Scaler,
+    covariate_scaler: Scaler,
+    *,
+    dated: bool = True,
+) -> Examples:
+    """Every window of another series than that of training, scaled as in training.
+
+    Batches are as those of `Windows.test`. Raises ValueError where the series is too short for one.
+    """
+    rows = len(series.time)
+    if window + horizon > rows:
+        raise ValueError(
+            f"window={window} and horizon={horizon} need {window + horizon} rows; "
+            f"{series.name} has {rows}"
+        )
+    values, known = _scaled_rows(series, rows, scaler, covariate_scaler, dated)
+    cut = _cutter(window, horizon, values.shape[1], len(series.covariate_names))
+    starts = np.arange(rows - window - horizon + 1, dtype=np.int32)
+    return _examples(values, known, starts, EVALUATION_BATCH, 1, cut)
+
+
 def after_the_end(
     series: Series, window: int, horizon: int, *, dated: bool = True
 ) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """One window at the end of a series as it is, and the stamps of its future, datetime64[s] [H].
+    """The last window of a series, unscaled, and the times of its future, datetime64[s] [H].
 
     "past" float32 [1, W, C]; "covariates" float32 [1, W, K] if there are any; if `dated`,
     "past_time" [1, W, 2] and "future_time" [1, H, 2], `calendar.parts`. What `scaled` takes.
@@ -207,7 +229,7 @@ def after_the_end(
 def scaled(
     inputs: dict[str, jax.Array], freq: str, horizon: int, scaler: Scaler, covariate_scaler: Scaler
 ) -> Batch:
-    """The batch without its future of windows as they are, inside a program.
+    """The batch, without its future, of unscaled windows; to be called in a compiled program.
 
     Has "past" [B, W, C], "past_known" [B, W, K1] and "future_known" [B, H, K2].
     """
@@ -221,12 +243,20 @@ def scaled(
     return {"past": past, "past_known": jnp.concatenate(known, -1), "future_known": coming}
 
 
-def _dates(time: np.ndarray, freq: str, dated: bool) -> np.ndarray:
-    """The calendar's features [T, K2]; [T, 0] if not `dated`."""
-    return calendar(time, freq)[1] if dated else np.zeros((len(time), 0), np.float32)
+def _scaled_rows(
+    series: Series, end: int, scaler: Scaler, covariate_scaler: Scaler, dated: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """The scaled targets [end, C], and what is known: scaled covariates and calendar [end, K1]."""
+    values = scaler.apply(series.values[:end]).astype(np.float32)
+    known = covariate_scaler.apply(series.covariates[:end]).astype(np.float32)
+    if dated:
+        known = np.concatenate([known, calendar(series.time[:end], series.freq)[1]], -1)
+    return values, known
 
 
-def _cutter(window: int, horizon: int, columns: int, covariates: int) -> Any:
+def _cutter(
+    window: int, horizon: int, columns: int, covariates: int
+) -> Callable[[jax.Array, jax.Array], Batch]:
     """(rows [T, C + K1], starts [B]) -> the batch."""
 
     def cut(rows: jax.Array, starts: jax.Array) -> Batch:

@@ -1,10 +1,10 @@
 """Two networks against each other, on the shared loop: one `step` is n updates of the discriminator
 and one of the generator (Goodfellow et al. 2014, arXiv:1406.2661, algorithm 1).
 
-State is two of everything in one pytree. The generator that is looked at (`generate`) has averaged
-parameters if its optimiser keeps an average, and, where it has BatchNorm, standing statistics:
-those of one fixed batch of latents under these very parameters (Brock et al. 2019,
-arXiv:1809.11096, section 3.2), so that a sample depends on nothing but its own latent and label.
+State is two of everything in one pytree. Samples (`generate`) are those of the averaged parameters
+if the generator's optimiser keeps an average and, with BatchNorm, of standing statistics: those of
+one fixed batch of latents under the same parameters (Brock et al. 2019, arXiv:1809.11096, section
+3.2), so that a sample depends on nothing but its own latent and label.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from dljax.gan.losses import Loss
 from dljax.train import metrics, optim, supervised
 from dljax.train.loop import Array, Key, Sums, Task
 
-SHOWN = 64
-"""Evaluation keeps the samples of so many latents: the fixed-noise grid."""
+GRID = 64
+"""Samples that an evaluation keeps, of the same latents each time."""
 STANDING = 256
-"""Latents behind standing statistics."""
+"""Size of the batch that standing statistics are computed on."""
 
-Features = Callable[[Array], tuple[Array, Array]]
+FeatureFunction = Callable[[Array], tuple[Array, Array]]
 """Images [B, H, W, C] in 0..1 to features [B, D] and logits [B, K], both float32."""
 
 
@@ -48,13 +48,13 @@ class State(struct.PyTreeNode):
 
 
 class Regularization(NamedTuple):
-    """How the discriminator is kept in bounds.
+    """Regularization of the discriminator.
 
     spectral: its kernels have spectral norm 1. r1, r2: gamma of the penalties on its gradient at
-    real and fake images; interpolated: weight of WGAN-GP's. The penalties count every `every`
-    updates, times `every` (lazily: Karras et al. 2020, arXiv:1912.04958, section 3.1).
-    augmentation: (key, images, p) -> images, seen by it real and fake. p: its probability, the
-    first one if a `target` (of E[sign D(real)]) adapts it.
+    real and fake images; interpolated: weight of WGAN-GP's penalty. Penalties are added in every
+    `every`-th update, times `every` (lazily: Karras et al. 2020, arXiv:1912.04958, section 3.1).
+    augmentation: (key, images, p) -> images, of its real and fake inputs. p: the probability, the
+    initial one if a `target` (of E[sign D(real)]) adapts it.
     """
 
     spectral: bool = False
@@ -67,13 +67,13 @@ class Regularization(NamedTuple):
     target: float | None = None
 
 
-FREE = Regularization()
+UNREGULARIZED = Regularization()
 
 
 def adam(
     rate: optax.Schedule, beta1: float, beta2: float, ema: float | None = None
 ) -> optax.GradientTransformation:
-    """Adam with both decays open, as games want them (beta1 of 0.5 or 0, beta2 below 0.999).
+    """Adam with both decays as arguments: GANs use beta1 of 0.5 or 0 and beta2 below 0.999.
 
     rate: step -> learning rate. ema: decay of an average of the parameters (the generator's).
     """
@@ -96,19 +96,19 @@ def task(
     latent: int,
     image_shape: tuple[int, int, int],
     updates: int = 1,
-    regularization: Regularization = FREE,
-    features: Features | None = None,
+    regularization: Regularization = UNREGULARIZED,
+    features: FeatureFunction | None = None,
 ) -> Task:
-    """An adversarial game on images.
+    """The Task of a generative adversarial network of images.
 
-    generator, discriminator: see networks.py. latent: length of z. updates: of the discriminator in
-    a step; the batch {'image': uint8 [updates B, H, W, C], 'label': int32 [updates B]} is cut in so
-    many parts, and fakes have the labels of the reals beside them.
+    generator, discriminator: see dcgan.py. latent: length of z. updates: of the discriminator in a
+    step; the batch {'image': uint8 [updates B, H, W, C], 'label': int32 [updates B]} is cut into as
+    many parts, and fakes have the labels of the real images in their place.
 
     Sums of a step: `loss` is the discriminator's (mean of the updates), without penalties.
-    Evaluation takes batches with 'index' (of the example) and 'mask': beside each real image it
-    draws the sample whose latent belongs to that index, so its sums do not depend on how examples
-    are cut. With `features` it also streams the samples' moments and class counts.
+    Evaluation takes batches with 'index' (of the example): beside each real image it draws the
+    sample whose latent belongs to that index, so its sums do not depend on the batch size. With
+    `features` it also sums the moments and class counts of the samples.
     """
 
     def logits(params, model_state, images, label, train):
@@ -117,10 +117,10 @@ def task(
             return discriminator.apply(variables, images, label), model_state
         return discriminator.apply(variables, images, label, train=True, mutable=list(model_state))
 
-    def regular(params, vectors):
+    def normalized(params, vectors):
         return spectral.normalize(params, vectors) if regularization.spectral else (params, vectors)
 
-    def seen(key, images, p):
+    def augmented(key, images, p):
         return (
             regularization.augmentation(key, images, p) if regularization.augmentation else images
         )
@@ -133,19 +133,24 @@ def task(
     def init(key: Key) -> State:
         keys = jax.random.split(key, 3)
         label = jnp.zeros(1, jnp.int32)
-        images, made = generator.init_with_output(keys[0], jnp.zeros((1, latent)), label)
+        images, generator_variables = generator.init_with_output(
+            keys[0], jnp.zeros((1, latent)), label
+        )
         chex.assert_shape(images, (1, *image_shape))
-        judge = discriminator.init(keys[1], images, label)
+        discriminator_variables = discriminator.init(keys[1], images, label)
+        vectors = {}
+        if regularization.spectral:
+            vectors = spectral.init(discriminator_variables["params"], keys[2])
         return State(
             jnp.int32(0),
-            supervised.create_state(made, generator_tx),
-            supervised.create_state(judge, discriminator_tx),
-            spectral.init(judge["params"], keys[2]) if regularization.spectral else {},
+            supervised.create_state(generator_variables, generator_tx),
+            supervised.create_state(discriminator_variables, discriminator_tx),
+            vectors,
             jnp.float32(regularization.p),
         )
 
     def penalty(params, state, key, real, fake, label, step):
-        """Weighted penalties, a scalar that counts in every `every`-th update alone."""
+        """The weighted penalties, a scalar; 0 but in every `every`-th update."""
 
         def discriminate(images):
             return logits(params, state.discriminator.model_state, images, label, True)[0]
@@ -170,13 +175,14 @@ def task(
         due = step % regularization.every == 0
         return jax.lax.cond(due, total, lambda real, fake: jnp.float32(0), real, fake)
 
-    def improve_discriminator(state: State, real, label, key, number) -> tuple[State, Sums]:
+    def update_discriminator(state: State, real, label, key, number) -> tuple[State, Sums]:
         draw_key, real_key, fake_key, penalty_key = jax.random.split(key, 4)
         fake, _ = draw(state.generator.params, state.generator.model_state, draw_key, label)
-        real, fake = seen(real_key, real, state.p), seen(fake_key, fake, state.p)
+        real = augmented(real_key, real, state.p)
+        fake = augmented(fake_key, fake, state.p)
 
         def objective(params):
-            params, vectors = regular(params, state.vectors)
+            params, vectors = normalized(params, state.vectors)
             model_state = state.discriminator.model_state
             on_real, model_state = logits(params, model_state, real, label, True)
             on_fake, model_state = logits(params, model_state, fake, label, True)
@@ -184,7 +190,7 @@ def task(
             extra = penalty(params, state, penalty_key, real, fake, label, number)
             return values.mean() + extra, (model_state, (values, extra, on_real, on_fake, vectors))
 
-        judge, (values, extra, on_real, on_fake, vectors), norm = supervised.gradient_step(
+        after, (values, extra, on_real, on_fake, vectors), norm = supervised.gradient_step(
             state.discriminator, discriminator_tx, objective
         )
         sums = {
@@ -199,36 +205,39 @@ def task(
         if regularization.target is not None:
             p = diffaugment.adapt(p, on_real, len(label), regularization.target)
             sums["augmentation"] = (p, jnp.float32(1))
-        return state.replace(discriminator=judge, vectors=vectors, p=p), sums
+        return state.replace(discriminator=after, vectors=vectors, p=p), sums
 
-    def improve_generator(state: State, real, label, key) -> tuple[State, Sums]:
+    def update_generator(state: State, real, label, key) -> tuple[State, Sums]:
         draw_key, real_key, fake_key = jax.random.split(key, 3)
-        params, _ = regular(state.discriminator.params, state.vectors)
+        params, _ = normalized(state.discriminator.params, state.vectors)
         model_state = state.discriminator.model_state
 
-        def objective(made):
-            fake, after = draw(made, state.generator.model_state, draw_key, label)
-            on_fake, _ = logits(params, model_state, seen(fake_key, fake, state.p), label, True)
-            on_real, _ = logits(params, model_state, seen(real_key, real, state.p), label, True)
+        def objective(generator_params):
+            fake, after = draw(generator_params, state.generator.model_state, draw_key, label)
+            fake = augmented(fake_key, fake, state.p)
+            on_fake, _ = logits(params, model_state, fake, label, True)
+            on_real, _ = logits(
+                params, model_state, augmented(real_key, real, state.p), label, True
+            )
             values = loss.generator(on_real, on_fake)
             return values.mean(), (after, values)
 
-        made, values, norm = supervised.gradient_step(state.generator, generator_tx, objective)
+        after, values, norm = supervised.gradient_step(state.generator, generator_tx, objective)
         sums = {"generator_loss": metrics.mean(values), "generator_gradient": norm}
-        return state.replace(generator=made, step=state.step + 1), sums
+        return state.replace(generator=after, step=state.step + 1), sums
 
     def step(state: State, batch: dict[str, Array], key: Key) -> tuple[State, Sums]:
         chex.assert_shape(batch["image"], (None, *image_shape))
         parts = jax.tree.map(lambda x: x.reshape(updates, -1, *x.shape[1:]), batch)
         total = {}
-        for i in range(updates):  # few: unrolled
+        for i in range(updates):  # few, so unrolled
             real, label = scaled(parts["image"][i]), parts["label"][i]
             number = state.step * updates + i
-            state, sums = improve_discriminator(
+            state, sums = update_discriminator(
                 state, real, label, jax.random.fold_in(key, i), number
             )
             total = jax.tree.map(jnp.add, total, sums) if total else sums
-        state, sums = improve_generator(state, real, label, jax.random.fold_in(key, updates))
+        state, sums = update_generator(state, real, label, jax.random.fold_in(key, updates))
         return state, {**total, **sums}
 
     def evaluate(state: State, batch: dict[str, Array], key: Key) -> Sums:
@@ -236,34 +245,34 @@ def task(
         chex.assert_shape(batch["image"], (None, *image_shape))
         real, label, mask, index = (batch[x] for x in ("image", "label", "example_mask", "index"))
         fake = generate(generator, state, latents(index, latent), label)
-        params, _ = regular(state.discriminator.params, state.vectors)
+        params, _ = normalized(state.discriminator.params, state.vectors)
         model_state = state.discriminator.model_state
         on_real, _ = logits(params, model_state, scaled(real), label, False)
         on_fake, _ = logits(params, model_state, fake, label, False)
-        place = jnp.where((index < SHOWN) & (mask > 0), index, SHOWN)
+        place = jnp.where((index < GRID) & (mask > 0), index, GRID)
         sums = {
             "loss": metrics.mean(loss.discriminator(on_real, on_fake), mask),
             "real_logit": metrics.mean(on_real, mask),
             "fake_logit": metrics.mean(on_fake, mask),
             "samples": (
-                jnp.zeros((SHOWN, *image_shape)).at[place].add(fake, mode="drop"),
-                jnp.zeros((SHOWN, 1, 1, 1)).at[place].add(1.0, mode="drop"),
+                jnp.zeros((GRID, *image_shape)).at[place].add(fake, mode="drop"),
+                jnp.zeros((GRID, 1, 1, 1)).at[place].add(1.0, mode="drop"),
             ),
         }
         if features is not None:
-            found, classified = features((jnp.clip(fake, -1, 1) + 1) / 2)
-            weighed, count = found * mask[:, None], mask.sum()
-            sums["features"] = (weighed.sum(0), count)
-            sums["outer"] = (weighed.T @ found, count)
-            chosen = jax.nn.one_hot(classified.argmax(-1), classified.shape[-1])
-            sums["classes"] = ((chosen * mask[:, None]).sum(0), count)
+            values, class_logits = features((jnp.clip(fake, -1, 1) + 1) / 2)
+            masked, count = values * mask[:, None], mask.sum()
+            sums["features"] = (masked.sum(0), count)
+            sums["outer"] = (masked.T @ values, count)
+            predicted = jax.nn.one_hot(class_logits.argmax(-1), class_logits.shape[-1])
+            sums["classes"] = ((predicted * mask[:, None]).sum(0), count)
         return sums
 
     return Task(init, step, evaluate)
 
 
 def latents(index: Array, latent: int) -> Array:
-    """The latents [N, latent] that belong to the numbers index [N]: always the same ones."""
+    """The latents [N, latent] of the numbers index [N]: always the same ones."""
     key = jax.random.key(0)
     return jax.vmap(lambda i: jax.random.normal(jax.random.fold_in(key, i), (latent,)))(index)
 
@@ -272,7 +281,7 @@ def generate(generator: nn.Module, state: State, z: Array, label: Array) -> Arra
     """Samples [N, H, W, C], in -1..1 but for overshoot, of latents [N, latent] and labels [N]."""
     variables = state.generator.variables()
     if state.generator.model_state:
-        # From number 2^30 on, where no image's latent is taken from.
+        # Numbers from 2^30 on, which no sample has.
         standing = latents(jnp.arange(STANDING) + 2**30, z.shape[1])
         labels = jnp.arange(STANDING) % max(generator.classes, 1)
         names = list(state.generator.model_state)

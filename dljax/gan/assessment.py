@@ -1,8 +1,8 @@
-"""Scores beside what bounds them: real images against real ones, and noise.
+"""Scores of samples beside their bounds: those of real test images and of noise.
 
-A score of one feature extractor alone says little. `bounds` computes, once, what real test images
-reach against the training images (no generator can be expected to do better) and what noise
-reaches; samples are then scored against the same training images, in the same number.
+A score depends on the feature extractor and means little alone. `bounds` computes, once, the scores
+of real test images against the training images (no generator can be expected to do better) and of
+noise; samples are then scored against the same training images, in the same number.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ COVERED, DIVERSE, PRESENT = 0.5, 0.5, 0.2
 
 
 class Bounds(NamedTuple):
-    """What samples are scored against, and what bounds their scores.
+    """The reference that samples are scored against, and the scores that bound theirs.
 
-    images: how many of each kind are compared. seed: which ones. reference: features of training
-    images. real: scores of test images. noise: those of noise.
+    images: number of each kind that is compared. seed: of their choice. reference: features of
+    training images. real: scores of test images. noise: those of noise.
     """
 
     extract: Extract
@@ -46,8 +46,8 @@ def bounds(
 ) -> Bounds:
     """The Bounds of a data set, train and test uint8 [N, H, W, C] (or clips [N, T, H, W, C]).
 
-    images: compared of each kind, at most; there are no more of one kind than of another, for most
-    scores depend on the number.
+    images: compared of each kind, at most; the same number of each kind, since most scores depend
+    on it.
     """
     images = min(images, len(train), len(test))
     rng = np.random.default_rng(seed)
@@ -67,7 +67,7 @@ def bounds(
 def noise(like: np.ndarray, count: int, seed: int = 0) -> np.ndarray:
     """Gaussian noise uint8 [count, ...] of the mean and deviation a channel of images [N, ..., C].
 
-    Every pixel is drawn for itself.
+    Pixels are drawn independently.
     """
     axes = tuple(range(like.ndim - 1))
     mean, std = like.mean(axes, dtype=np.float64), like.std(axes, dtype=np.float64)
@@ -76,9 +76,9 @@ def noise(like: np.ndarray, count: int, seed: int = 0) -> np.ndarray:
 
 
 def collapse(found: dict[str, float], real: dict[str, float]) -> tuple[str, ...]:
-    """What shows that samples collapsed or failed, a line each; nothing if they did not.
+    """Signs that a generator collapsed or failed, a line each; none if it did not.
 
-    found: the samples' scores, real: those of real images.
+    found: scores of the samples, real: those of real images.
     """
     lines = []
     if found["coverage"] < COVERED * real["coverage"]:
@@ -86,7 +86,7 @@ def collapse(found: dict[str, float], real: dict[str, float]) -> tuple[str, ...]
         lines.append(
             f"{'collapse' if lost else 'weakness'}: {found['coverage']:.2f} of the real images "
             f"have a sample near them (of others, {real['coverage']:.2f} have a real one), "
-            f"{found['recall']:.2f} lie within what the samples span"
+            f"{found['recall']:.2f} lie among the samples"
         )
     if "modes" in found and found["modes"] < real["modes"]:
         lines.append(

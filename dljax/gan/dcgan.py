@@ -21,7 +21,7 @@ from dljax.nn.upsampling import ConvTranspose
 
 normal = nn.initializers.normal(0.02)
 leaky = partial(nn.leaky_relu, negative_slope=0.2)
-GAIN = 2 / (1 + 0.2**2)  # of variance, behind that (He et al. 2015, section 2.2)
+GAIN = 2 / (1 + 0.2**2)  # of variance, after that (He et al. 2015, section 2.2)
 he = nn.initializers.variance_scaling(GAIN, "fan_in", "normal")
 
 
@@ -54,19 +54,21 @@ def canvas(size: int) -> Canvas:
 
 
 def with_label(z: Array, label: Array, classes: int, width: int = 32) -> Array:
-    """The latent beside a learned vector of its class: [B, latent + width]; z if unconditional."""
+    """The latent and an embedding of its class: [B, latent + width]; z alone if unconditional."""
     if not classes:
         return z
     return jnp.concatenate([z, nn.Embed(classes, width, name="label")(label)], -1)
 
 
-def judged(x: Array, label: Array, classes: int, hidden: int = 0, dtype: Any = None) -> Array:
+def projection_logits(
+    x: Array, label: Array, classes: int, hidden: int = 0, dtype: Any = None
+) -> Array:
     """Logits [B] of features [B, ...]: linear, plus their product with a learned vector of a class.
 
     The projection discriminator (Miyato and Koyama 2018, arXiv:1802.05637, equation 4). hidden:
-    numbers in a dense layer before that (as in InfoGAN, Chen et al. 2016, arXiv:1606.03657, C.1);
-    0: none. Without it, a network whose last features see a part of the image judges it as a sum
-    of parts.
+    units of a dense layer before that (as in InfoGAN, Chen et al. 2016, arXiv:1606.03657, C.1);
+    0: none. Without it, a network whose last features depend on a part of the image each has a
+    logit that is a sum over parts.
     """
     features = x.reshape(len(x), -1)
     if hidden:
@@ -113,7 +115,7 @@ class DCGANGenerator(nn.Module):
 class DCGANDiscriminator(nn.Module):
     """4x4 convolutions of stride 2 with leaky ReLU; BatchNorm behind all but the first.
 
-    hidden: numbers in a dense layer before the logit; 0: none (as in DCGAN).
+    hidden: units of a dense layer before the logit; 0: none (as in DCGAN).
     """
 
     size: int
@@ -127,10 +129,10 @@ class DCGANDiscriminator(nn.Module):
 
     @nn.compact
     def __call__(self, images: Array, label: Array, train: bool = False) -> Array:
-        x = self.seen(images, train)
-        return judged(x, label, self.classes, self.hidden, self.dtype)
+        x = self.features(images, train)
+        return projection_logits(x, label, self.classes, self.hidden, self.dtype)
 
-    def seen(self, images: Array, train: bool) -> Array:
+    def features(self, images: Array, train: bool) -> Array:
         """The last features [B, h, w, D]; within a compact method."""
         board = canvas(self.size)
         x = board.pad(images)

@@ -1,11 +1,11 @@
-"""Differentiable augmentation of what a discriminator sees, for training on few images.
+"""Differentiable augmentation of the images that a discriminator is given, to train on few images.
 
 DiffAugment (Zhao et al. 2020, arXiv:2006.10738) changes every image, real and fake alike; adaptive
 augmentation (ADA, Karras et al. 2020, arXiv:2006.06676) changes each image with a probability p
-that is raised while the discriminator tells real training images too well from fake ones. Both are
+that is raised while the discriminator separates training images too well from fake ones. Both are
 pure functions (key, images [B, H, W, C] in -1..1) -> images, through which gradients reach the
-generator. With p = 0 or by chance an image passes unchanged, so that the generator never has to
-make augmented images.
+generator. With p < 1 some images pass unchanged, so that the generator does not
+learn to generate augmented images.
 """
 
 from collections.abc import Callable, Sequence
@@ -37,7 +37,7 @@ def saturation(key: Array, image: Array) -> Array:
 
 
 def translation(key: Array, image: Array) -> Array:
-    """Shifts by up to an eighth of each side; what comes in is the background, -1."""
+    """Shifts by up to an eighth of each side; the border is filled with the background, -1."""
     height, width, _ = image.shape
     reach = jnp.array([-(-height // 8), -(-width // 8)])
     move = jax.random.randint(key, (2,), -reach, reach + 1)
@@ -51,7 +51,7 @@ def translation(key: Array, image: Array) -> Array:
 
 
 def cutout(key: Array, image: Array) -> Array:
-    """Paints a square of half the side mid-grey, 0; part of it may lie outside."""
+    """Fills a square of half the side with mid-grey, 0; part of it may lie outside."""
     return augment.cutout(image.shape[0] // 2)(key, image)
 
 
@@ -78,7 +78,7 @@ POLICIES: dict[str, tuple[Transform, ...]] = {
 def chain(names: Sequence[str]) -> Callable[[Array, Array, Array | float], Array]:
     """The transforms of the named policies as one function (key, images [B, H, W, C], p) -> images.
 
-    Each transform touches each image with probability p, on its own; p = 1 is DiffAugment.
+    Each transform is applied to each image with probability p, independently; p = 1: DiffAugment.
     Raises ValueError for an unknown policy.
     """
     unknown = [name for name in names if name not in POLICIES]
@@ -100,10 +100,10 @@ def chain(names: Sequence[str]) -> Callable[[Array, Array, Array | float], Array
 
 
 def adapt(p: Array, real: Array, images: int, target: float = 0.6, ramp: int = 20_000) -> Array:
-    """The probability of ADA after `images` more images were seen with logits `real` [B].
+    """The probability of ADA after `images` more images, with the logits `real` [B].
 
-    r = E[sign(D(real))] (Karras et al. 2020, equation 1) above the target tells overfitting: p
-    rises or falls so fast that it goes from 0 to 1 in `ramp` images, and stays in 0..1.
+    r = E[sign(D(real))] (Karras et al. 2020, equation 1) above the target indicates overfitting:
+    p rises, else it falls, from 0 to 1 within `ramp` images.
     """
     direction = jnp.sign(jnp.sign(real).mean() - target)
     return jnp.clip(p + direction * images / ramp, 0, 1)

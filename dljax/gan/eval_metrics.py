@@ -1,4 +1,4 @@
-"""What the evaluations of a run tell while it trains: from Sums to metrics, FID among them."""
+"""The metrics of an evaluation during training, from its Sums: FID, modes, losses."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ def summarise(reference: Features | None, sums: Sums) -> dict[str, np.ndarray]:
     """Metrics [seeds] of the Sums of `adversarial.task`.
 
     Of an evaluation with features also: fid, of as many samples as there were real images, against
-    `reference` (training images); modes, the classes that samples fall into; class_deviation, the
-    largest difference of a class's share from an equal one.
+    `reference` (training images); modes, the number of classes predicted for the samples;
+    class_deviation, the largest deviation of a class's share from 1 / classes.
     """
     values = metrics.scalars({k: x for k, x in sums.items() if k not in NOT_SCALARS})
     if "features" not in sums or reference is None:

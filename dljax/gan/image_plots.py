@@ -1,4 +1,4 @@
-"""What a run of an image GAN leaves to look at."""
+"""The pictures of a run of an image GAN."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import numpy as np
 from dljax.gan import sampling
 from dljax.gan.adversarial import State
 from dljax.gan.sampling import Sampler
-from dljax.plots import learning_curves, samples
+from dljax.plots import samples
+from dljax.train.loop import Sums
 from dljax.train.report import read_metrics
 
 COLUMNS, STAGES, COMPARED = 12, 8, 1000
@@ -23,7 +24,7 @@ class Snapshot(NamedTuple):
     images: np.ndarray
 
 
-def keep(step: int, sums: dict, folder: Path) -> None:
+def save_snapshot(step: int, sums: Sums, folder: Path) -> None:
     """Writes the fixed-noise grid of an evaluation to folder/STEP.npy, of the first seed."""
     images, count = (np.asarray(x)[0] for x in sums["samples"])
     shown = images[count[:, 0, 0, 0] > 0]
@@ -32,8 +33,8 @@ def keep(step: int, sums: dict, folder: Path) -> None:
     np.save(folder / f"{step:09d}.npy", levels.astype(np.uint8))
 
 
-def kept(folder: Path) -> list[Snapshot]:
-    """What `keep` wrote, in the order of the steps."""
+def snapshots_in(folder: Path) -> list[Snapshot]:
+    """What `save_snapshot` wrote, in the order of the steps."""
     return [Snapshot(int(path.stem), np.load(path)) for path in sorted(folder.glob("*.npy"))]
 
 
@@ -50,15 +51,14 @@ def draw(
 ) -> None:
     """The pictures of a run in `folder` (workdir/plots); read_metrics and snapshots lie beside it.
 
-    drawn: samples uint8 [N, H, W, C] of `state`, and `labels` [N] their classes: those asked for if
-    `conditional`, else those that a classifier sees in them. train, test: real images.
+    drawn: samples uint8 [N, H, W, C] of `state`, and `labels` [N] their classes: the conditions if
+    `conditional`, else predictions of a classifier. train, test: real images.
     """
     metrics = read_metrics(folder.parent)
-    learning_curves(metrics, folder / "learning_curves.png")
     samples.outputs(metrics, folder / "discriminator.png")
     samples.sheet(drawn[:64], folder / "samples.png")
 
-    snapshots = kept(folder.parent / "snapshots")
+    snapshots = snapshots_in(folder.parent / "snapshots")
     if snapshots:
         chosen = [
             snapshots[i] for i in np.unique(np.linspace(0, len(snapshots) - 1, STAGES, dtype=int))
@@ -72,20 +72,20 @@ def draw(
         frames = [samples.tile(x.images, 8) for x in snapshots]
         samples.animation(frames, folder / "progress.gif")
 
-    asked = np.arange(6) % len(classes) if conditional else np.zeros(6, int)
+    conditions = np.arange(6) % len(classes) if conditional else np.zeros(6, int)
     samples.named_rows(
-        sampling.interpolations(sampler, state, asked, COLUMNS),
-        [classes[i] for i in asked] if conditional else [""] * 6,
+        sampling.interpolations(sampler, state, conditions, COLUMNS),
+        [classes[i] for i in conditions] if conditional else [""] * 6,
         "Between two latents",
         folder / "interpolation.png",
     )
     if len(classes) > 1:
-        title = "Samples of each class" if conditional else "Samples by the class seen in them"
+        title = "Samples of each class" if conditional else "Samples by predicted class"
         rows = sampling.by_class(drawn, labels, len(classes), COLUMNS)
         samples.named_rows(rows[:20], classes[:20], title, folder / "classes.png")
 
-    usual = sampling.nearest(test[:COMPARED], train, 1).distance.mean()
+    typical = sampling.nearest(test[:COMPARED], train, 1).distance.mean()
     found = sampling.nearest(drawn[:10], train)
     samples.neighbours(
-        drawn[:10], train[found.index], found.distance[:, 0], usual, folder / "neighbours.png"
+        drawn[:10], train[found.index], found.distance[:, 0], typical, folder / "neighbours.png"
     )

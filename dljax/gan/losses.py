@@ -1,8 +1,8 @@
 """Adversarial losses: what the discriminator and the generator minimise, of logits [B] each.
 
-A loss is a pair of functions (real logits, fake logits) -> values [B]; their mean is descended.
+A loss is a pair of functions (real logits, fake logits) -> values [B]; their mean is minimised.
 Real and fake logits of one position are a pair where the loss is relativistic, and only there does
-the generator's loss look at the real ones.
+the generator's loss depend on the real ones.
 """
 
 from collections.abc import Callable
@@ -44,7 +44,7 @@ wasserstein = Loss(
     lambda real, fake: fake - real,
     lambda real, fake: -fake,
 )
-"""Arjovsky et al. 2017 (arXiv:1701.07875), equations 2 and 3; wants a gradient penalty."""
+"""Arjovsky et al. 2017 (arXiv:1701.07875), equations 2 and 3; needs a gradient penalty."""
 
 relativistic = Loss(
     lambda real, fake: softplus(fake - real),

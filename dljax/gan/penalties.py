@@ -26,10 +26,10 @@ def squared_gradient(discriminate: Discriminate, images: Array) -> Array:
 def distance_from_one(discriminate: Discriminate, key: Array, real: Array, fake: Array) -> Array:
     """(|grad D(x)| - 1)^2 [B] at a random point between each real and its fake image.
 
-    Gulrajani et al. 2017 (arXiv:1704.00028), algorithm 1; they weigh it by 10.
+    Gulrajani et al. 2017 (arXiv:1704.00028), algorithm 1; their weight is 10.
     """
     share = jax.random.uniform(key, (len(real), 1, 1, 1))
     between = share * real + (1 - share) * fake
-    # Away from zero, where the root has no gradient.
+    # Not zero, where the root has no gradient.
     norm = jnp.sqrt(squared_gradient(discriminate, between) + 1e-12)
     return jnp.square(norm - 1)

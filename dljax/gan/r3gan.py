@@ -4,8 +4,8 @@ No normalisation, no noise, no style: residual blocks of 1x1, 3x3 and 1x1 convol
 ReLU whose last layer starts at zero, and bilinear resampling between the sizes. What keeps it
 stable is the loss, relativistic with R1 and R2.
 
-Departures: narrower; a dense layer, or two, to and from the smallest image, where R3GAN weighs
-learned pictures; the 3x3 convolutions dense unless `groups` says otherwise; and the mean over 2x2
+Departures: narrower; a dense layer, or two, to and from the smallest image, where R3GAN weights
+learned images; the 3x3 convolutions dense unless `groups` says otherwise; and the mean over 2x2
 pixels (which bilinear sampling at half the size is) to halve an image.
 """
 
@@ -17,7 +17,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jax import Array
 
-from dljax.gan.dcgan import GAIN, canvas, he, judged, leaky, with_label
+from dljax.gan.dcgan import GAIN, canvas, he, leaky, projection_logits, with_label
 from dljax.nn.convolution import Conv
 from dljax.nn.dense import Dense
 from dljax.nn.pooling import avg_pool
@@ -48,8 +48,8 @@ class R3GANGenerator(nn.Module):
     """A dense layer, then blocks and doublings, then 1x1 to the image.
 
     width: channels of the largest blocks, doubled with each halving, `widest` at most. halved:
-    these blocks work at half the size, on squares of 2x2 pixels, for a third of the time. hidden:
-    numbers in a dense layer behind the latent; 0: none.
+    these blocks work at half the size, on squares of 2x2 pixels, in a third of the time. hidden:
+    units of a dense layer after the latent; 0: none.
     """
 
     size: int
@@ -88,9 +88,9 @@ class R3GANGenerator(nn.Module):
 
 
 class R3GANDiscriminator(nn.Module):
-    """The generator turned round: 1x1 from the image, blocks and halvings, a dense layer.
+    """The generator reversed: 1x1 from the image, blocks and halvings, a dense layer.
 
-    hidden: numbers in a dense layer before the logit; 0: none.
+    hidden: units of a dense layer before the logit; 0: none.
     """
 
     size: int
@@ -117,7 +117,7 @@ class R3GANDiscriminator(nn.Module):
                 x = _to(width, avg_pool(x), self.dtype)
             for _ in range(self.blocks):
                 x = Block(self.expansion, self.groups, scale, self.dtype)(x)
-        return judged(x, label, self.classes, self.hidden, self.dtype)
+        return projection_logits(x, label, self.classes, self.hidden, self.dtype)
 
 
 def _widths(module: nn.Module, doublings: int) -> list[int]:

@@ -1,14 +1,14 @@
-"""Samples of a trained generator on the host, and what shows how they relate to each other and to
-the training images: interpolations, classes, nearest neighbours.
+"""Samples of a trained generator on the host: by number, interpolated, sorted by class, and beside
+their nearest training images.
 
 A sample is a pure function of (state, number, label): the latent of a number is always the same
-one (`adversarial.latents`), so samples do not depend on how many are drawn at a time.
+one (`adversarial.latents`), so samples do not depend on the batch they are drawn in.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import flax.linen as nn
 import jax
@@ -17,6 +17,7 @@ import numpy as np
 from jax import Array
 
 from dljax.gan.adversarial import State, generate, latents, to_uint8
+from dljax.train.loop import Run
 
 BATCH = 250  # samples drawn at once
 
@@ -38,7 +39,7 @@ def sampler(generator: nn.Module, latent: int) -> Sampler:
     return Sampler(latent, jax.jit(lambda *args: to_uint8(generate(generator, *args))))
 
 
-def seeds(run: Any) -> Iterator[State]:
+def seeds(run: Run) -> Iterator[State]:
     """The State of each seed of a run, without the seed axis."""
     for i in range(len(run.keys)):
         yield jax.tree.map(lambda x, i=i: x[i], run.states)

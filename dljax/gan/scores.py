@@ -1,8 +1,8 @@
-"""How good samples are: scores of two sets of features, the real images' and the samples'.
+"""Scores of samples: FID, KID, precision, recall, ..., of the features of real images and samples.
 
 All on the host, in float64, without randomness but for the blocks of `kid`. Features [N, D] are
-those of a network that knows the data (the layer before a classifier's last); the scores of two
-networks can't be compared, so they are read beside their bounds (assessment.py).
+those of a classifier of the data, before its last layer; scores by two networks can't be compared,
+so they are read beside their bounds (assessment.py).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ NEAREST, WIDER = 3, 5  # the neighbours that the papers of `neighbour_scores` re
 
 
 class Features(NamedTuple):
-    """What a network says of N images: features [N, D] and, of a classifier, logits [N, K]."""
+    """Outputs of a network for N images: features [N, D] and, of a classifier, logits [N, K]."""
 
     features: np.ndarray
     logits: np.ndarray | None = None
@@ -94,9 +94,9 @@ def _mmd(x: np.ndarray, y: np.ndarray) -> float:
 
 
 def neighbour_scores(real: np.ndarray, fake: np.ndarray) -> dict[str, float]:
-    """What nearest neighbours in the space of features tell of samples [M, D] of real [N, D].
+    """Precision, recall, density and coverage of samples [M, D] against real images [N, D].
 
-    A ball lies around each image and reaches to the NEAREST-th nearest other of its own kind.
+    A ball around each image reaches to the NEAREST-th nearest other image of its own set.
     precision: the share of samples within the ball of some real image; recall: the share of real
     images within that of some sample (Kynkaanniemi et al. 2019, arXiv:1904.06991, eq. 2).
     density: in how many wider balls of real images, to the WIDER-th neighbour, a sample lies, over
@@ -164,8 +164,8 @@ def class_scores(real: Features, fake: Features) -> dict[str, float]:
     """Scores by the classes that the classifier predicts.
 
     diversity: the mean distance of two samples of a class relative to that of two real images, the
-    mean over the classes that have two of each (NaN: none has). modes: classes that samples fall
-    into. class_kl: KL divergence, in nats, of the samples' classes from the real ones' (as for
+    mean over the classes that have two of each (NaN: none has). modes: classes predicted for
+    samples. class_kl: KL divergence, in nats, of the samples' classes from the real ones' (as for
     stacked MNIST; Metz et al. 2017, arXiv:1611.02163, section 3.3.1), whose counts are each raised
     by a half. class_deviation: the largest difference of a class's share from 1 / classes.
     """
@@ -194,7 +194,7 @@ def score(real: Features, fake: Features, seed: int = 0) -> dict[str, float]:
     """
     for features in (real.features, fake.features):
         if not np.isfinite(features).all():
-            raise ValueError("a feature is not finite, so nothing can be scored by it")
+            raise ValueError("a feature is not finite, so nothing can be scored")
     found = {
         "fid": frechet(moments(real.features), moments(fake.features)),
         "kid": kid(real.features, fake.features, seed=seed),

@@ -11,7 +11,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jax import Array
 
-from dljax.gan.dcgan import canvas, judged, with_label
+from dljax.gan.dcgan import canvas, projection_logits, with_label
 from dljax.nn.convolution import Conv
 from dljax.nn.dense import Dense
 from dljax.nn.normalization import BatchNorm
@@ -55,7 +55,7 @@ class SNGANGenerator(nn.Module):
 class SNGANDiscriminator(nn.Module):
     """Residual blocks without normalisation, a halving in all but the last; the sum over pixels.
 
-    hidden: numbers in a dense layer before the logit; 0: none (as in SNGAN).
+    hidden: units of a dense layer before the logit; 0: none (as in SNGAN).
     """
 
     size: int
@@ -77,4 +77,6 @@ class SNGANDiscriminator(nn.Module):
             if number < board.doublings:
                 x = conv((1, 1))(halve(x))
             x = x + y
-        return judged(nn.relu(x).sum((1, 2)), label, self.classes, self.hidden, self.dtype)
+        return projection_logits(
+            nn.relu(x).sum((1, 2)), label, self.classes, self.hidden, self.dtype
+        )

@@ -1,8 +1,8 @@
 """Spectral normalisation of parameters (Miyato et al. 2018, arXiv:1802.05957, algorithm 1).
 
-A pure function of a tree of parameters: every kernel [..., I, O], seen as the matrix [... I, O], is
+A pure function of a tree of parameters: every kernel [..., I, O], as the matrix [... I, O], is
 divided by its largest singular value, estimated by one step of power iteration from the left
-vectors of the step before. Modules know nothing of it.
+vectors of the step before. Modules need no change.
 """
 
 from typing import Any

@@ -1,7 +1,7 @@
-"""Generated images as further training images, and what they are worth over several seeds.
+"""Generated images as further training images, and the interval of their gain over seeds.
 
-Every batch of a classifier keeps its size: at each of its places a real image is replaced by a
-generated one with a given probability. So with and without generated images a classifier makes the
+A batch keeps its size: each real image in it is replaced by a generated one with a given
+probability. So with and without generated images a classifier makes the
 same number of steps on the same number of images.
 """
 
@@ -11,12 +11,13 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
+from scipy import stats
 
 from dljax.data import feed
 from dljax.data.feed import Feed
 
 Arrays = dict[str, np.ndarray]
-MIXING = 1  # makes the draws of a step others than those of an epoch
+MIXING = 1  # separates the draws of a step from those of an epoch
 
 
 def mixed(
@@ -26,10 +27,10 @@ def mixed(
     batch_size: int,
     pick: Callable[[int], np.ndarray],
 ) -> Feed:
-    """Batches in which each place has a generated image with probability `share`.
+    """Batches in which each image is a generated one with probability `share`.
 
-    real: {"image" uint8 [N, H, W, C], "label" int32 [N]}. generated: seed -> the like [M], drawn
-    with replacement. pick: seed -> indices of the real images that this seed has.
+    real: {"image" uint8 [N, H, W, C], "label" int32 [N]}. generated: seed -> the same of M images,
+    drawn with replacement. pick: seed -> indices of its real images.
     Raises ValueError for a share out of 0..1.
     """
     if not 0 <= share <= 1:
@@ -52,7 +53,7 @@ def mixed(
 
 
 class Interval(NamedTuple):
-    """A mean over seeds, and where the mean of all seeds lies with the stated confidence."""
+    """A mean over seeds and its confidence interval."""
 
     mean: float
     low: float
@@ -72,8 +73,6 @@ def interval(values: Sequence[float] | np.ndarray, confidence: float = 0.95) -> 
 
     Of differences between two methods, seed by seed, it is that of a paired t-test.
     """
-    from scipy import stats
-
     values = np.asarray(values, np.float64)
     mean, count = float(values.mean()), len(values)
     if count < 2:

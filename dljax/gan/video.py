@@ -1,60 +1,62 @@
-"""Generators and discriminators of short clips, for the game of adversarial.py.
+"""Generators and discriminators of short clips, for adversarial.py.
 
 After MoCoGAN (Tulyakov et al. 2018, arXiv:1707.04993): a clip's content is one latent, its motion
 the path of a GRU, and each frame is generated from both. Discriminators judge single frames and
 the whole clip; their logits are added.
 
-A clip travels as a strip, its frames one below the other: [T H, W, C]. So it is an image to all
-that knows only images.
+A clip is passed as a strip, its frames one below the other: [T H, W, C], so that code for images
+takes it.
 
-Departures, for digits became others as they moved: the path also shifts a frame, and a third
-discriminator compares what the frames show (`Identity`). Further: one z holds all the noise of a
-clip; content and path pass through two dense layers before they make a frame; the clip's
+Departures, since digits turned into others while moving: the path also shifts a frame, and a third
+discriminator compares the content of the frames (`Identity`). Further: one z holds all the noise of
+a clip; content and path pass through two dense layers before a frame is generated; the clip's
 discriminator is a two-dimensional network whose channels are the frames, that is, its first
-three-dimensional kernel spans all of them; frames are judged at one time a clip, which goes round
-with its place in the batch; no categorical variable.
+three-dimensional kernel spans all of them; of each clip one frame is discriminated, whose time is
+the clip's place in the batch modulo T; no categorical variable.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import flax.linen as nn
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from dljax.gan.dcgan import DCGANDiscriminator, he, judged, leaky
+from dljax.gan.dcgan import DCGANDiscriminator, he, leaky, projection_logits
 from dljax.nn.dense import Dense
 from dljax.nn.recurrent.layers import GRU
 
+A = TypeVar("A", Array, np.ndarray)
+
 
 class Latent(NamedTuple):
-    """How many numbers of a z are what: content, the motion's start, and its noise a frame."""
+    """The parts of z: dimension of the content, of the motion's start, of its noise in a frame."""
 
     content: int = 32
     motion: int = 16
     noise: int = 2
 
     def length(self, frames: int) -> int:
-        """Of a z for so many frames."""
+        """Length of z for clips of `frames` frames."""
         return self.content + self.motion + self.noise * frames
 
 
-def to_strips(clips: Any) -> Any:
+def to_strips(clips: A) -> A:
     """Clips [N, T, H, W, C] as strips [N, T H, W, C]."""
     n, frames, height, width, channels = clips.shape
     return clips.reshape(n, frames * height, width, channels)
 
 
-def to_clips(strips: Any, frames: int) -> Any:
+def to_clips(strips: A, frames: int) -> A:
     """Strips [N, T H, W, C] as clips [N, T, H, W, C]."""
     n, height, width, channels = strips.shape
     return strips.reshape(n, frames, height // frames, width, channels)
 
 
-def to_stacks(strips: Any, frames: int) -> Any:
+def to_stacks(strips: A, frames: int) -> A:
     """Strips [N, T H, W, C] as images whose channels are the frames: [N, H, W, T C]."""
     clips = to_clips(strips, frames)
     where = jnp if isinstance(strips, Array) else np
@@ -65,7 +67,7 @@ def to_stacks(strips: Any, frames: int) -> Any:
 def shift(images: Array, pixels: Array) -> Array:
     """Images [N, H, W, C] moved down and to the right by pixels [N, 2], their edges continued.
 
-    Between pixels interpolated linearly, so that it has a gradient (spatial transformers: Jaderberg
+    Linearly interpolated between pixels, so that it has a gradient (spatial transformers: Jaderberg
     et al. 2015, arXiv:1506.02025, equation 5, for translations).
     """
 
@@ -82,11 +84,12 @@ def shift(images: Array, pixels: Array) -> Array:
 class ClipGenerator(nn.Module):
     """z [B, latent.length(frames)] to strips [B, frames H, W, C].
 
-    The path says how a frame that was drawn is shifted, and is known to what draws it.
+    The path is an input of the frame generator, and shifts its frame.
 
     image: makes the generator of frames from the `momentum` of running statistics, called with
-    (features [B frames, D], label, train). hidden: of the GRU and of the dense layers. path:
-    numbers that a frame knows of the motion: few, so that they say where and not what.
+    (features [B frames, D], label, train). hidden: units of the GRU and of the dense layers.
+    path: dimension of the motion that a frame depends on: small, so that it holds place rather than
+    content.
     """
 
     frames: int
@@ -118,24 +121,26 @@ class ClipGenerator(nn.Module):
 
 
 class Identity(DCGANDiscriminator):
-    """Clips [B, T, H, W, C] to logits [B] by what their frames show, wherever they show it.
+    """Clips [B, T, H, W, C] to logits [B] that do not depend on where in a frame its content is.
 
-    The same convolutions look at every frame, and their mean over places goes into the dense layer,
-    that of all frames together: so it is plain to see when a thing becomes another as it moves.
+    The same convolutions process every frame, and the dense layer takes their mean over places, of
+    all frames: so the logit shows when the content changes while it moves.
     """
 
     @nn.compact
     def __call__(self, clips: Array, label: Array, train: bool = False) -> Array:
-        x = self.seen(clips.reshape(-1, *clips.shape[2:]), train).mean((1, 2))
-        return judged(x.reshape(len(clips), -1), label, self.classes, self.hidden, self.dtype)
+        x = self.features(clips.reshape(-1, *clips.shape[2:]), train).mean((1, 2))
+        return projection_logits(
+            x.reshape(len(clips), -1), label, self.classes, self.hidden, self.dtype
+        )
 
 
 class ClipDiscriminator(nn.Module):
-    """Strips [B, frames H, W, C] to logits [B]: of the clip, of its identity, of a frame, added.
+    """Strips [B, frames H, W, C] to logits [B]: the sum of those of clip, identity and frame.
 
     clip, identity, image: make the discriminators of stacked frames, of clips, and of single
-    frames. In training the frame is the one whose number is the clip's place in the batch, modulo
-    `frames`; else the logit of all frames is averaged.
+    frames. In training, the frame is the one whose number is the clip's place in the batch modulo
+    `frames`; else the logits of all frames are averaged.
     """
 
     frames: int
@@ -156,13 +161,10 @@ class ClipDiscriminator(nn.Module):
         return whole + every.reshape(len(strips), -1).mean(1)
 
 
-# What the samples' motion is like
+def centre_of_brightness(clips: np.ndarray) -> np.ndarray:
+    """The centre of brightness [N, T, 2] of each frame of clips uint8 [N, T, H, W, C]: row, column.
 
-
-def course(clips: np.ndarray) -> np.ndarray:
-    """The centre of brightness [N, T, 2] of each frame of clips uint8 [N, T, H, W, C], in sides.
-
-    Row and column from 0 to 1; the middle of a frame that is black.
+    From 0 to 1; the middle of a black frame.
     """
     light = clips.sum(-1, dtype=np.float64) + 1e-6
     total = light.sum((2, 3))
@@ -172,13 +174,13 @@ def course(clips: np.ndarray) -> np.ndarray:
 
 
 def motion(clips: np.ndarray) -> dict[str, float]:
-    """How what is bright moves: clips uint8 [N, T, H, W, C] of 3 frames or more, dark behind.
+    """Statistics of motion: clips uint8 [N, T, H, W, C] of 3 frames or more, on a dark background.
 
-    speed: mean way of the centre from frame to frame, in sides. roughness: mean change of that
-    step from one to the next, over the speed; 0 for even motion, about 2 for one to and fro.
-    flicker: mean change of a frame's whole light from one to the next, over the mean light.
+    speed: mean displacement of the centre of brightness between frames, in sides. roughness: mean
+    change of that displacement over the speed; 0 for even motion, about 2 for one to and fro.
+    flicker: mean change of a frame's total brightness over the mean brightness.
     """
-    places, light = course(clips), clips.sum((2, 3, 4), dtype=np.float64)
+    places, light = centre_of_brightness(clips), clips.sum((2, 3, 4), dtype=np.float64)
     speed = np.linalg.norm(np.diff(places, axis=1), axis=-1).mean()
     change = np.linalg.norm(np.diff(places, n=2, axis=1), axis=-1).mean()
     return {

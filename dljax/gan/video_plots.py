@@ -1,4 +1,4 @@
-"""What a run of a video GAN leaves to look at."""
+"""The pictures of a run of a video GAN."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from dljax.gan import image_plots, sampling, video
-from dljax.plots import learning_curves, samples
+from dljax.plots import samples
 from dljax.train.report import read_metrics
 
-ROWS, SIDE = 6, 6  # of strips, and of the sheet of clips that plays
+ROWS, SIDE = 6, 6  # of strips; of a side of the animated sheet
 SECONDS = 0.12  # a frame of an animation
 
 
@@ -20,11 +20,10 @@ def draw(folder: Path, drawn: np.ndarray, real: np.ndarray, train: np.ndarray) -
     drawn, real: samples and test clips, train: training clips, all uint8 [N, T, H, W, C].
     """
     metrics = read_metrics(folder.parent)
-    learning_curves(metrics, folder / "learning_curves.png")
     samples.outputs(metrics, folder / "discriminator.png")
     frames = drawn.shape[1]
-    samples.animation(playing(real), folder / "real.gif", SECONDS)
-    samples.animation(playing(drawn), folder / "samples.gif", SECONDS)
+    samples.animation(grids(real), folder / "real.gif", SECONDS)
+    samples.animation(grids(drawn), folder / "samples.gif", SECONDS)
     names = ["real"] * ROWS + ["sample"] * ROWS
     samples.named_rows(
         [*real[:ROWS], *drawn[:ROWS]], names, "Clips, frame by frame", folder / "strips.png"
@@ -43,7 +42,7 @@ def draw(folder: Path, drawn: np.ndarray, real: np.ndarray, train: np.ndarray) -
         f"Samples and the nearest of {min(len(train), image_plots.COMPARED)} training clips",
         folder / "neighbours.png",
     )
-    snapshots = image_plots.kept(folder.parent / "snapshots")
+    snapshots = image_plots.snapshots_in(folder.parent / "snapshots")
     if snapshots:
         stages = np.unique(np.linspace(0, len(snapshots) - 1, image_plots.STAGES, dtype=int))
         chosen = [snapshots[i] for i in stages]
@@ -55,6 +54,6 @@ def draw(folder: Path, drawn: np.ndarray, real: np.ndarray, train: np.ndarray) -
         )
 
 
-def playing(clips: np.ndarray) -> list[np.ndarray]:
-    """Sheets uint8 [H, W, C] of clips [N, T, ...] side by side, one sheet a frame."""
+def grids(clips: np.ndarray) -> list[np.ndarray]:
+    """Clips [N, T, ...] side by side: a sheet uint8 [H, W, C] for each of the T frames."""
     return [samples.tile(clips[: SIDE * SIDE, t], SIDE) for t in range(clips.shape[1])]

@@ -1,9 +1,10 @@
-"""Networks that look at a window of several series and say numbers about the steps that follow.
+"""Networks that map a window of several series to the parameters of a multi-step forecast.
 
 All are called alike: past [B, W, C], past_known [B, W, K] (covariates and calendar), future_known
-[B, H, L] (calendar), `teacher` [B, H, C] (the true future, in training alone, for a decoder that
-feeds on its own output) and `train`, and return [B, H, C, P]: P numbers for each step and series,
-whose meaning (a value, quantiles, location and scale) is the task's. K and L may be 0.
+[B, H, L] (calendar), `teacher` [B, H, C] (the true future, in training only, for the teacher
+forcing of an autoregressive decoder) and `train`, and return [B, H, C, P]: P parameters for each
+step and series, whose meaning (a value, quantiles, location and scale) is the task's. K and L may
+be 0.
 """
 
 import functools
@@ -22,10 +23,10 @@ from dljax.nn.recurrent.layers import GRU, Stack
 class Direct(nn.Module):
     """A recurrent encoder; from its last state all H steps at once.
 
-    A linear map of the state gives each step and series its numbers. What is known of a future
-    step acts through one hidden layer that all steps share, beside the state. Beside the network
-    runs a line: a linear map of the window that all series share, as in LSTNet (Lai et al. 2018,
-    section 3.6), so that what a linear model knows need not be learned by the cells.
+    A linear map of the state gives each step and series its parameters. What is known of a future
+    step enters together with the state through one hidden layer that all steps share. A linear
+    autoregressive component runs in parallel, a linear map of the window that all series share, as
+    in LSTNet (Lai et al. 2018, section 3.6), so that the cells need not learn the linear part.
     """
 
     horizon: int
@@ -65,7 +66,7 @@ class Direct(nn.Module):
 
 
 class _Decoder(nn.Module):
-    """One step of a decoder: the value before and what is known of this step to P numbers."""
+    """One step of a decoder, from the previous value and what is known of this step."""
 
     stack: Callable[..., Stack]
     outputs: int
@@ -75,23 +76,23 @@ class _Decoder(nn.Module):
 
     @nn.compact
     def __call__(self, carry: Any, inputs: tuple[Array, Array, Array]) -> tuple[Any, Array]:
-        (carries, value), (known, true, is_told) = carry, inputs
+        (carries, value), (known, true, forced) = carry, inputs
         x = jnp.concatenate([value, known], -1)
         carries, y = self.stack(name="stack").step(carries, x, train=self.train)
         out = Dense(value.shape[-1] * self.outputs, dtype=self.dtype, name="head")(y)
         out = out.reshape(*value.shape, self.outputs)
-        said = out[..., self.feedback].astype(value.dtype)
-        return (carries, jnp.where(is_told[:, None], true, said)), out
+        predicted = out[..., self.feedback].astype(value.dtype)
+        return (carries, jnp.where(forced[:, None], true, predicted)), out
 
 
 class Seq2Seq(nn.Module):
     """An encoder and an autoregressive decoder (Sutskever et al. 2014, arXiv:1409.3215).
 
     The decoder starts from the encoder's state and the last value, and then takes its own output
-    number `feedback` as the value of the step before. In training it is told the truth instead with
-    a probability that falls linearly from 1 to 0 over `teacher_forcing_steps` training steps, each step and
-    example by itself (scheduled sampling, Bengio et al. 2015, section 2.4); 0: never. The steps are
-    counted in the collection "schedule".
+    number `feedback` as the previous value. In training, teacher forcing replaces it by the true
+    value with a probability that falls linearly from 1 to 0 over `teacher_forcing_steps` training
+    steps, independently for each step and example (scheduled sampling, Bengio et al. 2015, section
+    2.4); 0: never. The steps are counted in the collection "schedule".
     """
 
     horizon: int
@@ -115,10 +116,10 @@ class Seq2Seq(nn.Module):
         train: bool = False,
     ) -> Array:
         count = self.variable("schedule", "steps", lambda: jnp.int32(0))
-        told = jnp.zeros((past.shape[0], self.horizon), bool)
+        forced = jnp.zeros((past.shape[0], self.horizon), bool)
         if train and teacher is not None and self.teacher_forcing_steps:
             chance = 1 - count.value / self.teacher_forcing_steps
-            told = jax.random.uniform(self.make_rng("dropout"), told.shape) < chance
+            forced = jax.random.uniform(self.make_rng("dropout"), forced.shape) < chance
             count.value += 1
         stack = functools.partial(
             Stack, self.features, self.depth, self.layer, dropout=self.dropout, dtype=self.dtype
@@ -134,20 +135,20 @@ class Seq2Seq(nn.Module):
         )(stack, self.outputs, self.feedback, train, self.dtype, name="decoder")
         if teacher is None:
             teacher = jnp.zeros((past.shape[0], self.horizon, past.shape[-1]), past.dtype)
-        return decoder((carries, past[:, -1]), (future_known, teacher, told))[1]
+        return decoder((carries, past[:, -1]), (future_known, teacher, forced))[1]
 
 
 class SegRNN(nn.Module):
-    """A recurrent layer over segments of each series, and parallel decoding of those to come.
+    """A recurrent layer over segments of each series, and parallel decoding of the future ones.
 
     Lin et al. 2023 (arXiv:2308.11200, sections 3.2 to 3.4), channel-independent: the window is cut
     into segments of `segment` steps, each projected to `features` numbers; the state after the last
     one is repeated for each segment of the horizon and takes one more step, whose input is an
-    embedding of the segment's position beside one of the series; dropout and a linear map give the
-    segment. The paper subtracts the window's last value first, which is the task's to do.
+    embedding of the segment's position concatenated with one of the series; dropout and a linear
+    map give the segment. The paper subtracts the window's last value first; here the task does.
 
-    Here the window is padded in front with its first value to whole segments and the last segment
-    of the horizon is cut; what is known of a segment is projected and added to its input.
+    The window is padded in front with its first value to whole segments and the last segment of the
+    horizon is truncated; what is known of a segment is projected and added to its input.
     """
 
     horizon: int
@@ -196,7 +197,7 @@ class SegRNN(nn.Module):
         x = both[None]
         if future_known.shape[-1]:
             x += project(_joined(future_known, self.segment, front=False), "future_known")[:, None]
-        # [B, C, 1, F] beside [B or 1, C, ahead, F]: what all segments share is computed once.
+        # [B, C, 1, F] with [B or 1, C, ahead, F]: what all segments share is computed once.
         carry = jax.tree.map(lambda h: h.reshape(batch, series, 1, self.features), carry)
         _, y = recurrent.step(carry, x)
         y = nn.Dropout(self.dropout, deterministic=not train)(y)
@@ -209,7 +210,7 @@ class Linear(nn.Module):
     """One linear map of the window to the horizon that all series share.
 
     With the last value subtracted by the task this is NLinear; with `smooth` > 1 the moving average
-    of so many steps and what is left of it have a map each, as in DLinear (Zeng et al. 2023,
+    over that many steps and the remainder have a map each, as in DLinear (Zeng et al. 2023,
     arXiv:2205.13504, section 4). What is known of a future step is added by a linear map.
     """
 
@@ -245,7 +246,7 @@ class Linear(nn.Module):
 
 
 def _line(past: Array, horizon: int, outputs: int, dense: nn.Module) -> Array:
-    """[B, W, C] -> [B, H, C, P] by a layer from the W steps of a series to H P numbers."""
+    """[B, W, C] -> [B, H, C, P] by a layer from the W steps of a series to H P parameters."""
     y = dense(past.swapaxes(1, 2))
     return y.reshape(*y.shape[:2], horizon, outputs).swapaxes(1, 2)
 

@@ -13,11 +13,18 @@ from dljax.plots.images import (
     prediction,
     reliability,
 )
-from dljax.plots.series import Outlook, backtest, coverage, error_by_step, forecasts, residuals
+from dljax.plots.series import (
+    ForecastPanel,
+    backtest,
+    coverage,
+    error_by_step,
+    forecasts,
+    residuals,
+)
 from dljax.plots.training import learning_curves, sweep
 
 __all__ = [
-    "Outlook",
+    "ForecastPanel",
     "backtest",
     "confusion_matrix",
     "coverage",

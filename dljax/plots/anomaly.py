@@ -1,4 +1,4 @@
-"""Pictures of detections: a series, how unexpected its rows were, what was labelled and found."""
+"""Pictures of detections: a series, the surprise of its rows, labelled windows and detections."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,7 +26,7 @@ def detections(
     """A series above and its surprise below.
 
     time: datetime64 [T]; values, surprise: [T]; found: bool [T], the detections. windows: first and
-    last row of each labelled anomaly, None if unknown: then no detection is called right or wrong.
+    last row of each labelled anomaly, None if unknown.
     probation: rows at the beginning that are not scored.
     """
     figure = canvas.figure(11, 4.6)

@@ -1,4 +1,4 @@
-"""What an ingredient is worth: scores of several methods, and the paired gains between them."""
+"""Scores of several methods and the paired gains between them, with confidence intervals."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,10 +16,10 @@ Bars = Mapping[str, Mapping[int, tuple[float, float, float]]]
 def gains(
     scores: Bars, differences: Bars, title: str, path: Path | str, confidence: float = 0.95
 ) -> None:
-    """Scores of each method on the left; on the right, gains that are one if they exclude 0.
+    """Scores of each method on the left; on the right gains, significant where they exclude 0.
 
     scores: method -> labelled images of a class -> (mean, low, high) of accuracy, 0..1.
-    differences: what is compared -> the same, of differences. Infinite bounds are not drawn.
+    differences: name of the comparison -> the same, of differences. Infinite bounds are not drawn.
     """
     figure = canvas.figure(9.6, 4.2)
     left, right = figure.subplots(1, 2, width_ratios=(3, 2))

@@ -1,4 +1,4 @@
-"""Pictures of recurrent networks: how far a gradient reaches back, what the gates do."""
+"""Pictures of recurrent networks: gradient norms over time and activations of gates."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,8 +16,8 @@ NAMES = {
 def gradient_reach(norms: Mapping[str, np.ndarray], path: Path | str) -> None:
     """|d loss / d h_t| over t for each network, as a share of its value at the last time.
 
-    norms: name -> [T], what `rnn.inspection.gradient_norms` returns. The axis is logarithmic and
-    ends at 1e-12; what is smaller lies on its edge.
+    norms: name -> [T], as `rnn.probes.inspection.gradient_norms` returns. The axis is
+    logarithmic and ends at 1e-12, where smaller values are drawn.
     """
     figure = canvas.figure(6.4, 3.8)
     axes = figure.add_subplot()
@@ -28,9 +28,9 @@ def gradient_reach(norms: Mapping[str, np.ndarray], path: Path | str) -> None:
         style = "--" if "initial" in name else "-"
         first = f"{share[0]:.1e}" if share[0] > floor else f"below {floor:.0e}"
         axes.plot(np.arange(1, len(norm) + 1), share, style, label=f"{name}: {first} at t=1")
-    axes.set(yscale="log", xlabel="time t", ylabel="|d loss / d h_t|, share of the last one")
+    axes.set(yscale="log", xlabel="time t", ylabel="|d loss / d h_t|, relative to the last")
     axes.set_ylim(bottom=max(floor, axes.get_ylim()[0]))
-    axes.set_title("How much of the gradient at the end reaches time t", fontsize=11)
+    axes.set_title("Gradient of the loss with respect to the state at time t", fontsize=11)
     axes.grid(alpha=0.3, linewidth=0.5)
     axes.legend(fontsize=8)
     canvas.save(figure, path)
@@ -39,10 +39,10 @@ def gradient_reach(norms: Mapping[str, np.ndarray], path: Path | str) -> None:
 def gates(
     activations: Mapping[str, np.ndarray], series: np.ndarray, path: Path | str, title: str = ""
 ) -> None:
-    """A series [T, C] and under it, for each gate, a map of its activations [T, F], a row a unit.
+    """A series [T, C] and, for each gate, a map of its activations [T, F], a row for each unit.
 
-    Sigmoid gates run from 0 to 1; what has negative entries is drawn from -1 to 1. The units are
-    sorted by their mean activation in the first gate, the same order in every map.
+    Sigmoid gates are drawn from 0 to 1, activations with negative entries from -1 to 1. The units
+    are sorted by their mean activation in the first gate, in the same order in every map.
     """
     series = np.asarray(series, float)
     activations = {name: np.asarray(values, float) for name, values in activations.items()}

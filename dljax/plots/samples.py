@@ -1,4 +1,4 @@
-"""Pictures of generated images: sheets of tiles, rows with names, animations, outputs of D.
+"""Pictures of generated images: sheets of tiles, named rows, animations, outputs of D.
 
 Images are uint8 [N, H, W, C]; small ones are enlarged by whole factors, so that pixels stay pixels.
 """
@@ -11,7 +11,7 @@ from PIL import Image
 
 from dljax.plots import canvas
 
-GAP, SIDE = 1, 56  # pixels between tiles; a tile is enlarged to about so many
+GAP, SIDE = 1, 56  # pixels between tiles; of a side of an enlarged tile, about
 
 
 def tile(images: np.ndarray, columns: int, enlarge: bool = True) -> np.ndarray:
@@ -62,23 +62,27 @@ def named_rows(
 
 
 def neighbours(
-    samples: np.ndarray, nearest: np.ndarray, distances: np.ndarray, usual: float, path: Path | str
+    samples: np.ndarray,
+    nearest: np.ndarray,
+    distances: np.ndarray,
+    typical: float,
+    path: Path | str,
 ) -> None:
     """Each sample beside its nearest training images, [N, H, W, C] and [N, K, H, W, C].
 
-    distances [N]: to the nearest; usual: of a real test image to its nearest training image.
+    distances [N]: to the nearest; typical: mean of real test images to theirs.
     """
     rows = [np.concatenate([s[None], others]) for s, others in zip(samples, nearest, strict=True)]
     names = [f"{d:.2f}" for d in distances]
     title = (
         f"Samples (left) and the nearest training images\n"
-        f"(distance to the nearest; a real test image's is {usual:.2f})"
+        f"(distance to the nearest; a real test image's is {typical:.2f})"
     )
     named_rows(rows, names, title, path)
 
 
 def outputs(metrics: Mapping[str, tuple[np.ndarray, np.ndarray]], path: Path | str) -> None:
-    """What the discriminator says of real and fake images, and both losses, over the steps.
+    """The discriminator's logits of real and fake images, and both losses, over the steps.
 
     metrics: 'part/metric' -> (steps [T], values [T, S]), of `report.read_metrics`.
     """

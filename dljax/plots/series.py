@@ -17,8 +17,8 @@ TRUTH, FORECAST = "#30363c", canvas.MAIN
 OTHERS = ("#e07b1a", "#2c8f4a", "#8e5bb5", "#b08a2e", "#4aa5b5", "#c0392b", "#7f7f7f")
 
 
-class Outlook(NamedTuple):
-    """One forecast of one series: what was known, what was said, what came (None: not known yet).
+class ForecastPanel(NamedTuple):
+    """One forecast of one series: the past, the forecast, the actual values (None: not known yet).
 
     bands: (low [H], high [H]) from the widest to the narrowest. others: name -> [H] of baselines.
     """
@@ -33,16 +33,16 @@ class Outlook(NamedTuple):
     others: Mapping[str, np.ndarray] = {}
 
 
-def forecasts(outlooks: Sequence[Outlook], title: str, path: Path | str) -> None:
-    """One panel a forecast, in columns of up to three."""
-    columns = min(len(outlooks), 2 if len(outlooks) in (2, 4) else 3)
-    rows = -(-len(outlooks) // columns)
+def forecasts(panels: Sequence[ForecastPanel], title: str, path: Path | str) -> None:
+    """A panel for each forecast, in up to three columns."""
+    columns = min(len(panels), 2 if len(panels) in (2, 4) else 3)
+    rows = -(-len(panels) // columns)
     figure = canvas.figure(max(4.6 * columns, 6), 2.7 * rows + 0.6)
     figure.suptitle(title, fontsize=11)
-    for index, outlook in enumerate(outlooks):
+    for index, panel in enumerate(panels):
         axes = figure.add_subplot(rows, columns, index + 1)
-        _outlook(axes, outlook)
-        axes.set_title(outlook.title, fontsize=9)
+        _forecast(axes, panel)
+        axes.set_title(panel.title, fontsize=9)
     handles, labels = figure.axes[0].get_legend_handles_labels()
     figure.legend(
         handles, labels, loc="outside lower center", ncols=min(len(labels), 5), fontsize=8
@@ -50,30 +50,34 @@ def forecasts(outlooks: Sequence[Outlook], title: str, path: Path | str) -> None
     canvas.save(figure, path)
 
 
-def _outlook(axes: Axes, o: Outlook) -> None:
-    for i, (low, high) in enumerate(o.bands):
+def _forecast(axes: Axes, panel: ForecastPanel) -> None:
+    for i, (low, high) in enumerate(panel.bands):
         label = "interval" if i == 0 else None
-        axes.fill_between(o.time, low, high, color=FORECAST, alpha=0.18, linewidth=0, label=label)
-    # The lines begin at the last known value, so that nothing seems to jump.
-    time = np.concatenate([o.past_time[-1:], o.time])
+        axes.fill_between(
+            panel.time, low, high, color=FORECAST, alpha=0.18, linewidth=0, label=label
+        )
+    # The lines begin at the last known value, so that they are continuous.
+    time = np.concatenate([panel.past_time[-1:], panel.time])
 
     def joined(values: np.ndarray) -> np.ndarray:
-        return np.concatenate([o.past[-1:], values])
+        return np.concatenate([panel.past[-1:], values])
 
-    axes.plot(o.past_time, o.past, color=TRUTH, linewidth=1.1, label="observed")
-    if o.truth is not None:
-        axes.plot(time, joined(o.truth), color=TRUTH, linewidth=1.1, linestyle=":", label="came")
-    for colour, (name, values) in zip(OTHERS, o.others.items(), strict=False):
+    axes.plot(panel.past_time, panel.past, color=TRUTH, linewidth=1.1, label="observed")
+    if panel.truth is not None:
+        axes.plot(
+            time, joined(panel.truth), color=TRUTH, linewidth=1.1, linestyle=":", label="actual"
+        )
+    for colour, (name, values) in zip(OTHERS, panel.others.items(), strict=False):
         axes.plot(time, joined(values), color=colour, linewidth=1, linestyle="--", label=name)
-    axes.plot(time, joined(o.value), color=FORECAST, linewidth=1.5, label="forecast")
-    axes.axvline(o.past_time[-1], color="grey", linewidth=0.6)
-    _time_axis(axes, o.past_time)
+    axes.plot(time, joined(panel.value), color=FORECAST, linewidth=1.5, label="forecast")
+    axes.axvline(panel.past_time[-1], color="grey", linewidth=0.6)
+    _time_axis(axes, panel.past_time)
 
 
 def error_by_step(errors: Mapping[str, np.ndarray], path: Path | str, measure: str = "MAE") -> None:
     """Mean error [H] at each step ahead, the model (the first) against the others.
 
-    What errs more than twice as much as the model at its worst is told in the legend alone.
+    The axis ends at twice the model's largest error; larger errors are in the legend only.
     """
     figure = canvas.figure(8.5, 4)
     axes = figure.add_subplot()
@@ -101,7 +105,7 @@ def residuals(
 ) -> None:
     """Errors (forecast - truth) [N] over time, their distribution, their autocorrelation.
 
-    Bars within the shaded band of the autocorrelation can't be told from white noise (95 %).
+    Bars within the shaded band are not significantly different from white noise (95 %).
     """
     figure = canvas.figure(13, 3.4)
     figure.suptitle(title, fontsize=11)
@@ -136,7 +140,7 @@ def residuals(
 def coverage(
     levels: Sequence[float], shares: Mapping[str, np.ndarray], title: str, path: Path | str
 ) -> None:
-    """Share of values below each quantile [L] against its level; the diagonal is right."""
+    """Share of values below each quantile [L] against its level, with the ideal diagonal."""
     figure = canvas.figure(4.6, 4.4)
     axes = figure.add_subplot()
     axes.plot([0, 1], [0, 1], color=TRUTH, linewidth=0.8)
@@ -157,16 +161,15 @@ def backtest(
     path: Path | str,
     refits: np.ndarray | None = None,
 ) -> None:
-    """Walk-forward forecasts [T] over the truth [T], and below the absolute error added up.
+    """Walk-forward forecasts [T] over the truth [T], and below the cumulative absolute error.
 
-    The first of predictions is the model. A line that runs below another one has erred less so far.
-    refits: times at which the models were fitted anew.
+    The first of predictions is the model. refits: times at which the models were refitted.
     """
     figure = canvas.figure(11, 5.6)
     figure.suptitle(title, fontsize=11)
     upper = figure.add_subplot(2, 1, 1)
     lower = figure.add_subplot(2, 1, 2, sharex=upper)
-    upper.plot(time, truth, color=TRUTH, linewidth=0.9, label="came")
+    upper.plot(time, truth, color=TRUTH, linewidth=0.9, label="actual")
     for i, (name, values) in enumerate(predictions.items()):
         colour = (FORECAST, *OTHERS)[i % (len(OTHERS) + 1)]
         if i == 0:
@@ -178,7 +181,7 @@ def backtest(
     for when in () if refits is None else refits:
         upper.axvline(when, color="grey", linewidth=0.5, alpha=0.6)
     upper.legend(fontsize=8, loc="upper left")
-    lower.set_ylabel("absolute error, added up", fontsize=8)
+    lower.set_ylabel("cumulative absolute error", fontsize=8)
     lower.legend(fontsize=8, title="mean absolute error", title_fontsize=8, loc="upper left")
     for axes in (upper, lower):
         axes.grid(alpha=0.3, linewidth=0.5)

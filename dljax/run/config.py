@@ -229,9 +229,9 @@ class Config:
                 cls.__annotations__[name] = inherited[name].type
 
     def __post_init__(self):
+        validate(self)  # before the default workdir, which needs the data set as a string
         if self.workdir is None:
             object.__setattr__(self, "workdir", self.default_workdir())
-        validate(self)
         if self.choose_by and not re.fullmatch(r"(max|min):.+", self.choose_by):
             raise ValueError(
                 f"choose_by is written max:METRIC or min:METRIC, not {self.choose_by!r}"

@@ -1,4 +1,4 @@
-"""Exporting runs as a command: the file answers as --predict does, where there is no model code."""
+"""Exporting runs as a command: without model code, the file computes what --predict does."""
 
 import json
 import subprocess
@@ -9,38 +9,42 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from dljax.apps import export, forecasting, image_classification
+from dljax.apps.configs.export import Config
+from dljax.run import session
+from dljax.run.config import parse, to_json
 from dljax.train import export as exported
-from dljax.train import loop, report
+from dljax.train import loop
 from dljax.train.checkpoint import Store
+from dljax.train.files import write_json
 from dljax.train.parallel import place
-from experiments import base, export, forecasting, image_classification, session
 from tests.helpers import stripes
 
 ROOT = Path(__file__).parents[2]
-# The other side: what it may import, and the arrays it is asked about.
+# The other program: what it may not import, and the arrays that it computes.
 SERVER = """
 import sys
-for name in ("flax", "optax", "dljax.nn", "dljax.cnn", "dljax.rnn", "dljax.data", "experiments"):
+for name in ("flax", "optax", "dljax.nn", "dljax.cnn", "dljax.rnn", "dljax.data", "dljax.apps"):
     sys.modules[name] = None  # importing it fails
 import numpy as np
 from dljax.train import export
 for path in sys.argv[1:]:
-    given = np.load(path + ".inputs.npz")
-    np.savez(path + ".outputs.npz", **export.load(path)(**given))
+    inputs = np.load(path + ".inputs.npz")
+    np.savez(path + ".outputs.npz", **export.load(path)(**inputs))
 """
 
 
-def left(script, config, facts) -> None:
+def leave_run(app, config, metadata) -> None:
     """Leaves in the workdir what a run that was not trained at all would have left."""
-    facts = {"experiment": script.__name__.split(".")[-1], **facts}
-    report.write_json(Path(config.workdir) / "config.json", base.to_json(config))
-    report.write_json(Path(config.workdir) / "metadata.json", facts)
-    if script is image_classification:
-        shape, classes = facts["image_shape"], len(facts["classes"])
-        model = script.network(config, classes, shape)
-        task = script.make_task(config, model, lambda x: x, classes, shape)
+    metadata = {"experiment": config.name, **metadata}
+    write_json(Path(config.workdir) / "config.json", to_json(config))
+    write_json(Path(config.workdir) / "metadata.json", metadata)
+    if app is image_classification:
+        shape, classes = metadata["image_shape"], len(metadata["classes"])
+        model = app.network(config, classes, shape)
+        task = app.make_task(config, model, lambda x: x, classes, shape)
     else:
-        task = script.make_task(config, script.forecaster(config), facts["shapes"])
+        task = app.make_task(config, app.make_forecaster(config), metadata["shapes"])
     with Store(config.workdir) as store:
         run = loop.start(task, session.seeds(config), place("none"))
         store.save(0, run, {"step": 0, "dropped": []})
@@ -53,10 +57,10 @@ def classifier(tmp_path_factory):
     config = image_classification.Config(
         workdir=root / "run", model="lenet", widths=(2, 3), ema=0.9, flip=True, num_seeds=2
     )
-    facts = {
+    metadata = {
         "classes": ("level", "upright"), "image_shape": (8, 8, 1), "mean": [0.4], "std": [0.3],
     }  # fmt: skip
-    left(image_classification, config, facts)
+    leave_run(image_classification, config, metadata)
     (root / "pictures").mkdir()
     for i, image in enumerate(stripes(5)["image"]):
         Image.fromarray(image[..., 0]).save(root / "pictures" / f"{i}.png")
@@ -77,27 +81,27 @@ def forecaster(tmp_path_factory):
     )  # fmt: skip
     scaler = [[1e3], [1.0]]
     offsets = np.linspace(-1, 1, 9) * np.ones((3, 1, 1))
-    facts = {
+    metadata = {
         "shapes": (14, 3, 1, 5, 4), "targets": ["a"], "columns": ["a"], "freq": "D",
         "scaler": scaler, "covariate_scaler": scaler, "levels": config.levels(),
         "radius": [[0.1]] * 3, "offsets": offsets,
     }  # fmt: skip
-    left(forecasting, config, facts)
+    leave_run(forecasting, config, metadata)
     return root
 
 
-def test_a_server_without_models_answers_as_predict_does(classifier, forecaster, capsys):
+def test_a_server_without_models_computes_what_predict_does(classifier, forecaster, capsys):
     paths = [
-        export.export(export.Config(workdir=root / "run", platforms=("cpu",)))
+        export.export(Config(workdir=root / "run", platforms=("cpu",)))
         for root in (classifier, forecaster)
     ]
-    assert capsys.readouterr().out.count("answers as --predict does, to the bit") == 2
+    assert capsys.readouterr().out.count("outputs equal those of --predict, bit for bit") == 2
     images, table = classifier / "pictures", forecaster / "table.csv"
     pixels = [np.asarray(Image.open(file))[..., None] for file in sorted(images.iterdir())]
     series = np.genfromtxt(table, delimiter=",", skip_header=1, usecols=(1, 2))[-14:, :, None]
     days = np.datetime64("2023-01-01").astype(int) + np.arange(120 - 14, 123)
     stamps = np.stack([days, np.zeros_like(days)], -1)
-    given = [
+    served = [
         {"image": np.stack(pixels)},
         {
             "past": series[None, :, 0],
@@ -106,7 +110,7 @@ def test_a_server_without_models_answers_as_predict_does(classifier, forecaster,
             "future_time": stamps[None, 14:],
         },
     ]
-    for path, inputs in zip(paths, given, strict=True):
+    for path, inputs in zip(paths, served, strict=True):
         np.savez(f"{path}.inputs.npz", **inputs)
     subprocess.run([sys.executable, "-c", SERVER, *map(str, paths)], cwd=ROOT, check=True)
     there = [dict(np.load(f"{path}.outputs.npz")) for path in paths]
@@ -135,27 +139,36 @@ def bare(workdir: Path, name: str) -> Path:
 def test_what_can_not_be_exported(tmp_path):
     for workdir, message in {
         tmp_path / "nothing": "holds no run: train first",
-        bare(tmp_path / "agent", "ppo"): "a run of ppo can't be exported: .*agents act",
-        bare(tmp_path / "online", "anomaly_detection"): "detectors learn while they read",
+        bare(tmp_path / "agent", "ppo"): "a run of ppo can't be exported: its policy acts",
+        bare(tmp_path / "online", "anomaly_detection"): "go on learning",
+        bare(tmp_path / "missing", "sequence_probes"): "dljax.apps.sequence_probes has no function "
+        r"serving\(config\)",
+        bare(tmp_path / "unknown", "telepathy"): "there is no dljax.apps.telepathy",
         bare(tmp_path / "old", ""): "start the run's command once more",
     }.items():
         with pytest.raises((FileNotFoundError, ValueError), match=message) as error:
-            export.export(export.Config(workdir=workdir))
+            export.export(Config(workdir=workdir))
         assert "\n" not in str(error.value)
 
 
+def test_what_is_no_function_is_an_experiment():
+    for name in export.NO_FUNCTION:
+        assert (ROOT / "experiments" / f"{name}.py").exists()
+
+
 def test_a_run_without_a_checkpoint(classifier, tmp_path):
-    for name in ("config.json", "metadata.json"):
-        (tmp_path / name).write_bytes((classifier / "run" / name).read_bytes())
+    for old, new in {"config.json": "config.json", "metadata.json": "facts.json"}.items():
+        (tmp_path / new).write_bytes((classifier / "run" / old).read_bytes())  # as older runs have
     with pytest.raises(FileNotFoundError, match="holds no checkpoint: train first"):
-        export.export(export.Config(workdir=tmp_path))
+        export.export(Config(workdir=tmp_path))
 
 
 def test_the_flags():
     with pytest.raises(ValueError, match="workdir must be the folder of a run"):
-        export.Config()
+        Config()
     with pytest.raises(ValueError, match="platforms must be one of cpu, cuda, rocm, tpu"):
-        export.Config(workdir="runs/x", platforms=("gpu",))
+        Config(workdir="runs/x", platforms=("gpu",))
+    assert parse(Config, ["export", "--workdir=x", "--platforms=cpu"]).platforms == ("cpu",)
     code = (
         "import runpy, sys\n"
         "sys.argv = ['export', '--help']\n"

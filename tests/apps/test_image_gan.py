@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from experiments import base, extractor
-from experiments import image_gan as script
+from dljax.apps import image_gan
+from dljax.apps.configs.image_gan import OWN, Config
+from dljax.apps.gan import feature_extractor
+from dljax.run import config as run_config
 from tests.helpers import stripes
 
 QUICK = {
@@ -39,7 +41,7 @@ def npz(tmp_path_factory):
 @pytest.fixture(scope="module")
 def cheap_features(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(extractor, "STEPS", 10)
+        patch.setattr(feature_extractor, "STEPS", 10)
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         yield
 
@@ -47,11 +49,11 @@ def cheap_features(tmp_path_factory):
 @pytest.fixture(scope="module")
 def trained(npz, cheap_features, tmp_path_factory):
     """A conditional run of two seeds with its pictures."""
-    config = script.Config(
+    config = Config(
         **QUICK, dataset=npz, workdir=tmp_path_factory.mktemp("gan"), conditional=True,
         num_seeds=2, r1=0.0,
     )  # fmt: skip
-    return config, script.train(config)
+    return config, image_gan.train(config)
 
 
 def test_what_a_run_leaves(trained):
@@ -73,7 +75,7 @@ def test_what_a_run_leaves(trained):
 
 def test_sample(trained, capsys):
     config, _ = trained
-    images = script.sample(config, 7)
+    images = image_gan.sample(config, 7)
     assert images.shape == (7, 8, 8, 1) and images.dtype == np.uint8
     folder = Path(config.workdir) / "samples"
     names = sorted(path.name for path in folder.iterdir())
@@ -84,7 +86,7 @@ def test_sample(trained, capsys):
 
 def test_a_second_start_does_nothing_anew(trained):
     config, before = trained
-    again = script.train(config)
+    again = image_gan.train(config)
     assert again.summary["scores"]["samples"] == before.summary["scores"]["samples"]
     lines = (Path(config.workdir) / "metrics.jsonl").read_text().splitlines()
     assert [json.loads(line)["step"] for line in lines] == [1, 2]
@@ -93,16 +95,16 @@ def test_a_second_start_does_nothing_anew(trained):
 @pytest.mark.parametrize(
     "flags",
     [
-        {"model": "resnet", "updates": 2},
-        {"model": "modern", "penalty_every": 2, "conditional": True},
+        {"model": "sngan", "updates": 2},
+        {"model": "r3gan", "penalty_every": 2, "conditional": True},
         {"model": "dcgan", "loss": "wasserstein", "gradient_penalty": 10.0, "dtype": "bfloat16"},
     ],
     ids=lambda flags: flags["model"],
 )
 def test_models(flags):
     """Every model and loss makes a task whose step keeps its State (traced, not compiled)."""
-    config = script.Config(width=4, latent=6, **flags)
-    task = script.make_task(config, (28, 28, 3), 4)
+    config = Config(width=4, latent=6, **flags)
+    task = image_gan.make_task(config, (28, 28, 3), 4)
     state = jax.eval_shape(task.init, jax.random.key(0))
     batch = {
         "image": jax.ShapeDtypeStruct((8, 28, 28, 3), jnp.uint8),
@@ -115,23 +117,27 @@ def test_models(flags):
     assert sums["loss"][0].shape == ()
 
 
-def test_mistakes(npz, tmp_path):
+def test_mistakes(tmp_path):
     with pytest.raises(ValueError, match="say which one with augment"):
-        script.Config(ada=0.6)
-    with pytest.raises(ValueError, match="--sample=N"):
-        script.build(script.Config(dataset=npz, predict="x.png"))
+        Config(ada=0.6)
+    with pytest.raises(run_config.UsageError, match="unknown flag --predict"):
+        run_config.parse(Config, ["x", "--predict=x.png"])
+    with pytest.raises(ValueError, match="'modern' is now 'r3gan'"):
+        Config(model="modern")
+    with pytest.raises(ValueError, match="image_gan has no patience"):
+        Config(patience=3)
     with pytest.raises(FileNotFoundError, match="holds no run"):
-        script.sample(script.Config(workdir=tmp_path), 3)
+        image_gan.sample(Config(workdir=tmp_path), 3)
     wide = np.zeros((12, 8, 10), np.uint8)
     labels = np.arange(12)[:, None] % 2
     np.savez(tmp_path / "wide.npz", train_images=wide, train_labels=labels,
              test_images=wide, test_labels=labels)  # fmt: skip
-    with pytest.raises(ValueError, match="no squares: set --image_size"):
-        script.build(script.Config(dataset=tmp_path / "wide.npz"))
-    with pytest.raises(base.UsageError, match="loss must be one of"):
-        base.parse(script.Config, ["x", "--loss=best"])
+    with pytest.raises(ValueError, match="not square: set --image_size"):
+        image_gan.build(Config(dataset=tmp_path / "wide.npz"))
+    with pytest.raises(run_config.UsageError, match="loss must be one of"):
+        run_config.parse(Config, ["x", "--loss=best"])
 
 
 def test_the_models_own_values_yield_to_flags():
-    own = script.Config(model="modern", r1=0.5).own()
-    assert (own.r1, own.r2, own.loss) == (0.5, script.OWN["modern"]["r2"], "relativistic")
+    own = Config(model="r3gan", r1=0.5).own()
+    assert (own.r1, own.r2, own.loss) == (0.5, OWN["r3gan"]["r2"], "relativistic")

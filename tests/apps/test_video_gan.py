@@ -13,10 +13,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from dljax.apps import video_gan
+from dljax.apps.configs.video_gan import Config
+from dljax.apps.gan import feature_extractor, video_evaluation
+from dljax.apps.gan.feature_extractor import Extractor
 from dljax.data.sources import clips
 from dljax.data.sources.clips import Clips
-from experiments import extractor, judges
-from experiments import video_gan as script
+from dljax.run.config import UsageError, parse
 from tests.gan import clips as small
 
 QUICK = {
@@ -40,30 +43,31 @@ def quarters(classes: int, images: jax.Array):
     return x, x @ np.random.default_rng(0).normal(size=(4, classes)).astype(np.float32)
 
 
-def cheap(seen: list, data, workdir="", quiet=False) -> extractor.Extractor:
-    seen.append(data)
-    of = partial(quarters, len(data.classes))
-    return extractor.Extractor(of, partial(extractor.extract, of), data.classes, 0.5, "quarters")
+def cheap(requested: list, data, workdir="", quiet=False) -> Extractor:
+    requested.append(data)
+    features = partial(quarters, len(data.classes))
+    extract = partial(feature_extractor.extract, features)
+    return Extractor(features, extract, data.classes, 0.5, "quarters")
 
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     """A run of two steps, its outcome, and the data sets that classifiers were asked of."""
     with pytest.MonkeyPatch.context() as patch:
-        seen = []
-        patch.setattr(script, "networks", lambda *_: (small.generator(), small.discriminator()))
-        patch.setattr(extractor, "load", partial(cheap, seen))
-        patch.setattr(clips, "MADE", 60)
-        patch.setattr(clips, "HELD_OUT", 30)
-        config = script.Config(**QUICK, workdir=tmp_path_factory.mktemp("video"))
-        yield config, script.train(config), seen
+        requested = []
+        patch.setattr(video_gan, "networks", lambda *_: (small.generator(), small.discriminator()))
+        patch.setattr(feature_extractor, "load", partial(cheap, requested))
+        patch.setattr(clips, "TRAIN", 60)
+        patch.setattr(clips, "TEST", 30)
+        config = Config(**QUICK, workdir=tmp_path_factory.mktemp("video"))
+        yield config, video_gan.train(config), requested
 
 
 def test_the_networks_fit_the_clips():
     """Shapes alone, without compiling; both penalties differentiate the discriminator twice."""
     size, channels = 20, 3  # on a canvas of 20 = 5 * 4 pixels
-    config = script.Config(size=size, frames=5)
-    task = script.make_task(config, channels)
+    config = Config(size=size, frames=5)
+    task = video_gan.make_task(config, channels)
     state = jax.eval_shape(task.init, jax.random.key(0))
     batch = {
         "image": jax.ShapeDtypeStruct((8, 5 * size, size, channels), np.uint8),
@@ -77,7 +81,7 @@ def test_the_networks_fit_the_clips():
 
 
 def test_what_a_run_leaves(trained):
-    config, outcome, seen = trained
+    config, outcome, requested = trained
     found = outcome.summary["scores"]
     for kind in ("clips", "frames"):
         assert found[kind]["images"] == 20
@@ -92,7 +96,7 @@ def test_what_a_run_leaves(trained):
     }  # fmt: skip
     with Image.open(Path(config.workdir) / "plots" / "samples.gif") as gif:
         assert gif.n_frames == 4
-    frames, moves = seen
+    frames, moves = requested
     assert frames.train["image"].shape == (60, 8, 8, 1) and len(frames.classes) == 10
     assert moves.train["image"].shape == (60, 8, 8, 4) and moves.classes[5] == "1 up right"
     assert 10 < moves.train["label"].max() < 40
@@ -100,7 +104,7 @@ def test_what_a_run_leaves(trained):
 
 def test_sample(trained, capsys):
     config, _, _ = trained
-    drawn = script.sample(config, 3)
+    drawn = video_gan.sample(config, 3)
     assert drawn.shape == (3, 4, 8, 8, 1) and drawn.dtype == np.uint8
     folder = Path(config.workdir) / "samples"
     names = {path.name for path in folder.iterdir()}
@@ -114,35 +118,35 @@ def test_sample(trained, capsys):
 
 
 def test_films_without_classes_are_scored_by_turns_and_orders(monkeypatch):
-    seen = []
-    monkeypatch.setattr(extractor, "load", partial(cheap, seen))
+    requested = []
+    monkeypatch.setattr(feature_extractor, "load", partial(cheap, requested))
     films = np.random.default_rng(0).integers(0, 255, (24, 4, 8, 8, 1), np.uint8)
     part = {"image": films, "label": np.zeros(24, np.int32)}
-    judged = judges.load(Clips("films", part, part, ("clip",)), 12, True)
-    turned, ordered = seen
-    assert len(turned.classes) == 4 and len(ordered.classes) == 3
-    image, turn = turned.train["image"][24:48], turned.train["label"][24:48]
+    evaluator = video_evaluation.load(Clips("films", part, part, ("clip",)), 12, True)
+    rotated, ordered = requested
+    assert len(rotated.classes) == 4 and len(ordered.classes) == 3
+    image, turn = rotated.train["image"][24:48], rotated.train["label"][24:48]
     assert (turn == 1).all()
     np.testing.assert_array_equal(image[5], np.rot90(films[5, 5 % 4]))
     orders = np.moveaxis(ordered.train["image"], -1, 1).reshape(3, 24, 4, 8, 8)
     np.testing.assert_array_equal(orders[0], films[..., 0])
     np.testing.assert_array_equal(np.sort(orders[1], 1), np.sort(films[..., 0], 1))
     assert (orders[1] != films[..., 0]).any() and (orders[2] == orders[2][:, :1]).all()
-    assert set(judged.clips.real) == {
+    assert set(evaluator.clips.real) == {
         "fid", "kid", "precision", "recall", "density", "coverage",
     }  # fmt: skip
-    findings, lines = judged.findings([films, films[::-1]])
+    findings, lines = evaluator.findings([films, films[::-1]])
     assert len(findings["scores"]["clips"]["samples"]["fid"]["per_seed"]) == 2
     json.dumps(findings)
     assert any("roughness" in line for line in lines)
 
 
 def test_mistakes(tmp_path):
-    with pytest.raises(ValueError, match="--sample=N writes clips"):
-        script.build(script.Config(predict="x.gif"))
+    with pytest.raises(UsageError, match="unknown flag --predict"):
+        parse(Config, ["x", "--predict=x.gif"])
     with pytest.raises(FileNotFoundError, match="There is no folder"):
-        script.build(script.Config(dataset=tmp_path / "none"))
+        video_gan.build(Config(dataset=tmp_path / "none"))
     with pytest.raises(FileNotFoundError, match="holds no run"):
-        script.sample(script.Config(workdir=tmp_path), 3)
+        video_gan.sample(Config(workdir=tmp_path), 3)
     with pytest.raises(ValueError, match="size must be at least 8"):
-        script.Config(size=4)
+        Config(size=4)

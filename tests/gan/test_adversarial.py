@@ -16,9 +16,9 @@ from tests.helpers import devices
 
 PAIRS = {
     "dcgan": (dcgan.DCGANGenerator, dcgan.DCGANDiscriminator, {}),
-    "resnet": (sngan.SNGANGenerator, sngan.SNGANDiscriminator, {}),
-    "modern": (r3gan.R3GANGenerator, r3gan.R3GANDiscriminator, {}),
-    "modern_hidden": (
+    "sngan": (sngan.SNGANGenerator, sngan.SNGANDiscriminator, {}),
+    "r3gan": (r3gan.R3GANGenerator, r3gan.R3GANDiscriminator, {}),
+    "r3gan_hidden": (
         r3gan.R3GANGenerator,
         r3gan.R3GANDiscriminator,
         {"halved": True, "hidden": 5},

@@ -123,7 +123,7 @@ def test_moving_images_keep_their_light_and_their_way():
     expected = np.where(made["label"] == 7, 200, 100)[:, None] * 16
     assert np.abs(light / expected - 1).max() < 0.02  # rounding to whole grey levels
     assert (made["label"] == 7).sum() == 25  # each image as often as the other
-    step = np.diff(video.course(made["image"]), axis=1)[:, 0]
+    step = np.diff(video.centre_of_brightness(made["image"]), axis=1)[:, 0]
     moved = np.abs(step).min(1) > 0.01
     np.testing.assert_array_equal((2 * (step[:, 0] > 0) + (step[:, 1] > 0))[moved],
                                   made["way"][moved])  # fmt: skip
@@ -174,7 +174,7 @@ def test_a_folder_of_films(films):
     everything = np.concatenate([found.train["image"], found.test["image"]])
     assert everything.shape == (12, 3, 8, 8, 1)  # two clips of each of six films
     assert len(found.test["image"]) == 2  # one film
-    assert any("short.gif (2)" in note for note in found.notes)
+    assert any("short.gif (2)" in line for line in found.left_out)
     starts = sorted(set(everything[:, 0, 0, 0, 0].tolist()))
     assert {0, 60} <= set(starts)  # the folder's frames 0 and 3
     assert (np.diff(everything[..., 0, 0, 0].astype(int), axis=1) > 0).all()
@@ -201,8 +201,8 @@ def test_films_that_cannot_be_used(tmp_path, films):
 
 
 def test_clips_of_moving_images(monkeypatch):
-    monkeypatch.setattr(clips, "MADE", 20)
-    monkeypatch.setattr(clips, "HELD_OUT", 10)
+    monkeypatch.setattr(clips, "TRAIN", 20)
+    monkeypatch.setattr(clips, "TEST", 10)
     part = {"image": np.full((4, 4, 4, 1), 99, np.uint8), "label": np.arange(4)}
     found = clips.moving_images(Dataset("squares", part, part, tuple("abcd")), 8, 3)
     assert found.train["image"].shape == (20, 3, 8, 8, 1) and len(found.test["way"]) == 10

@@ -29,9 +29,9 @@ def waves(count: int, rows: int = 240) -> list[Labelled]:
     return [wave(rows - 7 * (i % 5), i) for i in range(count)]
 
 
-def make_task(judge: detector.Detector, stacked: Stack) -> Task:
+def make_task(networks: detector.Detector, stacked: Stack) -> Task:
     tx = optim.optimizer("adamw", 1e-2, weight_decay=1e-3, clip_norm=1.0)
-    return detector.task(judge, tx, *stacked.targets.shape)
+    return detector.task(networks, tx, *stacked.targets.shape)
 
 
 def write_nab(folder: Path, corpus: list[Labelled], others: tuple[str, ...] = ()) -> str:

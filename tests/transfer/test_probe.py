@@ -35,13 +35,13 @@ def test_features_are_computed_once(tmp_path):
         return np.arange(6.0).reshape(2, 3)
 
     for key, count in (({"images": "a"}, 1), ({"images": "a"}, 1), ({"images": "b"}, 2)):
-        np.testing.assert_array_equal(linear_probe.kept(tmp_path, key, compute), compute.__call__())
+        np.testing.assert_array_equal(linear_probe.cached(tmp_path, key, compute), compute.__call__())
         calls.pop()
         assert len(calls) == count
     (folder, _) = sorted(tmp_path.iterdir())
     (folder / "features.npy").write_bytes(b"damaged")
     for key in ({"images": "a"}, {"images": "b"}):
-        linear_probe.kept(tmp_path, key, compute)
+        linear_probe.cached(tmp_path, key, compute)
     assert len(calls) == 3
 
 

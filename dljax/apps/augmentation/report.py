@@ -1,40 +1,40 @@
-"""What the comparison of gan_augmentation found: test accuracies, gains, a table, pictures."""
+"""The results of the comparison: test accuracies, gains, a table, pictures."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from dljax.apps.augmentation.training import Trained
+from dljax.apps.configs.gan_augmentation import Config
 from dljax.data import feed
-from dljax.data.sources.dataset import subsample_per_class
+from dljax.data.images import EVALUATION_BATCH
+from dljax.data.record import DataRecord, images_record
+from dljax.data.sources import Dataset
+from dljax.data.sources.dataset import Arrays, subsample_per_class
 from dljax.gan import sampling
 from dljax.gan.synthetic_data import Interval, interval
 from dljax.plots import samples as pictures
 from dljax.plots.gains import gains
+from dljax.run.config import command, to_json
 from dljax.train import loop, metrics, report
-from experiments import base
-
-if TYPE_CHECKING:
-    from dljax.data.sources import Dataset
-    from dljax.data.sources.dataset import Arrays
-    from experiments.gan_augmentation import Config, Trained
 
 GAINS = {"samples over alone": ("samples", "alone"), "both over standard": ("both", "standard")}
-LOOKED_AT = 500  # images whose nearest labelled image is looked for
+COMPARED = 500  # images whose nearest labelled image is searched
 SHOWN = (3, 9)  # labelled and generated images of each class in a picture
 
 Values = dict[str, dict[int, np.ndarray]]
 Intervals = dict[str, dict[int, Interval]]
 
 
-def tested(data: Dataset, chosen: Sequence[Trained]) -> Values:
+def test_accuracy(data: Dataset, chosen: Sequence[Trained]) -> Values:
     """Accuracies [S] on the test images: arm -> labelled images of a class -> of each seed."""
     accuracy: Values = {one.arm: {} for one in chosen}
     for one in chosen:
-        test = feed.examples(data.test, 250, one.placement.batch_multiple)
+        test = feed.examples(data.test, EVALUATION_BATCH, one.placement.batch_multiple)
         sums = loop.evaluate(one.task, one.outcome.run, test, one.placement)
         accuracy[one.arm][one.labels] = metrics.scalars(sums)["accuracy"]
     return accuracy
@@ -45,14 +45,14 @@ def write(
     data: Dataset,
     accuracy: Values,
     shares: dict[str, float],
-    drawn: dict[int, dict[int, Arrays]],
+    generated: dict[int, dict[int, Arrays]],
     summaries: Sequence[dict[str, Any]],
-    tell: Callable[[str], None],
+    say: Callable[[str], None],
 ) -> dict[str, Any]:
-    """summary.json, the table and the pictures of what was found.
+    """Writes summary.json, the table and the pictures; returns the content of summary.json.
 
-    accuracy: of `tested`. shares: that were chosen. drawn: labelled images of a class -> seed ->
-    samples. summaries: of all the trainings.
+    accuracy: of `test_accuracy`. shares: the chosen ones. generated: labelled images of a class ->
+    seed -> samples. summaries: of all the trainings.
     """
     spread = {
         arm: {n: interval(values, config.confidence) for n, values in points.items()}
@@ -68,8 +68,8 @@ def write(
     first, near = {}, {}
     for n in config.labels:
         first[n] = subsample_per_class(data.train["label"], n, config.seed)
-        near[n] = nearness(data, first[n], drawn[n][config.seed]["image"])
-    lines = verdict(gained)
+        near[n] = nearness(data, first[n], generated[n][config.seed]["image"])
+    lines = conclusions(gained)
     for n, x in near.items():
         lines.append(
             f"{n} labels: a sample's nearest labelled image is {x['samples']:.3f} away, "
@@ -81,9 +81,12 @@ def write(
     }
     summary = report.summary(
         config.workdir,
-        experiment="gan_augmentation",
-        config=base.to_json(config),
+        experiment=config.name,
+        command=command(config, f"-m experiments.{config.name}"),
+        commit=report.git_commit(),
+        config=to_json(config),
         dataset=data.name,
+        data=_record(data).summary,
         steps=config.steps,
         seconds=seconds,
         steps_per_second=sum(x["steps"] for x in summaries) / max(seconds["train"], 1e-9),
@@ -99,23 +102,28 @@ def write(
     if config.plots:
         gains(spread, gained, data.name, folder / "gains.png", config.confidence)
         for n in config.labels:
-            _draw(data, first[n], drawn[n][config.seed], folder / f"samples_{n}.png")
+            _draw(data, first[n], generated[n][config.seed], folder / f"samples_{n}.png")
     for line in (*table(config, spread, gained), *lines):
-        tell(line)
-    tell(f"see {config.workdir}/summary.json and plots/")
+        say(line)
+    say(f"see {config.workdir}/summary.json and plots/")
     return summary
 
 
-def verdict(gained: Intervals) -> list[str]:
-    """What each gain means, one line each."""
+def _record(data: Dataset) -> DataRecord:
+    parts = {"train": data.train, "validation": data.validation, "test": data.test}
+    return images_record(parts, data.classes)
+
+
+def conclusions(gained: Intervals) -> list[str]:
+    """Whether each gain is significant, one line each."""
     lines = []
     for name, points in gained.items():
         for n, gain in points.items():
-            meaning = "no difference that the seeds would show"
+            meaning = "no significant difference"
             if gain.is_gain():
                 meaning = "the samples help"
             if gain.is_loss():
-                meaning = "the samples do harm"
+                meaning = "the samples harm"
             lines.append(f"{n} labels, {name}: {_points(gain)} points: {meaning}")
     return lines
 
@@ -151,7 +159,7 @@ def nearness(data: Dataset, labelled: np.ndarray, generated: np.ndarray) -> dict
     known = data.train["image"][labelled]
     parts = {"samples": generated, "real": data.validation["image"]}
     return {
-        name: float(sampling.nearest(images[:LOOKED_AT], known, 1).distance.mean())
+        name: float(sampling.nearest(images[:COMPARED], known, 1).distance.mean())
         for name, images in parts.items()
     }
 

@@ -100,7 +100,7 @@ class Config(DataConfig, OptimizerConfig):
         super().__post_init__()
         levels = self.quantiles
         if list(levels) != sorted(set(levels)) or not all(0 < q < 1 for q in levels):
-            raise ValueError(f"quantiles must rise between 0 and 1, not {levels}")
+            raise ValueError(f"quantiles must increase between 0 and 1, not {levels}")
         if self.refits and self.sweep:
             raise ValueError("refits train with one value of each flag: leave them or sweep out")
 
@@ -119,5 +119,5 @@ class Config(DataConfig, OptimizerConfig):
         return "quantile_loss" if self.loss in DISTRIBUTIONS else "mse"
 
     def measure(self) -> str:
-        """The error by which network and baselines are compared."""
+        """The error measure by which network and baselines are compared."""
         return "mse" if self.loss in ("mse", "gaussian") else "mae"

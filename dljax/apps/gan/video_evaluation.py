@@ -1,9 +1,9 @@
-"""What scores clips: a classifier of frames and one of motion, and the bounds by either.
+"""Evaluation of clips by the features of two classifiers, one of frames and one of clips.
 
-Of moving images both have true labels: the image's class, and that class together with the way it
-goes. Films of several classes have theirs. Films without classes are scored by what can be asked of
-any film: by how many right angles a frame is turned (Gidaris et al. 2018, arXiv:1803.07728), and
-whether a clip runs as it should, is shuffled, or stands still; no scores by class are given then.
+For moving images the labels are the image's class and, for clips, that class with the direction of
+motion. Films of several classes have their own. Films without classes are scored by self-supervised
+tasks: by how many right angles a frame is rotated (Gidaris et al. 2018, arXiv:1803.07728), and
+whether a clip is in order, shuffled, or still; then there are no scores by class.
 """
 
 from __future__ import annotations
@@ -11,43 +11,47 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
+from jax import Array
 
+from dljax.apps.gan import feature_extractor
+from dljax.data.sources import dataset
 from dljax.data.sources.clips import Clips
-from dljax.data.sources.dataset import Arrays, Dataset, labelled
+from dljax.data.sources.dataset import Arrays, Dataset
 from dljax.data.sources.moving_images import WAYS
 from dljax.gan import assessment, video
+from dljax.gan.adversarial import FeatureFunction
 from dljax.gan.assessment import Bounds, Extract
 from dljax.gan.scores import Features
 from dljax.train.metrics import describe
 
-TURNS = ("0", "90", "180", "270 degrees")
-ORDERS = ("as it is", "shuffled", "still")
+ROTATIONS = ("0", "90", "180", "270 degrees")
+ORDERS = ("in order", "shuffled", "still")
 
 
-class Judges(NamedTuple):
-    """The bounds of clips and of frames.
+class VideoEvaluator(NamedTuple):
+    """Scores clips by the features of their frames and of the clips.
 
-    features: of strips [B, T H, W, C] in 0..1, by the classifier of motion; can be traced.
-    test: the real clips uint8 [N, T, H, W, C] that samples are compared with. notes: for the user.
+    clips, frames: the bounds of either. features: of strips [B, T H, W, C] in 0..1, by the
+    classifier of clips; can be traced. test: the real clips uint8 [N, T, H, W, C] that samples are
+    compared with. notes: for the user.
     """
 
     clips: Bounds
     frames: Bounds
-    features: Callable[[jax.Array], tuple[jax.Array, jax.Array]]
+    features: FeatureFunction
     test: np.ndarray
     notes: tuple[str, ...]
 
-    def findings(self, drawn: Sequence[np.ndarray]) -> tuple[dict[str, Any], tuple[str, ...]]:
-        """What goes into the summary, and lines for the user, of each seed's samples."""
+    def findings(self, samples: Sequence[np.ndarray]) -> tuple[dict[str, Any], tuple[str, ...]]:
+        """The scores of each seed's samples, for the summary, and as lines for the user."""
         found: dict[str, Any] = {}
         lines: list[str] = []
-        for name, bounds, of in (
+        for name, bounds, select in (
             ("clips", self.clips, lambda clips: clips),
             ("frames", self.frames, one_frame),
         ):
-            scores = [bounds.score(of(clips)) for clips in drawn]
+            scores = [bounds.score(select(clips)) for clips in samples]
             found[name] = {
                 "images": bounds.images,
                 "seed": bounds.seed,
@@ -57,45 +61,50 @@ class Judges(NamedTuple):
             }
             lines += [f"by the features of {name}:", *assessment.table(bounds, scores)]
             for number, values in enumerate(scores):
-                fallen = assessment.collapse(values, bounds.real)
-                lines += [f"seed number {number}, {name}: {line}" for line in fallen]
-        moves = [video.motion(clips) for clips in drawn]
-        true = video.motion(self.test)
+                signs = assessment.collapse(values, bounds.real)
+                lines += [f"seed number {number}, {name}: {line}" for line in signs]
+        motions = [video.motion(clips) for clips in samples]
+        real = video.motion(self.test)
         found["motion"] = {
-            "samples": {k: describe([x[k] for x in moves]) for k in true},
-            "real": true,
+            "samples": {k: describe([x[k] for x in motions]) for k in real},
+            "real": real,
         }
-        for name, value in true.items():
-            mean = np.mean([x[name] for x in moves])
+        for name, value in real.items():
+            mean = np.mean([x[name] for x in motions])
             lines.append(f"{name} of the brightness: real {value:.3f}, samples {mean:.3f}")
         return {"scores": found}, tuple(lines)
 
 
-def load(clips: Clips, count: int, quiet: bool) -> Judges:
-    """The Judges of clips, trained once and kept in the user's cache; `count` clips are scored."""
+def load(clips: Clips, count: int, quiet: bool) -> VideoEvaluator:
+    """The evaluator of clips, of which `count` are scored at most.
+
+    Its classifiers are trained once and kept in the user's cache.
+    """
     train, test = clips.train["image"], clips.test["image"]
     length = train.shape[1]
-    known = len(clips.classes) > 1
-    seen, moves = (_frames(clips), _motions(clips)) if known else (_turned(clips), _ordered(clips))
-    of_frames, of_clips = (extractor.load(data, quiet=quiet) for data in (seen, moves))
+    labelled = len(clips.classes) > 1
+    frame_data = _frames(clips) if labelled else _rotated(clips)
+    clip_data = _motions(clips) if labelled else _ordered(clips)
+    of_frames = feature_extractor.load(frame_data, quiet=quiet)
+    of_clips = feature_extractor.load(clip_data, quiet=quiet)
 
-    def features(strips: jax.Array) -> tuple[jax.Array, jax.Array]:
+    def features(strips: Array) -> tuple[Array, Array]:
         return of_clips.features(video.to_stacks(strips, length))
 
     def extract(clips: np.ndarray) -> Features:
         return of_clips.extract(_stacks(clips))
 
-    def scored(extract: Extract, train: np.ndarray, test: np.ndarray) -> Bounds:
-        kept = extract if known else lambda images: extract(images)._replace(logits=None)
-        return assessment.bounds(kept, train, test, count)
+    def bounds(extract: Extract, train: np.ndarray, test: np.ndarray) -> Bounds:
+        chosen = extract if labelled else lambda images: extract(images)._replace(logits=None)
+        return assessment.bounds(chosen, train, test, count)
 
-    by_clip = scored(extract, train, test)
-    by_frame = scored(of_frames.extract, one_frame(train), one_frame(test))
+    by_clip = bounds(extract, train, test)
+    by_frame = bounds(of_frames.extract, one_frame(train), one_frame(test))
     note = (
         f"{by_clip.images} clips and frames are scored; test accuracy of the classifiers: "
-        f"{of_clips.accuracy:.4f} ({moves.name}), {of_frames.accuracy:.4f} ({seen.name})"
+        f"{of_clips.accuracy:.4f} ({clip_data.name}), {of_frames.accuracy:.4f} ({frame_data.name})"
     )
-    return Judges(by_clip, by_frame, features, test, (note,))
+    return VideoEvaluator(by_clip, by_frame, features, test, (note,))
 
 
 def one_frame(clips: np.ndarray) -> np.ndarray:
@@ -108,7 +117,7 @@ def _stacks(clips: np.ndarray) -> np.ndarray:
 
 
 def _dataset(clips: Clips, name: str, classes: Sequence[str], part: Callable) -> Dataset:
-    train, test = (labelled(*part(arrays)) for arrays in (clips.train, clips.test))
+    train, test = (dataset.labelled(*part(arrays)) for arrays in (clips.train, clips.test))
     return Dataset(f"{name} of {clips.name}", train, test, tuple(classes))
 
 
@@ -120,7 +129,7 @@ def _frames(clips: Clips) -> Dataset:
 
 
 def _motions(clips: Clips) -> Dataset:
-    """Clips as stacks; the label is their class and, of moving images, their way."""
+    """Clips as stacks; the label is their class and, of moving images, their direction too."""
     if "way" not in clips.train:
         return _dataset(clips, "clips", clips.classes, lambda x: (_stacks(x["image"]), x["label"]))
     classes = [f"{name} {way}" for name in clips.classes for way in WAYS]
@@ -130,13 +139,13 @@ def _motions(clips: Clips) -> Dataset:
     )  # fmt: skip
 
 
-def _turned(clips: Clips) -> Dataset:
+def _rotated(clips: Clips) -> Dataset:
     def part(arrays: Arrays) -> tuple[np.ndarray, np.ndarray]:
         images = one_frame(arrays["image"])
-        turned = [np.rot90(images, k, (1, 2)) for k in range(len(TURNS))]
-        return np.concatenate(turned), np.repeat(np.arange(len(TURNS)), len(images))
+        rotated = [np.rot90(images, k, (1, 2)) for k in range(len(ROTATIONS))]
+        return np.concatenate(rotated), np.repeat(np.arange(len(ROTATIONS)), len(images))
 
-    return _dataset(clips, "turned frames", TURNS, part)
+    return _dataset(clips, "rotated frames", ROTATIONS, part)
 
 
 def _ordered(clips: Clips) -> Dataset:

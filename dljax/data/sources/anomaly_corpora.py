@@ -64,8 +64,9 @@ def _csv(
     table = read_table(path)
     dates = timestamps.time_column(table, time)
     when, notes = timestamps.read_stamps(table, dates)
-    if (np.diff(when) < np.timedelta64(0)).any():
-        row = int(np.argmax(np.diff(when) < np.timedelta64(0))) + 1
+    back = np.diff(when) < np.timedelta64(0, "s")
+    if back.any():
+        row = int(back.argmax()) + 1
         raise ValueError(
             f"{table.name}, line {table.lines[row]}: the time goes back; sort the file by time."
         )

@@ -1,24 +1,28 @@
-"""Short clips: made from labelled images that move (moving.py), or from the user's own files."""
+"""Short clips: of labelled images that move (moving_images.py), or of the user's own files."""
+
+from __future__ import annotations
 
 import os
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from PIL import Image, ImageSequence
 
 from dljax.data.sources.dataset import Arrays, Dataset
 from dljax.data.sources.image import UnreadableImage, read_image, to_channels
 from dljax.data.sources.layout import image_files, some, split_by_hash
 from dljax.data.sources.moving_images import move
 
-MADE, HELD_OUT = 10_000, 2_000  # clips of moving images to train on, and to test with
+TRAIN, TEST = 10_000, 2_000  # clips of moving images in each part
 
 
 class Clips(NamedTuple):
     """Clips of equal length and size.
 
     train, test: {'image': uint8 [N, T, H, W, C], 'label': int32 [N]}; of moving images also 'way':
-    int32 [N], where it goes first (moving.WAYS). classes: of the labels; one where there are none.
+    int32 [N], the direction of the first step (moving_images.WAYS). classes: of the labels; one
+    where there are none. left_out: lines, what was not read and why.
     """
 
     name: str
@@ -26,16 +30,17 @@ class Clips(NamedTuple):
     test: Arrays
     classes: tuple[str, ...]
     notes: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
 
 
 def moving_images(data: Dataset, size: int, frames: int) -> Clips:
-    """Clips of a `Dataset`'s images, each on a canvas of `size` pixels a side (see `moving.move`).
+    """Clips of a `Dataset`'s images, each on a canvas of `size` pixels a side (see `move`).
 
-    MADE clips of the training images and HELD_OUT of the test images, always the same ones.
+    TRAIN clips of the training images and TEST of the test images, always the same ones.
     """
     train, test = (
         move(part["image"], part["label"], size, frames, count, seed)
-        for part, count, seed in ((data.train, MADE, 0), (data.test, HELD_OUT, 1))
+        for part, count, seed in ((data.train, TRAIN, 0), (data.test, TEST, 1))
     )
     return Clips(f"moving {data.name}", train, test, data.classes, data.notes)
 
@@ -43,8 +48,8 @@ def moving_images(data: Dataset, size: int, frames: int) -> Clips:
 def clip_folder(root: str, size: int, frames: int) -> Clips:
     """Reads GIFs, and folders of frames (images sorted by name), at any depth of a folder.
 
-    Every film is resized to size x size and cut into clips of `frames` frames; what remains at its
-    end is left out. If every film lies in a folder of the root, and these are two or more, they are
+    Every film is resized to size x size and cut into clips of `frames` frames; the rest at its end
+    is left out. If every film lies in a folder of the root, and these are two or more, they are
     its classes. A fifth of the films of each class, by the hash of their path, is the test set.
     Grey films have one channel if all are.
 
@@ -73,7 +78,9 @@ def clip_folder(root: str, size: int, frames: int) -> Clips:
     classes = _classes(folder, list(films))
     groups = [[p for p in films if _class(folder, p, classes) == i] for i in range(len(classes))]
     if min(map(len, groups)) < 2:
-        raise ValueError(f"{root} needs two films or more (of each class), one is to test with.")
+        raise ValueError(
+            f"{root} needs two films or more (of each class): one is for the test set."
+        )
     channels = max(clips.shape[-1] for clips in films.values())
     parts = {"train": ([], []), "test": ([], [])}
     for label, paths in enumerate(groups):
@@ -84,10 +91,9 @@ def clip_folder(root: str, size: int, frames: int) -> Clips:
     train, test = (
         {"image": np.concatenate(x), "label": np.concatenate(y)} for x, y in parts.values()
     )
-    notes = [f"{root}: a fifth of {len(films)} films, by hash, is the test set."]
-    if short:
-        notes.append(f"{root}: left out, shorter than {frames} frames: {some(short)}.")
-    return Clips(root, train, test, classes, tuple(notes))
+    notes = (f"{root}: a fifth of {len(films)} films, by hash, is the test set.",)
+    left_out = (f"left out, shorter than {frames} frames: {some(short)}",) if short else ()
+    return Clips(root, train, test, classes, notes, left_out)
 
 
 def _films(folder: Path) -> dict[Path, list[Path]]:
@@ -101,8 +107,6 @@ def _films(folder: Path) -> dict[Path, list[Path]]:
 
 def _read(film: Path, files: list[Path], size: int) -> np.ndarray:
     """The frames of a film, uint8 [T, size, size, C]."""
-    from PIL import Image, ImageSequence
-
     try:
         if film.suffix.lower() == ".gif" and not film.is_dir():
             with Image.open(film) as gif:

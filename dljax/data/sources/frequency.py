@@ -97,12 +97,13 @@ def steps_after(start: np.datetime64, freq: str, count: int) -> np.ndarray:
         day = start.astype("datetime64[D]")
         rest = start - day
         return np.busday_offset(day, np.arange(count), roll="forward").astype("M8[s]") + rest
-    month = start.astype("datetime64[M]") + np.arange(count) * size
+    month = start.astype("datetime64[M]") + np.arange(count) * np.timedelta64(size, "M")
     last = bool(_month_end(np.array([start])))
-    length = ((month + 1).astype("M8[D]") - month.astype("M8[D]")).astype(int)
+    after = month + np.timedelta64(1, "M")
+    length = (after.astype("M8[D]") - month.astype("M8[D]")).astype(int)
     day = length if last else np.minimum(_day(np.array([start]))[0], length)
     rest = start - start.astype("datetime64[D]")
-    return (month.astype("M8[D]") + (day - 1)).astype("M8[s]") + rest
+    return (month.astype("M8[D]") + (day - 1).astype("m8[D]")).astype("M8[s]") + rest
 
 
 def season(freq: str) -> int:

@@ -1,7 +1,7 @@
 """Clips made from labelled images: each moves over a black canvas and bounces off its sides.
 
 Moving MNIST (Srivastava et al. 2015, arXiv:1502.04681, section 4.1) with one image a clip. The
-motion is known, so it can be a label: the way that the image leaves its first place.
+motion is known, so it can be a label: the direction of the first step.
 """
 
 import numpy as np
@@ -15,8 +15,8 @@ def move(
 ) -> dict[str, np.ndarray]:
     """Clips of images [N, h, w, C] on canvases of `size` pixels a side, drawn from the seed.
 
-    Every image is taken equally often; where it starts, its direction (uniform over all angles) and
-    its speed (SLOWEST to FASTEST, constant) are drawn. Between pixels the image is interpolated.
+    Every image is taken equally often; its start, its direction (uniform over all angles) and its
+    constant speed (SLOWEST to FASTEST) are drawn. Between pixels the image is interpolated.
 
     Returns:
       {'image': uint8 [count, frames, size, size, C], 'label': int32 [count], the image's,
@@ -51,7 +51,7 @@ def move(
 
 
 def bounce(places: np.ndarray, room: np.ndarray) -> np.ndarray:
-    """Places [..., 2] on a free course as those of a ball between walls at 0 and `room` [2]."""
+    """Places [..., 2] of free motion reflected at walls at 0 and `room` [2]."""
     return room - np.abs(np.mod(places, 2 * room) - room)
 
 

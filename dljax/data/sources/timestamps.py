@@ -152,13 +152,14 @@ def _assemble(table, name, year, month, day, clock) -> np.ndarray:
     years = np.where(years < 69, years + 2000, np.where(years < 100, years + 1900, years))
     months, days = month.astype(int), day.astype(int)
     first = ((years - 1970) * 12 + months - 1).astype("datetime64[M]")
-    length = ((first + 1).astype("datetime64[D]") - first.astype("datetime64[D]")).astype(int)
+    after = (first + np.timedelta64(1, "M")).astype("datetime64[D]")
+    length = (after - first.astype("datetime64[D]")).astype(int)
     wrong = (months < 1) | (months > 12) | (days < 1) | (days > length)
     _refuse(table, name, wrong | (hours > 23) | (minutes > 59) | (seconds > 60))
     seconds = ((days - 1) * 24 + hours) * 3600 + minutes * 60 + seconds
-    stamps = first.astype("datetime64[s]") + seconds
+    stamps = first.astype("datetime64[s]") + seconds.astype("timedelta64[s]")
     if len(set(zone)) > 1:
-        stamps = stamps - np.array([_offset(z) for z in zone])
+        stamps = stamps - np.array([_offset(z) for z in zone], "timedelta64[s]")
     return stamps
 
 

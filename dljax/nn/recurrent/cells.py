@@ -1,9 +1,9 @@
 """One time step of each recurrent cell and its derivative: pure functions, gates as in the papers.
 
-A cell sees its input through a = x W + b, which does not depend on the past and is computed for all
-times at once, and its past through q = h U + b', once a step. Both are [B, gates F], the gates side
-by side in torch's order. `step` says what the cell is; `back` is its derivative by hand, which the
-scan of `recurrence.py` uses.
+A cell takes its input as a = x W + b, which does not depend on the past and is computed for all
+times at once, and its past as q = h U + b', computed at each step. Both are [B, gates F], the gates
+concatenated in torch's order. `step` defines the cell; `back` is its derivative, written by hand,
+which the scan of `scan.py` uses.
 
 Elman's network (Elman 1990, "Finding structure in time")
 
@@ -16,7 +16,7 @@ LSTM (Hochreiter & Schmidhuber 1997; forget gate of Gers, Schmidhuber & Cummins 
     c_t     = f c_{t-1} + i g       the cell: a sum, so its gradient is f and does not vanish
     h_t     = o tanh(c_t)
 
-GRU (Cho et al. 2014, with the reset gate after the product, as cuDNN and torch have it)
+GRU (Cho et al. 2014, with the reset gate after the product, as in cuDNN and torch)
 
     r, u    = sigmoid(a + q)        reset and update gate
     n       = tanh(a_n + r q_n)     the candidate; Cho et al. put r before the product, r h_{t-1}
@@ -34,20 +34,20 @@ Carry = tuple[Array, ...]  # (h,) or (h, c), each float32 [B, F]
 
 
 class Cell(NamedTuple):
-    """What `recurrence.recur` scans.
+    """What `scan.recur` scans.
 
     gates: width of a and q in units F.  states: arrays in the carry; the first is h, the output.
-    step: (carry, a, q) -> (carry, saved); saved is what `back` will want, a pytree.
+    step: (carry, a, q) -> (carry, saved); saved is a pytree that `back` needs.
     back: (gradient of the new carry, old carry, new carry, saved) -> (gradient of the old carry
-        but for the way through q, gradient of q, gradient of a or None if it is that of q).
-    look: (a, q) -> the activations of the gates by their names, to look at.
+        except through q, gradient of q, gradient of a or None if it equals that of q).
+    activations: (a, q) -> the activations of the gates by name.
     """
 
     gates: int
     states: int
     step: Callable[[Carry, Array, Array], tuple[Carry, Any]]
     back: Callable[[Carry, Carry, Carry, Any], tuple[Carry, Array, Array | None]]
-    look: Callable[[Array, Array], dict[str, Array]]
+    activations: Callable[[Array, Array], dict[str, Array]]
 
 
 def _elman(carry, a, q):
@@ -79,7 +79,7 @@ def _lstm_back(d_carry, old, new, saved):
     dc = dc + dh * o * (1 - squashed * squashed)
     di, df = dc * g * i * (1 - i), dc * c_old * f * (1 - f)
     dg, do = dc * i * (1 - g * g), dh * squashed * o * (1 - o)
-    return (jnp.zeros_like(dh), dc * f), _beside(di, df, dg, do), None
+    return (jnp.zeros_like(dh), dc * f), _concatenated(di, df, dg, do), None
 
 
 def _gru_gates(a, q):
@@ -97,15 +97,15 @@ def _gru_back(d_carry, old, new, saved):
     (dh,), (h,), (r, u, n, q_n) = d_carry, old, saved
     dn = dh * (1 - u) * (1 - n * n)
     dr, du = dn * q_n * r * (1 - r), dh * (h - n) * u * (1 - u)
-    through_q = _beside(dr, du, dn * r)
-    return (dh * u,), through_q, _beside(dr, du, dn)
+    through_q = _concatenated(dr, du, dn * r)
+    return (dh * u,), through_q, _concatenated(dr, du, dn)
 
 
-def _beside(*gates):
+def _concatenated(*gates):
     """Gates [B, F] as one [B, gates F].
 
-    Each is computed for itself: XLA's CPU compiler would fuse them into the concatenation, one
-    loop that it does not vectorise.
+    Each is computed separately: XLA's CPU compiler would fuse them into the concatenation, a loop
+    that it does not vectorise.
     """
     return jnp.concatenate(jax.lax.optimization_barrier(gates), axis=-1)
 

@@ -1,18 +1,18 @@
 """Recurrent layers: Elman's RNN, LSTM and GRU, and stacks of them.
 
-Equations and papers are in `cells.py`, the scan over time in `recurrence.py`. A layer multiplies
+Equations and papers are in `cells.py`, the scan over time in `scan.py`. A layer multiplies
 its whole input by the kernel at once, outside the scan.
 
 Masks [B, T] (1 real, 0 padding) are for sequences of unequal length: padding keeps the carry, so
 the carry that a layer returns is the one after each sequence's own last step, and outputs there are
 zero. A reversed layer begins at each sequence's own end.
 
-Truncated backpropagation through time: give the carry that one call returns to the next one, which
-sees the next stretch of the series. Where both stand in one loss, `jax.lax.stop_gradient(carry)`
-cuts the gradient.
+Truncated backpropagation through time: pass the carry that one call returns to the next call, on
+the next part of the series. Where both are in one loss, `jax.lax.stop_gradient(carry)` cuts the
+gradient.
 
-Gradients are reverse-mode and of first order; `recurrence.recur_reference`, the definition, has all
-the others.
+Gradients are reverse-mode and of first order; `scan.recur_reference`, the definition, has all
+others.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Weights(NamedTuple):
 
 
 class Layer(nn.Module):
-    """One recurrent layer in one direction; RNN, LSTM and GRU below say of which cell.
+    """One recurrent layer in one direction; RNN, LSTM and GRU below choose the cell.
 
     Parameters float32: `kernel` [I, gates F] (LeCun normal), `recurrent` [F, gates F] (each gate
     orthogonal, Saxe et al. 2014), `bias` [gates F]. Products are computed in `dtype`; the carry
@@ -122,8 +122,8 @@ class RNN(Layer):
 class LSTM(Layer):
     """LSTM; the carry is (h, c), gates i, f, g, o.
 
-    The forget gate's bias begins at 1, so that the cell remembers before it has learned what to
-    forget (Jozefowicz et al. 2015).
+    The bias of the forget gate is initialised to 1, so that the cell remembers by default
+    (Jozefowicz et al. 2015).
     """
 
     cell: ClassVar[cells.Cell] = cells.LSTM
@@ -133,7 +133,7 @@ class LSTM(Layer):
 
 
 class GRU(Layer):
-    """GRU; the carry is h, gates r, u, n; `recurrent_bias` [F] is the one that r multiplies."""
+    """GRU; the carry is h, gates r, u, n; `recurrent_bias` [F] is the bias that r multiplies."""
 
     cell: ClassVar[cells.Cell] = cells.GRU
 
@@ -143,10 +143,10 @@ class GRU(Layer):
 
 
 class Stack(nn.Module):
-    """Layers above each other, each over the outputs of the one below.
+    """Stacked layers, each over the outputs of the one below.
 
-    layer: RNN, LSTM or GRU, called with features and dtype. bidirectional: each layer goes both
-    ways and its outputs stand side by side (Schuster & Paliwal 1997). dropout: the rate between
+    layer: RNN, LSTM or GRU, called with features and dtype. bidirectional: each layer runs in both
+    directions and its outputs are concatenated (Schuster & Paliwal 1997). dropout: the rate between
     layers; with `variational`, one mask for all times (Gal & Ghahramani 2016). residual: from the
     second on, a layer adds its input to its output (Wu et al. 2016, section 3.1).
     """
@@ -176,7 +176,7 @@ class Stack(nn.Module):
     def __call__(
         self, x: Array, carries: Any = None, mask: Array | None = None, train: bool = False
     ) -> tuple[tuple[Any, ...], Array]:
-        """Sequences [B, T, I] -> the last carries, outputs [B, T, F], or [B, T, 2F] both ways.
+        """Sequences [B, T, I] -> last carries, outputs [B, T, F] ([B, T, 2F] if bidirectional).
 
         carries: one for each layer, a pair (forward, backward) if bidirectional; None for zeros.
         `train` needs the rng "dropout" if there is any. mask [B, T]: see above.
@@ -198,7 +198,7 @@ class Stack(nn.Module):
     def step(self, carries: Any, x: Array, train: bool = False) -> tuple[tuple[Any, ...], Array]:
         """One time step: carries and x [B, I] -> the next carries and the output [B, F].
 
-        ValueError if bidirectional, or for variational dropout in training: neither has a step.
+        Raises ValueError if bidirectional, or for variational dropout in training, which have none.
         """
         if self.bidirectional:
             raise ValueError("a bidirectional stack has no single step: it needs the future")
@@ -216,8 +216,8 @@ class Stack(nn.Module):
 def from_torch(state: Mapping[str, Any]) -> dict[str, Any]:
     """Parameters of a Stack from the state dict of torch.nn.RNN (tanh), LSTM or GRU, as arrays.
 
-    {"forward_0": ..., "backward_0": ..., "forward_1": ...}; what lies under a name are the
-    parameters of one RNN, LSTM or GRU, the kind of layer that the state dict has.
+    {"forward_0": ..., "backward_0": ..., "forward_1": ...}, each the parameters of one RNN, LSTM or
+    GRU, as the state dict has.
     """
     params, depth = {}, 0
     while f"weight_ih_l{depth}" in state:
@@ -237,14 +237,14 @@ def _layer_from_torch(state: Mapping[str, Any], suffix: str) -> dict[str, Array]
     params = {"kernel": kernel, "recurrent": recurrent}
     if recurrent.shape[1] != 3 * recurrent.shape[0]:
         return params | {"bias": b_i + b_h}
-    n = 2 * recurrent.shape[0]  # GRU: the reset gate stands between the two biases of n
+    n = 2 * recurrent.shape[0]  # GRU: the reset gate separates the two biases of n
     return params | {"bias": b_i + b_h.at[n:].set(0), "recurrent_bias": b_h[n:]}
 
 
 def _affine(x: Array, kernel: Array, bias: Array) -> Array:
-    """x kernel + bias for x [..., I]: one product of matrices, and so are its gradients.
+    """x kernel + bias for x [..., I]: one matrix product, and so are its gradients.
 
-    The bias is a row of the matrix, for on a CPU a sum over all times takes longer than a product.
+    The bias is a row of the matrix: on a CPU a sum over all times takes longer than a product.
     """
     rows = x.reshape(-1, x.shape[-1]).astype(kernel.dtype)
     rows = jnp.concatenate([rows, jnp.ones_like(rows[:, :1])], axis=1)

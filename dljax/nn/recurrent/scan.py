@@ -1,13 +1,13 @@
-"""The scan over time that all recurrent layers share, with its definition.
+"""The scan over time that all recurrent layers share, and its reference definition.
 
-What it computes is `recur_reference`: a cell's step at one time after the other. `recur` computes
-the same, with a backward pass by hand: inside the loop stands only what depends on the time after,
-one product with the recurrent weights, and the gradient of those weights is one product over all
-times at once. `recur` has reverse-mode gradients of first order (a custom_vjp); for forward mode or
-second derivatives take `recur_reference`.
+`recur_reference` is the definition: a cell's step at one time after the other. `recur` computes the
+same with a backward pass written by hand: its loop contains only what depends on the next time, one
+product with the recurrent weights, and the gradient of those weights is one product over all times
+at once. `recur` has reverse-mode gradients of first order (a custom_vjp); for forward mode or
+second derivatives use `recur_reference`.
 
-Time comes first here, [T, B, ...]. Products are made in the dtype of the weights, the carry is kept
-in float32.
+Time is the first axis here, [T, B, ...]. Products are computed in the dtype of the weights, the
+carry is kept in float32.
 """
 
 from functools import partial
@@ -92,7 +92,7 @@ def _recur_backward(cell, reverse, residuals, gradients):
     recurrent, bias, first, carries, saved, mask, dtype_of_a = residuals
     d_last, d_hs = gradients
     old = jax.tree.map(partial(_shifted, reverse=reverse), first, carries)
-    # The barrier has it transposed once, not within each product (twice as slow on a CPU).
+    # The barrier makes XLA transpose it once, not within each product (twice as slow on a CPU).
     transposed = lax.optimization_barrier(recurrent.T)
 
     def step(d_carry, now):

@@ -1,6 +1,6 @@
-"""Detectors that learn nothing: what a network has to beat.
+"""Baseline detectors without a network.
 
-DETECTORS are (Labelled) -> scores [T], causal, larger for what is less expected.
+DETECTORS are (Labelled) -> scores [T], causal, larger for less expected rows.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from scipy.special import erfc
 
 from dljax.data.anomaly_series import Labelled
 from dljax.rnn.anomaly import prequential, thresholding
-from dljax.rnn.anomaly.detection_metrics import Found
+from dljax.rnn.anomaly.detection_metrics import Detections
 
 TINY = 1e-6
 
 
 def windowed_gaussian(series: Labelled, window: int = 6400, step: int = 100) -> np.ndarray:
-    """1 - Q(|x - mean| / deviation) by the last `window` values, moved on every `step` rows.
+    """1 - Q(|x - mean| / deviation) by the last `window` values, updated every `step` rows.
 
     NAB's baseline of that name: the window grows row by row until it is full.
     """
@@ -35,9 +35,9 @@ def windowed_gaussian(series: Labelled, window: int = 6400, step: int = 100) -> 
 
 
 def seasonal_z(series: Labelled) -> np.ndarray:
-    """|x_t - x_(t - season)| in deviations from its own running mean (a season is a day or week).
+    """|x_t - x_(t - season)| standardised by its running moments (a season is a day or week).
 
-    Rows of the first season are compared with the one before.
+    Rows of the first season are compared with the previous row.
     """
     season = prequential.season(series)
     row = np.arange(len(series.values))
@@ -50,10 +50,12 @@ def seasonal_z(series: Labelled) -> np.ndarray:
 DETECTORS = {"windowed Gaussian": windowed_gaussian, "seasonal z": seasonal_z}
 
 
-def levels(corpus: Sequence[Labelled], rules: thresholding.Rules = thresholding.RULES) -> Found:
-    """What `alarms.py` finds from the levels of the series alone, without a network."""
+def levels(
+    corpus: Sequence[Labelled], rules: thresholding.Rules = thresholding.RULES
+) -> Detections:
+    """What `thresholding.py` detects by the levels of the series alone, without a network."""
     surprise = []
     for series in corpus:
         _, scale = prequential.running_moments(series.values)
         surprise.append(thresholding.surprise(series.values, None, scale, rules))
-    return Found(surprise, [thresholding.rested(s, rules) for s in surprise])
+    return Detections(surprise, [thresholding.with_pauses(s, rules) for s in surprise])

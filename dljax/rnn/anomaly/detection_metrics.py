@@ -1,4 +1,4 @@
-"""What detections are worth: every score of a corpus, of a network's errors or of any detector."""
+"""Metrics of the detections in a corpus, by a network's errors or by any detector."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from dljax.data.anomaly_series import Labelled, mask
 from dljax.rnn.anomaly import nab, range_metrics, thresholding
 
 
-class Found(NamedTuple):
-    """What a detector says of a corpus.
+class Detections(NamedTuple):
+    """The scores that a detector gives the rows of a corpus.
 
     surprise: [T] of each series, how unexpected each row is. score: the same, 0 where the detector
-    rests after an alarm; what is detected is score >= a threshold.
+    pauses after an alarm; rows with score >= a threshold are detections.
     """
 
     surprise: list[np.ndarray]
@@ -25,31 +25,33 @@ class Found(NamedTuple):
 
 def from_errors(
     corpus: Sequence[Labelled], errors: np.ndarray, scale: np.ndarray, rules: thresholding.Rules
-) -> Found:
-    """Found of a network's errors [S, T] (in deviations) and their scale [S, T]."""
+) -> Detections:
+    """The Detections by a network's errors [S, T] (in deviations) and their scale [S, T]."""
     surprise = []
-    for series, error, deviation in zip(corpus, errors, scale, strict=False):  # fillers are last
+    for series, error, deviation in zip(
+        corpus, errors, scale, strict=False
+    ):  # copies that fill up are last
         rows = len(series.values)
         raw = np.asarray(error[:rows], np.float64) * deviation[:rows]
         surprise.append(thresholding.surprise(series.values, raw, deviation[:rows], rules))
-    return Found(surprise, [thresholding.rested(s, rules) for s in surprise])
+    return Detections(surprise, [thresholding.with_pauses(s, rules) for s in surprise])
 
 
 def labelled(corpus: Sequence[Labelled]) -> bool:
-    """Whether anything can be scored: all series have labels, and some an anomaly."""
+    """Whether a corpus can be scored: all series have labels, and some an anomaly."""
     return all(s.windows is not None for s in corpus) and any(s.windows for s in corpus)
 
 
 def scores(
-    corpus: Sequence[Labelled], found: Found, alarm: float | None = None
+    corpus: Sequence[Labelled], found: Detections, alarm: float | None = None
 ) -> dict[str, float]:
-    """All scores of a labelled corpus; names of profiles are NAB's.
+    """All metrics of a labelled corpus; names of profiles are NAB's.
 
     nab_...: with the best threshold of the corpus. nab_held_out: standard profile, each series with
-    the best threshold of the others. nab_alarm: standard profile at the threshold `alarm`, for
-    which nobody looked at a label. point_, range_: at the standard profile's threshold, mean over
-    the series that have anomalies; auc_pr, vus_pr: of the surprise, likewise. The rows of the
-    probation are not scored.
+    the best threshold of the others. nab_alarm: standard profile at the threshold `alarm`, which
+    does not depend on labels. point_, range_: at the standard profile's threshold, mean over the
+    series that have anomalies; auc_pr, vus_pr: of the surprise, likewise. The rows of the
+    probationary period are not scored.
     """
     result = {
         f"nab_{name}": nab.score(corpus, found.score, p)[0] for name, p in nab.PROFILES.items()
@@ -91,7 +93,7 @@ def _one(series: Labelled, surprise: np.ndarray, detected: np.ndarray) -> dict[s
 def by_group(
     corpus: Sequence[Labelled], scored: Sequence[np.ndarray], profile: nab.Profile
 ) -> dict[str, float]:
-    """The NAB score of each group (what stands before the / of a name) at the common threshold.
+    """The NAB score of each group (the part of a name before the /) at the common threshold.
 
     A group without windows has NaN.
     """

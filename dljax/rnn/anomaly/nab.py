@@ -1,11 +1,11 @@
 """The NAB score (Lavin and Ahmad 2015, arXiv:1510.03336; scorer of github.com/numenta/NAB 1.1).
 
-Every labelled window is worth a reward that falls as a sigmoid from its first row to its last;
-only the earliest detection in it counts, and a window without one costs. Every detection outside
-costs too, less so shortly after a window. The first 15 % of a series are not scored. One threshold
-for all series is chosen so that the sum is largest, and the sum is scaled so that a detector that
-never fires has 0 and one that fires at the first row of each window, and nowhere else, has
-(sigmoid aside) 100.
+A detection in a labelled window earns a reward that falls as a sigmoid from its first row to its
+last; only the earliest detection counts, and a window without one is penalised. Every detection
+outside is penalised too, less so shortly after a window. The first 15 % of a series are not scored.
+One threshold for all series maximises the sum, which is scaled so that a detector without any
+detection has 0 and one that detects the first row of each window, and no other, has (sigmoid aside)
+100.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from dljax.data.anomaly_series import Labelled, Window
 
 
 class Profile(NamedTuple):
-    """What a missed window, a false detection and a found window weigh (profiles.json)."""
+    """Weights of a false detection, a missed window and a detected one (profiles.json)."""
 
     false_positive: float
     false_negative: float
@@ -66,7 +66,7 @@ def scaled_sigmoid(position: np.ndarray) -> np.ndarray:
 
 
 def weights(rows: int, windows: Sequence[Window], profile: Profile) -> np.ndarray:
-    """What a detection in each row is worth, [rows]: positive in a window, negative outside.
+    """The reward of a detection in each row, [rows]: positive in a window, negative outside.
 
     Inside, y = -(last - row + 1) / width, scaled to true_positive at the first row; outside,
     y = (row - last) / (width - 1) of the window before, and the full cost before the first.
@@ -92,20 +92,20 @@ def sweep(series: Labelled, scores: np.ndarray, profile: Profile) -> Swept:
     rows, windows = len(series.values), series.windows
     if scores.shape != (rows,) or np.isnan(scores).any():
         raise ValueError(f"{series.name}: scores must be {rows} numbers, without NaN")
-    worth, start = weights(rows, windows, profile), probation(rows)
+    reward, start = weights(rows, windows, profile), probation(rows)
     gain, outside = np.zeros(rows), np.ones(rows, bool)
     base = 0.0
     for first, last in windows:
         inside = np.arange(max(first, start), last + 1)
         outside[first : last + 1] = False
         if not len(inside):
-            continue  # NAB sees no row of it, so it is neither found nor missed
+            continue  # no row of it is scored, so it is neither detected nor missed
         base -= profile.false_negative
-        # As the threshold falls, the window is worth the best of the rows that have fired.
+        # As the threshold falls, the window's reward is the best of its detected rows.
         order = inside[np.argsort(-scores[inside], kind="stable")]
-        best = np.maximum.accumulate(np.maximum(worth[order], -profile.false_negative))
+        best = np.maximum.accumulate(np.maximum(reward[order], -profile.false_negative))
         gain[order] = np.diff(best, prepend=-profile.false_negative)
-    gain[outside] = worth[outside]
+    gain[outside] = reward[outside]
     order = start + np.argsort(-scores[start:], kind="stable")
     total = base + np.concatenate([[0.0], np.cumsum(gain[order])])
     sorted_scores = scores[order]
@@ -127,10 +127,10 @@ def pooled(swept: Sequence[Swept]) -> Swept:
 
 
 def normalized(raw: float, corpus: Sequence[Labelled], profile: Profile) -> float:
-    """0 for the detector that never fires, 100 for the full reward of every window.
+    """0 for a detector without any detection, 100 for the full reward of every window.
 
-    NaN if no series has a window. Windows inside the probation count as NAB does: they can't be
-    missed, but the perfect detector finds them.
+    NaN if no series has a window. Windows inside the probationary period count as in NAB: they
+    can't be missed, but the perfect detector detects them.
     """
     windows = [(series, last) for series in corpus for _, last in series.windows]
     missed = sum(last >= probation(len(series.values)) for series, last in windows)

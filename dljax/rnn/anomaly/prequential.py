@@ -1,9 +1,9 @@
-"""Many series at once, each learned while it is read: first told, then learned from.
+"""Prequential training on many series at once: each row is predicted, then learned from.
 
-Training steps are the clock. Before step s the first clock(s) rows of every series have been
-seen: the step learns from windows of these, then scores the rows up to clock(s + 1), which no
-parameter has seen and which later steps may learn from. So every row is judged by what came before
-it, though all of it is one ordinary training run (Dawid 1984, "prequential").
+Training steps are the clock. Before step s the first clock(s) rows of every series have been read:
+the step learns from windows of these, then scores the rows up to clock(s + 1), which no parameter
+depends on yet and which later steps may learn from. So every row is scored by a model of the rows
+before it, in one ordinary training run (Dawid 1984, "prequential").
 
 Values are scaled by their own past. Series shorter than the longest one are padded, and the clock
 runs over each in the same number of steps.
@@ -24,16 +24,16 @@ from dljax.data.feed import Examples, Feed
 from dljax.data.feed import examples as masked_examples
 
 DAY = 86400
-DATES = 4  # features that are known of any row, the last ones of `stack`
+DATES = 4  # calendar features, the last ones of `stack`
 FEATURES = 8 + DATES
 AVERAGES = (0.3, 0.1, 0.02)  # rates of the exponential averages among them
-RECENCY = 10.0  # windows to learn from end at seen * u ** (1 / RECENCY), u uniform
-LIMIT = 8.0  # deviations; what lies beyond is as far
-MEMORY = 2000  # rows that the running mean and deviation remember
+RECENCY = 10.0  # training windows end at row read * u ** (1 / RECENCY), u uniform
+LIMIT = 8.0  # deviations, at which values and errors are clipped
+MEMORY = 2000  # rows over which the running mean and deviation average
 
 
 class Stack(NamedTuple):
-    """Series side by side, S of them (the last ones may be copies that fill up), T rows.
+    """S series of T rows (the last ones may be copies that fill up a multiple).
 
     inputs: float32 [S, T, FEATURES], row t made of values before t and the time of t.
     targets: float32 [S, T], value t in deviations from the running mean, both before t.
@@ -47,7 +47,7 @@ class Stack(NamedTuple):
 
 
 def running_moments(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and deviation [T] of all values before each row, after MEMORY rows with forgetting.
+    """Mean and deviation [T] of all values before each row, exponential after MEMORY rows.
 
     Before row 0 the mean is taken as the first value; a deviation is never 0.
     """
@@ -70,12 +70,12 @@ def season(series: Labelled) -> int:
 
 
 def stack(corpus: Sequence[Labelled], multiple: int = 1) -> Stack:
-    """The series of a corpus, as many copies of the last added as make S a multiple.
+    """The series of a corpus, with copies of the last one to make S a multiple.
 
-    Features, values in deviations from the running mean: the last value; by how much it exceeds
-    the one before, the values a season before the row and its neighbours (itself until there are
-    any) and three moving averages; sine and cosine of the time of day and of the week. All but
-    the first are differences, so that a shift of the level passes.
+    Features, values in deviations from the running mean: the last value; its differences from the
+    one before, from the values a season before the row and its neighbours (from itself until there
+    are any) and from three moving averages; sine and cosine of the time of day and of the week. All
+    but the first are differences, which do not change with the level.
     """
     corpus = [*corpus, *[corpus[-1]] * (-len(corpus) % multiple)]
     rows = max(len(series.values) for series in corpus)
@@ -119,10 +119,10 @@ def _averaged(x: np.ndarray, rate: float) -> np.ndarray:
 
 
 class Clock(NamedTuple):
-    """Which rows a step has seen.
+    """How many rows have been read before each step.
 
     steps: of the run. power: above 1, the early rows take more of the steps. first: the share of
-    the rows that is seen before step 0, which get no score.
+    the rows that is read before step 0, which get no score.
     """
 
     steps: int
@@ -130,28 +130,27 @@ class Clock(NamedTuple):
     first: float = 0.02
 
     def __call__(self, step: int, lengths: np.ndarray) -> np.ndarray:
-        """Rows [S] seen before a step, of series of these lengths."""
+        """Rows [S] read before a step, of series of these lengths."""
         share = self.first + (1 - self.first) * (min(step, self.steps) / self.steps) ** self.power
         return np.maximum(np.floor(share * lengths).astype(np.int32), 2)
 
 
 def feed(stacked: Stack, clock: Clock, windows: int, length: int) -> Feed:
-    """Batches of a step: windows to learn from, and the rows that come next.
+    """Batches of a step: windows to learn from, and the rows that follow.
 
     inputs [S, windows, length, F], targets and mask [S, windows, length]: windows that end anywhere
-    in what has been seen. next_inputs [S, length + L, F], next_targets [S, length + L]: the next
-    rows, with the `length` before them; next_rows int32 [S, L]: where they lie, T (which is no
-    row) for padding.
+    in the rows read. next_inputs [S, length + L, F], next_targets [S, length + L]: the next rows,
+    with the `length` before them; next_rows int32 [S, L]: their indices, T for padding.
     """
     rows = stacked.targets.shape[1]
-    seen = np.stack([clock(step, stacked.lengths) for step in range(clock.steps + 1)])
-    ahead = int(np.diff(seen, axis=0).max())
+    read = np.stack([clock(step, stacked.lengths) for step in range(clock.steps + 1)])
+    ahead = int(np.diff(read, axis=0).max())
 
     def one(seed: int, step: int) -> dict[str, np.ndarray]:
         step = min(step, clock.steps - 1)
-        uniform = np.random.default_rng([seed, step]).random((len(seen[step]), windows))
-        end = 1 + np.floor(uniform ** (1 / RECENCY) * seen[step][:, None])
-        return {"end": end.astype(np.int32), "from": seen[step], "to": seen[step + 1]}
+        uniform = np.random.default_rng([seed, step]).random((len(read[step]), windows))
+        end = 1 + np.floor(uniform ** (1 / RECENCY) * read[step][:, None])
+        return {"end": end.astype(np.int32), "from": read[step], "to": read[step + 1]}
 
     def chunk(seed: int, step: int, k: int) -> dict[str, np.ndarray]:
         items = [one(seed, step + i) for i in range(k)]
@@ -178,5 +177,5 @@ def feed(stacked: Stack, clock: Clock, windows: int, length: int) -> Feed:
 
 
 def examples(count: int, batch_size: int, multiple: int = 1) -> Examples:
-    """The first `count` series once each, by their numbers: "series" int32 [B]."""
+    """The first `count` series once each, by their indices: "series" int32 [B]."""
     return masked_examples({"series": np.arange(count, dtype=np.int32)}, batch_size, multiple)

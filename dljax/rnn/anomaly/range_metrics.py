@@ -1,6 +1,6 @@
-"""Scores of detection beyond NAB's: by points, by ranges, and over all thresholds.
+"""Detection metrics other than NAB's: by points, by ranges, and over all thresholds.
 
-truth: bool [T]. Windows and detections as ranges are stretches of True.
+truth: bool [T]. Windows and detections as ranges are runs of True.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ def point_scores(truth: np.ndarray, detected: np.ndarray) -> dict[str, float]:
 
 
 def flat(position: np.ndarray) -> np.ndarray:
-    """Every place of a range weighs the same."""
+    """A uniform weight over a range."""
     return np.ones_like(position)
 
 
 def front(position: np.ndarray) -> np.ndarray:
-    """Early places of a range weigh more: 1 at its beginning, falling linearly to 0."""
+    """A weight that falls linearly over a range, from 1 at its beginning to 0."""
     return 1 - position
 
 
 def _overlap(target: Window, others: np.ndarray, bias: Callable) -> float:
-    """Weighted share of a range that the others cover."""
+    """The weighted share of a range that the others cover."""
     first, last = target
     weight = bias(np.arange(last - first + 1) / (last - first + 1))
     return float((weight * others[first : last + 1]).sum() / weight.sum())
@@ -47,7 +47,9 @@ def _mean_reward(
     rewards = []
     for first, last in targets:
         pieces = len(runs(others[first : last + 1]))
-        covered = _overlap((first, last), others, bias) / max(pieces, 1)  # fragments count less
+        covered = _overlap((first, last), others, bias) / max(
+            pieces, 1
+        )  # fragmentation is penalised
         rewards.append(existence * (pieces > 0) + (1 - existence) * covered)
     return float(np.mean(rewards)) if rewards else 0.0
 
@@ -60,9 +62,9 @@ def range_scores(
 ) -> dict[str, float]:
     """Range-based precision, recall and F1 (Tatbul et al. 2018, arXiv:1803.03639, eq. 4 to 10).
 
-    Recall of a true range: `existence` for being touched at all, the rest for the share that is
-    covered, weighted by `bias` and divided by the number of pieces. Precision of a detected range:
-    the share that is true, divided by the number of pieces, flat, with no reward for existence.
+    Recall of a true range: `existence` for any overlap, the rest for the share that is covered,
+    weighted by `bias` and divided by the number of pieces. Precision of a detected range: the share
+    that is true, divided by the number of pieces, with a flat bias and no existence reward.
     """
     recall = _mean_reward(runs(truth), detected, existence, bias)
     precision = _mean_reward(runs(detected), truth, 0.0, flat)
@@ -103,7 +105,7 @@ def vus_pr(truth: np.ndarray, scores: np.ndarray, widest: int, steps: int = 5) -
     """Volume under the PR surface: the mean `average_precision` over buffers 0..widest rows.
 
     A simplification of Paparrizos et al. 2022: soft labels as above, without their existence
-    reward; forgiving of detections just beside a window. NaN without truth.
+    reward; tolerant of detections just beside a window. NaN without truth.
     """
     buffers = np.unique(np.linspace(0, widest, steps).round().astype(int))
     return float(np.mean([average_precision(soft_labels(truth, b), scores) for b in buffers]))

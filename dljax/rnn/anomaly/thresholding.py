@@ -1,13 +1,13 @@
-"""From errors to alarms, online: how unlikely is a row, given all rows before it.
+"""Online thresholding of errors: the probability of a row, given all rows before it.
 
-Two kinds of evidence, each averaged over the last few rows and the last many: the errors of a
-forecaster or autoencoder, and the level of the series itself (a value that was never seen is news
-however well it continues the one before). Each average is compared with its own past: beyond its
-upper 2 % the past is taken for a Pareto tail (Hill 1975; peaks over threshold, Siffer et al. 2017,
-SPOT), which makes a probability that means the same for a CPU's load and for a thermometer. After
-an alarm the detector rests, so that one event does not raise a hundred.
+Two kinds of evidence, each averaged over a short and a long window: the errors of a forecaster or
+autoencoder, and the level of the series itself (a level never observed before is unexpected even
+where it is well predicted). Each average is compared with its own past, whose upper 2 % are
+modelled as a Pareto tail (Hill 1975; peaks over threshold, Siffer et al. 2017, SPOT); the resulting
+tail probability does not depend on the unit of the series. After an alarm the detector pauses, so
+that one event does not raise many.
 
-Every function is causal: row t of the result depends on rows 0..t alone.
+Every function is causal: row t of the result depends on rows 0..t only.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class Rules(NamedTuple):
     """errors, levels: rows over which each kind of evidence is averaged.
 
     tail: share of the past that is its tail. alarm: surprise (nats) that raises an alarm. rest:
-    rows after an alarm without another one, as a share of the rows so far, at least shortest.
+    length of the pause after an alarm, as a share of the rows so far; at least `shortest` rows.
     """
 
     errors: Sequence[int] = (1, 20, 100)
@@ -35,10 +35,10 @@ class Rules(NamedTuple):
 
 RULES = Rules()
 START = 50  # rows before there is a past to compare with
-REFRESH = 20  # rows after which the past's tail is measured anew
-LEAST = 10  # rows in a tail
-LIGHT = 0.05  # a tail lighter than this is taken for this
-FLOOR = 1e-3  # what is smaller, in deviations of the series, is never news
+REFRESH = 20  # rows after which the tail is fitted again
+LEAST = 10  # rows in a tail, at least
+LIGHT = 0.05  # smallest exponent of a tail
+FLOOR = 1e-3  # deviations of the series; smaller evidence is ignored
 
 
 def moving_mean(x: np.ndarray, rows: int) -> np.ndarray:
@@ -50,7 +50,7 @@ def moving_mean(x: np.ndarray, rows: int) -> np.ndarray:
 
 
 def tail_surprise(sizes: np.ndarray, floor: np.ndarray, tail: float = RULES.tail) -> np.ndarray:
-    """-log P(a size at least this large), nats [T], by the tail of all sizes before; 0 below it.
+    """-log P(a size at least this large), nats [T], by the tail of all earlier sizes; 0 below it.
 
     Of n sizes before, the k = tail * n largest, x_(1)..x_(k), give the exponent g = mean log(x_(i)
     / x_(k)) (Hill 1975) and P(X > x) = k / n (x / x_(k))^(-1/g). sizes, floor: [T], not negative;
@@ -71,7 +71,7 @@ def tail_surprise(sizes: np.ndarray, floor: np.ndarray, tail: float = RULES.tail
 def surprise(
     values: np.ndarray, errors: np.ndarray | None, scale: np.ndarray, rules: Rules = RULES
 ) -> np.ndarray:
-    """The largest surprise [T], nats, of all the evidence.
+    """The largest surprise [T], nats, over all evidence.
 
     values [T] of the series; errors [T] in the same units, None for the levels alone; scale [T]:
     its deviation as known before each row (`prequential.running_moments`).
@@ -85,8 +85,8 @@ def surprise(
     return np.max([tail_surprise(sizes, floor, rules.tail) for sizes in evidence], axis=0)
 
 
-def rested(surprises: np.ndarray, rules: Rules = RULES) -> np.ndarray:
-    """The surprises [T] with 0 where one would be an alarm while the detector rests."""
+def with_pauses(surprises: np.ndarray, rules: Rules = RULES) -> np.ndarray:
+    """The surprises [T], with 0 for alarms during a pause."""
     result, until = surprises.copy(), -1.0
     for t in np.flatnonzero(surprises >= rules.alarm):
         if t <= until:

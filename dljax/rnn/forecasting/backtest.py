@@ -1,8 +1,8 @@
-"""The walk-forward backtest of a network and its baselines: windows that follow each other.
+"""The walk-forward backtest of a network and its baselines, over consecutive windows.
 
-Each forecast is for the H rows after the one before, so every row of the test part is forecast
-once. With refits, network and linear baselines are trained anew as time goes on, on all that is
-known by then; without, they go through the test part as they are.
+Each forecast is for the H rows after those of the one before, so every row of the test part is
+forecast once. With refits, network and baselines are retrained at intervals on all rows known by
+then; without, they are used as they are.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ import numpy as np
 
 from dljax.data.sources.series import Series
 from dljax.data.windows import Scaler, Split, Windows
-from dljax.rnn.forecasting.assessment import Answers
-from dljax.rnn.forecasting.baselines import Fit
+from dljax.rnn.forecasting.assessment import Forecasts
+from dljax.rnn.forecasting.baselines import Fit, Predict
 from dljax.rnn.forecasting.forecaster import Forecaster, predictions
 from dljax.rnn.forecasting.walk_forward import walk_forward
 from dljax.train import driver
@@ -31,15 +31,15 @@ class Walk(NamedTuple):
     fits: tuple[int, ...] = ()
 
 
-def as_it_is(data: Windows, forecasts: Mapping[str, Answers]) -> Walk:
-    """The walk of what is already forecast for every window of the test part."""
+def without_refits(data: Windows, forecasts: Mapping[str, Forecasts]) -> Walk:
+    """The walk of existing forecasts of every window of the test part."""
     picked = slice(None, None, data.horizon)
     return Walk(
-        data.origins["test"][picked], {n: a.test.values[picked] for n, a in forecasts.items()}
+        data.origins["test"][picked], {n: f.test.values[picked] for n, f in forecasts.items()}
     )
 
 
-def refitted(data: Windows, fits: Mapping[str, Fit], times: int) -> Walk:
+def with_refits(data: Windows, fits: Mapping[str, Fit], times: int) -> Walk:
     """The walk of models that are fitted `times` times, evenly over the test part."""
     first, end = data.split.test
     origins = data.origins["test"][:: data.horizon]
@@ -64,24 +64,24 @@ def network(
     seeds: tuple[int, ...],
     placement: Placement,
 ) -> Fit:
-    """A Fit that trains `task` for `steps` steps on all known rows, nothing held, from its seeds.
+    """A Fit that trains `task` for `steps` steps on all known rows, holding out none.
 
-    make: (series, split) -> its windows. scaler: the unit of the values that it forecasts in; each
-    training scales by its own rows.
+    make: (series, split) -> its windows. scaler: of the units in which it forecasts; each training
+    scales by its own rows.
     """
 
-    def fit(values: np.ndarray, held: int) -> Any:
+    def fit(values: np.ndarray, held: int) -> Predict:
         del held
         rows = len(values)
         later = (rows, len(series.time))
         data = make(series, Split((0, rows), later, later))
         result = driver.train(task, data.train, steps=steps, seeds=seeds, placement=placement)
-        said, _ = predictions(forecaster, result.run.states, data.test)
-        said = scaler.apply(data.scaler.undo(said))
+        forecasts, _ = predictions(forecaster, result.run.states, data.test)
+        forecasts = scaler.apply(data.scaler.undo(forecasts))
 
         def predict(values: np.ndarray, origins: np.ndarray) -> np.ndarray:
             del values
-            return said[origins - rows].astype(np.float32)
+            return forecasts[origins - rows].astype(np.float32)
 
         return predict
 

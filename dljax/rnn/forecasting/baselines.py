@@ -1,9 +1,9 @@
-"""What every forecaster is held against: repeating the past, and a straight line through it.
+"""Baselines for forecasts: naive, seasonal, climatology, and linear regression.
 
 A baseline is a function fit(values [n, C], held) -> predict, where the last `held` of the known
-rows are kept for choosing and calibrating; predict(values [T, C], origins [N]) -> [N, H, C]
-forecasts the H rows from each origin on and looks at the rows before it alone. So it can be walked
-forward and fitted anew (backtest.py) like any other model.
+rows are held out for validation and calibration; predict(values [T, C], origins [N]) -> [N, H, C]
+forecasts the H rows from each origin on and uses only the rows before it. So it can be refitted in
+a walk-forward backtest (backtest.py) like any other model.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ Predict = Callable[[np.ndarray, np.ndarray], np.ndarray]
 Fit = Callable[[np.ndarray, int], Predict]
 
 ALPHAS = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0)
-BLOCK = 4096  # windows that are in memory at a time
+BLOCK = 4096  # windows in memory at a time
 
 
 def last_value(horizon: int) -> Fit:
-    """The last value again and again: the forecast of a random walk."""
+    """The last value, repeated: the forecast of a random walk."""
 
     def predict(values: np.ndarray, origins: np.ndarray) -> np.ndarray:
         return np.repeat(values[origins - 1][:, None], horizon, 1)
@@ -33,7 +33,7 @@ def last_value(horizon: int) -> Fit:
 
 
 def seasonal(season: int, horizon: int) -> Fit:
-    """The last season again and again; `season` in rows.
+    """The last season, repeated; `season` in rows.
 
     Prediction raises ValueError for an origin with less than a season before it.
     """
@@ -59,7 +59,7 @@ def drift(horizon: int) -> Fit:
 
 
 def mean(horizon: int) -> Fit:
-    """The mean of the rows to fit to: for returns of prices, the random walk with its drift."""
+    """The mean of the fitted rows: for returns of prices, the random walk with drift."""
 
     def fit(values: np.ndarray, held: int) -> Predict:
         level = np.asarray(values[: len(values) - held], np.float64).mean(0)
@@ -69,9 +69,9 @@ def mean(horizon: int) -> Fit:
 
 
 def climatology(dates: np.ndarray, horizon: int) -> Fit:
-    """Least squares on the calendar alone: what is usual at this time of year, week and day.
+    """Least squares on the calendar alone: the mean for the time of year, week and day.
 
-    dates: the calendar's features [T, K] of all rows, future ones too.
+    dates: the calendar features [T, K] of all rows, future ones too.
     """
     inputs = np.concatenate([np.ones((len(dates), 1)), dates], -1)
 
@@ -87,7 +87,7 @@ def climatology(dates: np.ndarray, horizon: int) -> Fit:
 def least_squares(window: int, horizon: int) -> Fit:
     """Ordinary least squares from a window of one column to its future, the same for all columns.
 
-    fit raises ValueError where less than a window and a horizon are known.
+    fit raises ValueError where fewer rows than a window and a horizon are known.
     """
     return _linear(window, horizon, [Choice(0.0, shared=True, shift=False)])
 
@@ -96,11 +96,11 @@ def ridge(window: int, horizon: int, alphas: Sequence[float] = ALPHAS) -> Fit:
     """Ridge regression from a window of one column to its future.
 
     Chosen by the error on the held rows: alpha (times the number of windows), whether all columns
-    share their weights or each has its own, and whether the window's last value is taken from it
-    and given back after (NLinear's normalisation, Zeng et al. 2023).
+    share their weights or each has its own, and whether the window's last value is subtracted
+    before and added again after (NLinear's normalisation, Zeng et al. 2023).
 
-    fit raises ValueError where less than a window and a horizon are known, or less than a horizon
-    is held.
+    fit raises ValueError where fewer rows than a window and a horizon are known, or fewer than a
+    horizon are held out.
     """
     options = itertools.product(alphas, (True, False), (True, False))
     return _linear(window, horizon, [Choice(*option) for option in options])
@@ -109,7 +109,7 @@ def ridge(window: int, horizon: int, alphas: Sequence[float] = ALPHAS) -> Fit:
 def naive(season: int, horizon: int, dates: np.ndarray) -> dict[str, Fit]:
     """The baselines that need no window, by name; the seasonal one if there is a season.
 
-    dates: the calendar's features [T, K] of all rows, future ones too.
+    dates: the calendar features [T, K] of all rows, future ones too.
     """
     fits = {"last value": last_value(horizon), "drift": drift(horizon), "mean": mean(horizon)}
     if season > 1:
@@ -134,7 +134,7 @@ class Choice(NamedTuple):
 
 
 class Moments(NamedTuple):
-    """Means over windows of inputs x [W], outputs y [H] and their products, none centred."""
+    """Uncentred means over windows of inputs x [W], outputs y [H] and their products."""
 
     count: float
     x: np.ndarray
@@ -168,7 +168,9 @@ def _linear(window: int, horizon: int, choices: Sequence[Choice]) -> Fit:
         if rows < window + horizon:
             raise ValueError(f"window={window} and horizon={horizon} need more than {rows} rows")
         if len(choices) > 1 and held < horizon:
-            raise ValueError(f"choosing needs a horizon of {horizon} held rows, not {held}")
+            raise ValueError(
+                f"choosing alpha needs {horizon} held-out rows (a horizon), not {held}"
+            )
 
         def moments(first: int, end: int) -> list[Moments]:
             origins = np.arange(first, end - horizon + 1)
@@ -217,7 +219,7 @@ def _moments(column: np.ndarray, origins: np.ndarray, window: int, horizon: int)
 
 
 def _solver(train: list[Moments], shared: bool, shift: bool) -> Callable[[float], list[tuple]]:
-    """alpha -> (weights [W, H], bias [H]) of each column; one eigenvalue problem serves all."""
+    """alpha -> (weights [W, H], bias [H]) of each column, by one eigendecomposition for all."""
     parts = []
     for m in [functools.reduce(operator.add, train)] if shared else train:
         m = m.shifted() if shift else m
@@ -225,13 +227,13 @@ def _solver(train: list[Moments], shared: bool, shift: bool) -> Callable[[float]
         parts.append((m, size, vectors, vectors.T @ (m.xy - np.outer(m.x, m.y))))
 
     def solve(alpha: float) -> list[tuple]:
-        answers = []
+        solutions = []
         for m, size, vectors, right in parts:
-            solid = size > 1e-10 * size[-1]  # the rest is rounding: directions that never vary
+            solid = size > 1e-10 * size[-1]  # the rest is rounding: directions without variance
             inverse = np.where(solid, 1 / np.where(solid, size + alpha, 1), 0)
             matrix = vectors @ (inverse[:, None] * right)
-            answers.append((matrix, m.y - m.x @ matrix))
-        return answers * len(train) if shared else answers
+            solutions.append((matrix, m.y - m.x @ matrix))
+        return solutions * len(train) if shared else solutions
 
     return solve
 

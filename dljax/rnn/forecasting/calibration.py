@@ -1,11 +1,11 @@
-"""Intervals that cover what they promise: learned from the errors on a validation span.
+"""Calibration of prediction intervals by the errors on a validation part.
 
-Split conformal prediction measures how far forecasts miss on data that the model was not fitted to,
-and widens each forecast by that much. Its promise needs errors that come in no particular order
-(exchangeable); a series that changes breaks it, so the coverage on the test span is to be told
-beside it. `adaptive` corrects the width as time goes on and needs no such assumption.
+Split conformal prediction measures the errors on data that the model was not fitted to, and widens
+each forecast by their quantile. Its coverage guarantee needs exchangeable errors; a series that
+changes violates it, so the coverage on the test part should be reported too. `adaptive` corrects
+the width over time and needs no such assumption.
 
-Forecasts are [N, H, C] at origins that follow each other; every step and column has its own width.
+Forecasts are [N, H, C] at consecutive origins; every step and column has its own width.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ import numpy as np
 def residual_quantiles(
     predictions: np.ndarray, truth: np.ndarray, levels: Sequence[float]
 ) -> np.ndarray:
-    """What to add to a forecast to make quantiles of it: of truth - prediction, [H, C, Q].
+    """Quantiles of the residuals truth - prediction, to be added to a forecast; [H, C, Q].
 
-    With n windows the level is moved outwards to ceil((n + 1) tau) / n above 0.5, and so below it,
-    as split conformal prediction asks for (Lei et al. 2018, section 2.2); the largest residual
-    stands for what is beyond.
+    With n windows the level is moved outwards to ceil((n + 1) tau) / n above 0.5, and symmetrically
+    below it, as split conformal prediction requires (Lei et al. 2018, section 2.2), but at most to
+    the largest residual.
     """
     residuals = np.asarray(truth, np.float64) - predictions
     n = len(residuals)
@@ -46,7 +46,7 @@ def conformal_radius(scores: np.ndarray, level: float) -> np.ndarray:
 
 
 def beyond(low: np.ndarray, high: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """How far the truth lies outside an interval, negative inside; [N, H, C].
+    """The distance of the truth from an interval, negative inside; [N, H, C].
 
     The score of conformalised quantile regression: the interval [low - r, high + r], with r the
     `conformal_radius` of these, covers (Romano et al. 2019, equations 6 to 8).
@@ -57,14 +57,14 @@ def beyond(low: np.ndarray, high: np.ndarray, truth: np.ndarray) -> np.ndarray:
 def adaptive(
     earlier: np.ndarray, scores: np.ndarray, level: float, rate: float = 0.02
 ) -> np.ndarray:
-    """The radius for each window [N, H, C], corrected by the misses seen before its origin.
+    """The radius for each window [N, H, C], corrected by the misses known at its origin.
 
     The quantile tracker of Angelopoulos, Candes and Tibshirani 2023 (equation 4): after a miss the
     radius grows by rate * level * b, otherwise it shrinks by rate * (1 - level) * b, with b the
     largest earlier score. The share of misses goes to 1 - level whatever the series does.
 
     Args:
-      earlier: scores of the validation windows [M, H, C], where the radius begins.
+      earlier: scores of the validation windows [M, H, C], which give the first radius.
       scores: scores of the windows to cover [N, H, C], one row apart; at the n-th origin, those of
         step h (from 1) are known up to window n - h.
       level: the share to cover.
@@ -76,7 +76,7 @@ def adaptive(
     missed = np.empty(scores.shape, bool)
     steps = np.arange(scores.shape[1])
     for n in range(len(scores)):
-        done = steps[steps < n]  # step h + 1 of window n - h - 1 has come by now
+        done = steps[steps < n]  # step h + 1 of window n - h - 1 is known by now
         miss = missed[n - done - 1, done]
         radius[done] += unit[done] * (miss - (1 - level))
         out[n] = radius

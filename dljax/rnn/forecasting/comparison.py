@@ -1,4 +1,4 @@
-"""What a test bears out, in numbers and in words: the network against the baselines."""
+"""Comparison of a network with baselines on the test part, as findings and as text."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ import numpy as np
 
 from dljax.data.windows import Windows
 from dljax.rnn.forecasting import assessment, forecast_metrics
-from dljax.rnn.forecasting.assessment import Answers, Interval
+from dljax.rnn.forecasting.assessment import Forecasts, Interval
 
-TOLERANCE = 0.03  # of coverage, before it has to be explained
+TOLERANCE = 0.03  # deviation of the coverage from the nominal level without a comment
 
 
-class Verdict(NamedTuple):
+class Comparison(NamedTuple):
     """findings: for summary.json. lines: for the reader."""
 
     findings: dict[str, Any]
     lines: tuple[str, ...]
 
 
-def verdict(
-    answers: Answers,
-    reference: Mapping[str, Answers],
+def compare(
+    network: Forecasts,
+    baselines: Mapping[str, Forecasts],
     data: Windows,
     naive: Collection[str],
     season: int,
@@ -31,22 +31,22 @@ def verdict(
     levels: Sequence[float],
     level: float,
     intervals: Mapping[str, Interval],
-    chosen: str,
+    calibrate: str,
     measure: str = "mae",
-) -> Verdict:
-    """Skill against each baseline, errors in the series' own unit, and the intervals' coverage.
+) -> Comparison:
+    """Skill against each baseline, errors in the series' own unit, and coverage of the intervals.
 
-    answers: the network's (the mean over its seeds). naive: which of `reference` learn nothing.
-    measure: 'mae' or 'mse', by which the best
-    baseline is found. chosen: the calibration whose intervals are used.
+    network: its forecasts (the mean over seeds). naive: names of the naive ones among `baselines`.
+    measure: 'mae' or 'mse', by which the best baseline is chosen. calibrate: of the intervals that
+    are used.
     """
     truth = data.truth("test")
-    error = answers.test.values - truth
-    own = assessment.measures(answers, data, season, levels, level)
+    error = network.test.values - truth
+    own = assessment.measures(network, data, season, levels, level)
     table = {
-        name: assessment.measures(a, data, season, levels, level) for name, a in reference.items()
+        name: assessment.measures(a, data, season, levels, level) for name, a in baselines.items()
     }
-    skill = {name: _skill(answers, a, truth, data.horizon) for name, a in reference.items()}
+    skill = {name: _skill(network, a, truth, data.horizon) for name, a in baselines.items()}
     findings = {
         "mean_forecast_of_seeds": own,
         "skill": {
@@ -56,56 +56,58 @@ def verdict(
         "mae_in_own_unit": dict(
             zip(columns, np.abs(error).mean((0, 1)) * data.scaler.std, strict=True)
         ),
-        "intervals": {"nominal": level, "chosen": chosen}
+        "intervals": {"nominal": level, "chosen": calibrate}
         | {name: forecast_metrics.covered(i.low, i.high, truth) for name, i in intervals.items()},
     }
     lines = [
         *_against(own, table, skill, naive, measure),
-        _covered(answers, data, intervals, chosen, level),
+        _covered(network, data, intervals, calibrate, level),
     ]
-    return Verdict(findings, tuple(lines))
+    return Comparison(findings, tuple(lines))
 
 
-def direction(answers: Answers, data: Windows, returns: bool = False) -> Verdict:
-    """How often the next step's direction was right, against a coin and against 'always up'.
+def direction(network: Forecasts, data: Windows, returns: bool = False) -> Comparison:
+    """Accuracy of the next step's direction, against chance and the majority direction.
 
     returns: the series are changes already, and up is above zero.
     """
-    predicted, change = answers.test.values[:, 0], data.truth("test")[:, 0]
+    predicted, change = network.test.values[:, 0], data.truth("test")[:, 0]
     if returns:
         predicted, change = data.scaler.undo(predicted), data.scaler.undo(change)
     else:
         last = data.values[data.origins["test"] - 1]
         predicted, change = predicted - last, change - last
     if not change.any():
-        return Verdict({}, ("No value of the test part changed: there is no direction to tell.",))
+        return Comparison(
+            {}, ("No value of the test part changed: there is no direction to forecast.",)
+        )
     found = forecast_metrics.direction(predicted, change, block=data.horizon)
     share, up = found.accuracy, found.up
     always = max(up.value, 1 - up.value)
-    says = "no better than a coin, as far as this test can tell"
+    verdict = "not significantly better than chance"
     if share.low > max(always, 0.5):
-        says = f"better than always the commoner direction ({always:.1%})"
+        verdict = f"better than always predicting the majority direction ({always:.1%})"
     elif share.low > 0.5:
-        says = f"better than a coin, but not than always the commoner direction ({always:.1%})"
+        verdict = f"better than chance, but not than the majority direction ({always:.1%})"
     elif share.high < 0.5:
-        says = "worse than a coin"
+        verdict = "worse than chance"
     line = (
-        f"Direction of the next step: {share.value:.1%} right (95 %: {share.low:.1%} to "
-        f"{share.high:.1%}) of {found.changes} changes: {says}."
+        f"Direction of the next step: {share.value:.1%} correct (95 % interval {share.low:.1%} to "
+        f"{share.high:.1%}) of {found.changes} changes: {verdict}."
     )
     findings = {"accuracy": share._asdict(), "up": up._asdict(), "changes": found.changes}
-    return Verdict({"direction": findings}, (line,))
+    return Comparison({"direction": findings}, (line,))
 
 
 def _skill(
-    answers: Answers, other: Answers, truth: np.ndarray, horizon: int
+    network: Forecasts, other: Forecasts, truth: np.ndarray, horizon: int
 ) -> dict[str, forecast_metrics.Estimate]:
-    def losses(a: Answers, power: int) -> np.ndarray:
+    def losses(a: Forecasts, power: int) -> np.ndarray:
         return (np.abs(a.test.values - truth) ** power).mean((1, 2))
 
     kinds = {"mae": 1, "mse": 2}
     return {
-        k: forecast_metrics.skill(losses(answers, p), losses(other, p), horizon)
+        k: forecast_metrics.skill(losses(network, p), losses(other, p), horizon)
         for k, p in kinds.items()
     }
 
@@ -123,39 +125,46 @@ def _against(
     lines = []
     for kind, name in {"naive baseline": simple, "baseline": best}.items():
         gain = skill[name][measure]
-        span = f"95 %: {gain.low:.1%} to {gain.high:.1%}"
-        error = f"{measure} {table[name][measure]:.4g} against {own[measure]:.4g}"
+        span = f"95 % interval {gain.low:.1%} to {gain.high:.1%}"
+        error = f"{measure} {table[name][measure]:.4g}, network {own[measure]:.4g}"
         if gain.low > 0:
-            says = f"the network errs {gain.value:.1%} less ({span})"
+            verdict = f"the network's error is {gain.value:.1%} lower ({span})"
         elif gain.high < 0:
-            says = f"IT BEATS the network, which errs {-gain.value:.1%} more (skill {span}): use it"
-        else:
-            ahead = "ahead of it" if gain.value > 0 else "behind it"
-            says = (
-                f"the network is {abs(gain.value):.1%} {ahead}, "
-                f"which this test can't tell from no difference (skill {span})"
+            verdict = (
+                f"the baseline is better, the network's error is {-gain.value:.1%} higher "
+                f"(skill: {span})"
             )
-        lines.append(f"Best {kind}: {name}, {error}: {says}.")
+        else:
+            word = "lower" if gain.value > 0 else "higher"
+            verdict = (
+                f"the network's error is {abs(gain.value):.1%} {word}, "
+                f"not a significant difference (skill: {span})"
+            )
+        lines.append(f"Best {kind}: {name}, {error}: {verdict}.")
     return lines if simple != best else lines[:1]
 
 
 def _covered(
-    answers: Answers, data: Windows, intervals: Mapping[str, Interval], chosen: str, level: float
+    network: Forecasts,
+    data: Windows,
+    intervals: Mapping[str, Interval],
+    calibrate: str,
+    level: float,
 ) -> str:
     truth = {part: data.truth(part) for part in ("validation", "test")}
     shares = {
         name: forecast_metrics.covered(i.low, i.high, truth["test"])["coverage"]
         for name, i in intervals.items()
     }
-    others = ", ".join(f"{name} {share:.1%}" for name, share in shares.items() if name != chosen)
+    others = ", ".join(f"{name} {share:.1%}" for name, share in shares.items() if name != calibrate)
     line = (
-        f"The {level:.0%} interval (calibration: {chosen}) covers {shares[chosen]:.1%} of the test "
-        f"values ({others})"
+        f"The {level:.0%} interval (calibration: {calibrate}) covers {shares[calibrate]:.1%} of "
+        f"the test values ({others})"
     )
-    if abs(shares[chosen] - level) <= TOLERANCE:
+    if abs(shares[calibrate] - level) <= TOLERANCE:
         return line + "."
-    before, after = (np.abs(getattr(answers, p).values - truth[p]).mean() for p in truth)
+    before, after = (np.abs(getattr(network, p).values - truth[p]).mean() for p in truth)
     return line + (
         f": more than {TOLERANCE:.0%} off; errors on the test part are {after / before:.2f} times "
-        "those on the validation part that it learned from."
+        "those on the validation part, on which it was calibrated."
     )

@@ -1,8 +1,8 @@
-"""How good forecasts were, on the host: errors, skill, coverage, direction, and how sure that is.
+"""Metrics of forecasts on the host: errors, skill, coverage, direction, and their uncertainty.
 
 Forecasts and truth are [N, H, C] in one unit, window by window. Neighbouring windows share most of
-their future, so N windows are far fewer independent ones: uncertainty is that of a bootstrap of
-blocks of windows, with all columns together.
+their future and are not independent: confidence intervals are those of a bootstrap of blocks of
+windows, with all columns together.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 
 
 class Estimate(NamedTuple):
-    """A number and the interval that it lies in with the confidence asked for."""
+    """A value and its confidence interval."""
 
     value: float
     low: float
@@ -54,20 +54,6 @@ def covered(low: np.ndarray, high: np.ndarray, truth: np.ndarray) -> dict[str, f
     return {"coverage": float(inside.mean()), "width": float(np.mean(high - low))}
 
 
-def wilson(successes: float, trials: float, confidence: float = 0.95) -> Estimate:
-    """The share of successes and its interval (Wilson 1927), for independent trials."""
-    from scipy.stats import norm
-
-    if not 0 <= successes <= trials or not trials:
-        raise ValueError(f"{successes} successes of {trials} trials have no share")
-    z = norm.ppf((1 + confidence) / 2)
-    share = successes / trials
-    middle = (share + z**2 / (2 * trials)) / (1 + z**2 / trials)
-    spread = z / (1 + z**2 / trials)
-    spread *= np.sqrt(share * (1 - share) / trials + z**2 / (4 * trials**2))
-    return Estimate(share, float(middle - spread), float(middle + spread))
-
-
 def block_means(values: np.ndarray, block: int, samples: int = 2000, seed: int = 0) -> np.ndarray:
     """Means [samples, K] of values [N, K] resampled in blocks of neighbours.
 
@@ -91,7 +77,7 @@ def skill(
 ) -> Estimate:
     """1 - loss / reference over windows [N]: above 0 where the forecast is the better one.
 
-    An interval on one side of 0 is what a claim needs.
+    The difference is significant where the interval excludes 0.
     """
     pairs = np.stack([losses, reference], -1)
     mean, sampled = pairs.mean(0), block_means(pairs, block)
@@ -99,7 +85,7 @@ def skill(
 
 
 class Direction(NamedTuple):
-    """Shares of changes whose sign was right, and of those that went up (what 'always up' gets)."""
+    """Shares of changes with the predicted sign, and of those that are positive ('always up')."""
 
     accuracy: Estimate
     up: Estimate
@@ -109,7 +95,7 @@ class Direction(NamedTuple):
 def direction(
     predicted: np.ndarray, change: np.ndarray, block: int, confidence: float = 0.95
 ) -> Direction:
-    """How often the sign of a predicted change [N, C] is that of the change [N, C] that came.
+    """How often the sign of a predicted change [N, C] is that of the actual change [N, C].
 
     Changes of zero are left out; a prediction of zero is wrong. For changes over h steps, `block`
     is h or more. Raises ValueError where nothing changed.

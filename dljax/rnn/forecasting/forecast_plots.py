@@ -1,4 +1,4 @@
-"""The pictures of a forecasting run, from what it says of the test part."""
+"""The pictures of a forecasting run, from its forecasts of the test part."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ import numpy as np
 from dljax import plots
 from dljax.data.sources.series import Series
 from dljax.data.windows import Windows
-from dljax.plots import Outlook
-from dljax.rnn.forecasting.assessment import Answers, Interval
+from dljax.plots import ForecastPanel
+from dljax.rnn.forecasting.assessment import Forecasts, Interval
 from dljax.rnn.forecasting.backtest import Walk
-from dljax.train.report import read_metrics
 
 SHOWN = 6  # windows
 
@@ -22,51 +21,48 @@ def draw(
     folder: Path,
     series: Series,
     data: Windows,
-    answers: Answers,
-    reference: Mapping[str, Answers],
+    network: Forecasts,
+    reference: Mapping[str, Forecasts],
     levels: tuple[float, ...],
     interval: Interval,
     best: str,
     walk: Walk,
 ) -> None:
-    """Learning curves, forecasts of some test windows, error by step, residuals and so on.
+    """Forecasts of some test windows, error by step, residuals, coverage and the backtest.
 
-    best: the baseline that is drawn beside the forecasts. Values are in the series' own unit.
+    best: the baseline that is drawn beside the network. Values are in the series' own unit.
     """
-    curves = read_metrics(folder.parent)
-    if curves:
-        plots.learning_curves(curves, folder / "learning_curves.png")
     truth, origins = data.truth("test"), data.origins["test"]
-    outlooks = []
+    panels = []
     for i, n in enumerate(np.unique(np.linspace(0, len(origins) - 1, SHOWN).astype(int))):
         column = i % truth.shape[2]
         mean, std = data.scaler.mean[column], data.scaler.std[column]
-        parts = (answers.test.values, truth, interval.low, interval.high)
-        value, came, low, high = (x[n, :, column] * std + mean for x in parts)
+        parts = (network.test.values, truth, interval.low, interval.high)
+        value, actual, low, high = (x[n, :, column] * std + mean for x in parts)
         first = origins[n]
         past = slice(max(first - min(data.window, 3 * data.horizon), 0), first)
         other = reference[best].test.values[n, :, column] * std + mean
-        outlooks.append(
-            Outlook(
+        panels.append(
+            ForecastPanel(
                 f"{series.columns[column]} from {_stamp(series.time[first])}",
                 series.time[past],
                 series.values[past, column],
                 series.time[first : first + data.horizon],
                 value,
-                came,
+                actual,
                 [(low, high)],
                 {best: other},
             )
         )
     title = f"Forecasts on the test part, {data.horizon} steps ahead"
-    plots.forecasts(outlooks, title, folder / "forecasts.png")
+    plots.forecasts(panels, title, folder / "forecasts.png")
 
-    def by_step(a: Answers) -> np.ndarray:
-        return np.abs(a.test.values - truth).mean((0, 2))
+    def by_step(f: Forecasts) -> np.ndarray:
+        return np.abs(f.test.values - truth).mean((0, 2))
 
-    errors = {"network": by_step(answers)} | {n: by_step(a) for n, a in reference.items()}
+    errors = {"network": by_step(network)} | {n: by_step(f) for n, f in reference.items()}
     plots.error_by_step(errors, folder / "error_by_step.png", "mean absolute error (scaled)")
-    first_step = (answers.test.values[:, 0, 0] - truth[:, 0, 0]) * data.scaler.std[0]
+    first_step = (network.test.values[:, 0, 0] - truth[:, 0, 0]) * data.scaler.std[0]
     plots.residuals(
         series.time[origins],
         first_step,
@@ -75,8 +71,8 @@ def draw(
     )
 
     shares = {
-        name: np.array([(truth <= a.test.quantile(i)).mean() for i in range(len(levels))])
-        for name, a in {"network": answers, best: reference[best]}.items()
+        name: np.array([(truth <= f.test.quantile(i)).mean() for i in range(len(levels))])
+        for name, f in {"network": network, best: reference[best]}.items()
     }
     plots.coverage(levels, shares, "Quantiles on the test part", folder / "coverage.png")
     _draw_walk(folder, series, data, walk, best)
@@ -92,7 +88,7 @@ def _draw_walk(folder: Path, series: Series, data: Windows, walk: Walk, best: st
         series.time[rows],
         series.values[rows, 0],
         lines,
-        f"Walking forward {data.horizon} steps at a time: {series.columns[0]}",
+        f"Walk-forward forecasts, {data.horizon} steps at a time: {series.columns[0]}",
         folder / "backtest.png",
         series.time[list(walk.fits)],
     )

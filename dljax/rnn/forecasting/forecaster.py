@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from dljax.data import feed
 from dljax.data.feed import Examples
 from dljax.rnn.forecasting import intervals
 from dljax.rnn.forecasting.likelihoods import Likelihood, interval_ends
@@ -56,7 +57,8 @@ Normalization = Callable[[Array], tuple[Array, Array]]
 class Forecaster(NamedTuple):
     """A network, the meaning of its outputs, and how each window is normalised for it.
 
-    normalize: past [B, W, C] -> shift and scale [B, 1, C]; the network sees (past - shift) / scale.
+    normalize: past [B, W, C] -> shift and scale [B, 1, C]; the network's input is
+      (past - shift) / scale.
     """
 
     model: nn.Module
@@ -68,7 +70,7 @@ class Forecaster(NamedTuple):
     ) -> Any:
         """The forecast [B, H, C, P] in the unit of the batch, by `variables`.
 
-        In training the network may look at the batch's future (a decoder that is told it).
+        In training the network may use the batch's future (for teacher forcing).
         settings: of Module.apply (rngs, mutable: then (forecast, changed collections)).
         """
         shift, scale = self.normalize(batch["past"])
@@ -96,8 +98,8 @@ def task(
 ) -> Task:
     """Forecasts of H steps of C series, trained by the likelihood's loss.
 
-    level: the nominal share of values inside the central interval whose coverage and width are
-        told; the likelihood has to answer with its two ends.
+    level: the nominal level of the central interval whose coverage and width are measured; its two
+      ends must be among the quantiles of the likelihood.
     """
     likelihood = forecaster.likelihood
     ends = interval_ends(likelihood.levels, level) if likelihood.levels else None
@@ -141,7 +143,7 @@ def task(
         forecast, y, mask = (
             forecaster(state.variables(), batch),
             batch["future"],
-            batch["example_mask"],
+            batch[feed.MASK],
         )
         error = likelihood.value(forecast) - y
         square, absolute = jnp.square(error), jnp.abs(error)
@@ -160,9 +162,9 @@ def task(
             "mae_by_series": each(absolute, 1),
         }
         if likelihood.levels:
-            answers = likelihood.quantiles(forecast)
-            losses = intervals.pinball(answers, y, likelihood.levels).mean(-1)
-            low, high = answers[..., ends[0]], answers[..., ends[1]]
+            quantiles = likelihood.quantiles(forecast)
+            losses = intervals.pinball(quantiles, y, likelihood.levels).mean(-1)
+            low, high = quantiles[..., ends[0]], quantiles[..., ends[1]]
             inside = (low <= y) & (y <= high)
             sums |= {
                 "quantile_loss": metrics.mean(losses.mean((1, 2)), mask),
@@ -175,8 +177,10 @@ def task(
     return Task(init, step, evaluate)
 
 
-def say(forecaster: Forecaster, states: State, batch: dict[str, Array]) -> tuple[Array, Array]:
-    """Values [B, H, C] and quantiles [B, H, C, L], the mean over seeds (the axis before states).
+def mean_forecast(
+    forecaster: Forecaster, states: State, batch: dict[str, Array]
+) -> tuple[Array, Array]:
+    """Values [B, H, C] and quantiles [B, H, C, L], means over the seeds (the states' first axis).
 
     Quantiles are averaged level by level, so their order stays.
     """
@@ -191,20 +195,20 @@ def say(forecaster: Forecaster, states: State, batch: dict[str, Array]) -> tuple
 def predictions(
     forecaster: Forecaster, states: State, examples: Examples
 ) -> tuple[np.ndarray, np.ndarray]:
-    """What trained seeds `say` of every example, in order: [N, H, C] and [N, H, C, L]."""
+    """The `mean_forecast` of every example, in order: [N, H, C] and [N, H, C, L]."""
 
     @jax.jit
     def of_item(states, arrays, item):
         batch = examples.batch(arrays, item)
-        return say(forecaster, states, batch), batch["example_mask"]
+        return mean_forecast(forecaster, states, batch), batch[feed.MASK]
 
     parts = []
     arrays = jax.device_put(examples.arrays)
     for items in examples.chunks():
         leaves, structure = jax.tree.flatten(items)
         for item in zip(*leaves, strict=True):
-            said, mask = jax.device_get(of_item(states, arrays, structure.unflatten(item)))
-            parts.append([x[mask > 0] for x in said])
+            found, mask = jax.device_get(of_item(states, arrays, structure.unflatten(item)))
+            parts.append([x[mask > 0] for x in found])
     values, quantiles = (np.concatenate(x) for x in zip(*parts, strict=True))
     return values, quantiles
 

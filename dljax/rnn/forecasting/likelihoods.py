@@ -1,7 +1,7 @@
-"""What the numbers of a forecaster mean: a value, quantiles, or a distribution's parameters.
+"""Output distributions of forecasters: a point, quantiles, or a parametric distribution.
 
 A Likelihood turns the raw outputs [..., P] of a network into a forecast in the unit of the data,
-says how badly it fits what came (the training loss), and answers with one value or with quantiles.
+and gives the training loss, a point forecast and quantiles.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from scipy import stats
 
 from dljax.rnn.forecasting import intervals
 
@@ -20,13 +21,13 @@ Array = jax.Array
 
 
 class Likelihood(NamedTuple):
-    """The meaning of P outputs a step and series.
+    """The meaning of the P outputs for each step and series.
 
-    outputs: P. levels: the quantiles that it answers with, rising; () for a point forecast.
+    outputs: P. levels: of the quantiles that it gives, increasing; () for a point forecast.
     place: (raw [..., P], shift [...], scale [...]) -> forecast [..., P] in their unit.
-    loss: (forecast [..., P], y [...]) -> [...]. value: forecast -> the one value, [...].
+    loss: (forecast [..., P], y [...]) -> [...]. value: forecast -> the point forecast, [...].
     quantiles: forecast -> [..., len(levels)], never crossing.
-    feedback: which raw output stands for the value (what an autoregressive decoder takes).
+    feedback: the raw output that is the value (the input of an autoregressive decoder).
     """
 
     outputs: int
@@ -58,10 +59,10 @@ def point(loss: str = "mse") -> Likelihood:
 
 
 def quantiles(levels: Sequence[float]) -> Likelihood:
-    """Quantiles at rising `levels`, trained by the pinball loss, sorted so that they never cross.
+    """Quantiles at increasing `levels`, trained by the pinball loss, sorted so as never to cross.
 
     Koenker and Bassett 1978; the loss is the mean over the levels. The value is the quantile whose
-    level is nearest to 0.5. Raises ValueError unless the levels rise within (0, 1).
+    level is nearest to 0.5. Raises ValueError unless the levels increase within (0, 1).
     """
     levels = _checked(levels)
     middle = int(np.argmin(np.abs(np.array(levels) - 0.5)))
@@ -96,8 +97,6 @@ def gaussian(levels: Sequence[float]) -> Likelihood:
 
 def student(levels: Sequence[float]) -> Likelihood:
     """Location, scale and degrees of freedom (2 and more) of Student's t, trained in nats."""
-    from scipy import stats
-
     levels = _checked(levels)
     # Quantiles of the standard t by 1 / nu in 0 .. 1/2, smooth enough to interpolate (to 1e-4).
     inverse = np.linspace(0, 0.5, 257)
@@ -113,18 +112,18 @@ def student(levels: Sequence[float]) -> Likelihood:
         location, scale, nu = (forecast[..., i] for i in range(3))
         return intervals.student_nll(location, scale, nu, y)
 
-    def answers(forecast: Array) -> Array:
-        place = (len(inverse) - 1) * 2 / forecast[..., 2]
-        below = jnp.clip(place.astype(jnp.int32), 0, len(inverse) - 2)
-        share = place - below
+    def quantiles(forecast: Array) -> Array:
+        position = (len(inverse) - 1) * 2 / forecast[..., 2]
+        below = jnp.clip(position.astype(jnp.int32), 0, len(inverse) - 2)
+        share = position - below
         t = (1 - share) * table[:, below] + share * table[:, below + 1]
         return forecast[..., :1] + forecast[..., 1:2] * jnp.moveaxis(t, 0, -1)
 
-    return Likelihood(3, levels, place, loss, lambda forecast: forecast[..., 0], answers)
+    return Likelihood(3, levels, place, loss, lambda forecast: forecast[..., 0], quantiles)
 
 
 def interval_ends(levels: Sequence[float], level: float) -> tuple[int, int]:
-    """Where in `levels` the ends of the central interval of that nominal level stand.
+    """The indices in `levels` of the ends of the central interval of that nominal level.
 
     Raises ValueError if one of them is missing.
     """
@@ -136,7 +135,7 @@ def interval_ends(levels: Sequence[float], level: float) -> tuple[int, int]:
 
 
 def _location_and_scale(raw: Array, shift: Array, scale: Array) -> tuple[Array, Array]:
-    smallest = 1e-3  # of the window's unit: an interval of no width would have an infinite loss
+    smallest = 1e-3  # in units of the window: an interval of zero width has an infinite loss
     return shift + scale * raw[..., 0], scale * (jax.nn.softplus(raw[..., 1]) + smallest)
 
 
@@ -144,5 +143,7 @@ def _checked(levels: Sequence[float]) -> tuple[float, ...]:
     levels = tuple(levels)
     rising = all(a < b for a, b in itertools.pairwise(levels))
     if not levels or not rising or not 0 < levels[0] <= levels[-1] < 1:
-        raise ValueError(f"quantiles must rise between 0 and 1, not {', '.join(map(str, levels))}")
+        raise ValueError(
+            f"quantiles must increase between 0 and 1, not {', '.join(map(str, levels))}"
+        )
     return levels

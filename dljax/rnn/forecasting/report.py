@@ -1,4 +1,4 @@
-"""What a forecasting run has to tell at its end: a table, findings, words and pictures."""
+"""The analysis of a trained forecaster: baselines, findings, text and pictures."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from dljax.data.calendar import calendar
 from dljax.data.sources.series import Series
 from dljax.data.windows import Windows
 from dljax.rnn.forecasting import assessment, backtest, baselines, comparison, forecast_plots
-from dljax.rnn.forecasting.assessment import Answers
+from dljax.rnn.forecasting.assessment import Forecasts
 from dljax.rnn.forecasting.backtest import Walk
 from dljax.rnn.forecasting.baselines import Fit
 
 
 class ReportInputs(NamedTuple):
-    """What is reported on: the series and its windows, the quantiles' levels, the interval's level.
+    """The series and its windows, the levels of the quantiles, the nominal level of the interval.
 
-    calibrate: which interval is used. measure: by which error forecasters are compared. direction:
-    'changes' or 'returns' where one would trade on the direction of the next step; '': not told.
+    calibrate: of the interval that is used. measure: the error by which forecasters are compared.
+    direction: 'changes' or 'returns' where the direction of the next step is evaluated; '': not.
     """
 
     series: Series
@@ -32,49 +32,41 @@ class ReportInputs(NamedTuple):
     direction: str = ""
 
 
-class Report(NamedTuple):
-    """findings, lines, facts for later forecasts, and draw: folder -> None."""
-
-    findings: dict[str, Any]
-    lines: tuple[str, ...]
-    facts: dict[str, Any]
-    draw: Callable[[Path], None]
-
-
-def table(inputs: ReportInputs, reference: Mapping[str, Answers]) -> dict[str, dict[str, float]]:
-    """The measures of every baseline on the test part."""
+def table(inputs: ReportInputs, forecasts: Mapping[str, Forecasts]) -> dict[str, dict[str, float]]:
+    """The metrics of every baseline on the test part."""
     return {
-        name: assessment.measures(a, inputs.data, inputs.series.season, inputs.levels, inputs.level)
-        for name, a in reference.items()
+        name: assessment.measures(f, inputs.data, inputs.series.season, inputs.levels, inputs.level)
+        for name, f in forecasts.items()
     }
 
 
 def naive_fits(inputs: ReportInputs) -> dict[str, Fit]:
-    """The baselines that learn next to nothing; the seasonal one if the past holds a season."""
+    """The naive baselines; the seasonal one if the training part holds a season."""
     series, data = inputs.series, inputs.data
     season = series.season if series.season <= data.origins["validation"][0] else 1
     return baselines.naive(season, data.horizon, calendar(series.time, series.freq)[1])
 
 
 def baseline_fits(inputs: ReportInputs) -> dict[str, Fit]:
-    """All baselines, the linear ones too."""
+    """All baselines, including the linear ones."""
     return naive_fits(inputs) | baselines.learned(inputs.data.window, inputs.data.horizon)
 
 
-def conclude(
+def analyze(
     inputs: ReportInputs,
-    answers: Answers,
-    reference: Mapping[str, Answers],
+    network: Forecasts,
+    reference: Mapping[str, Forecasts],
     walk: Walk | None = None,
-) -> Report:
-    """Everything about the network's answers beside the baselines'.
+) -> tuple[dict[str, Any], tuple[str, ...], dict[str, Any], Callable[[Path], None]]:
+    """Findings, lines for the reader, metadata for later forecasts, and draw: folder -> None.
 
-    walk: the backtest with refits; None: the run's own network and baselines walk.
+    network, reference: the forecasts of the network and of the baselines. walk: the backtest with
+    refits; None: that of the given forecasts.
     """
     series, data = inputs.series, inputs.data
-    intervals = assessment.intervals(answers, data, inputs.levels, inputs.level)
-    said = comparison.verdict(
-        answers,
+    intervals = assessment.intervals(network, data, inputs.levels, inputs.level)
+    compared = comparison.compare(
+        network,
         reference,
         data,
         naive_fits(inputs).keys(),
@@ -86,17 +78,17 @@ def conclude(
         inputs.calibrate,
         inputs.measure,
     )
-    findings, lines = dict(said.findings), said.lines
+    findings, lines = dict(compared.findings), compared.lines
     if inputs.direction:
-        said = comparison.direction(answers, data, returns=inputs.direction == "returns")
-        findings, lines = findings | said.findings, lines + said.lines
-    walk = walk or backtest.as_it_is(data, {"network": answers, **reference})
+        compared = comparison.direction(network, data, returns=inputs.direction == "returns")
+        findings, lines = findings | compared.findings, lines + compared.lines
+    walk = walk or backtest.without_refits(data, {"network": network, **reference})
     findings["backtest"] = backtest.errors(walk, data)
     chosen = intervals[inputs.calibrate]
-    facts = {
+    metadata = {
         "levels": inputs.levels,
         "radius": chosen.radius.tolist(),
-        "offsets": None if answers.offsets is None else answers.offsets.tolist(),
+        "offsets": None if network.offsets is None else network.offsets.tolist(),
     }
     scored = findings["backtest"]["errors"]
     best = min(reference, key=lambda name: scored[name][inputs.measure])
@@ -104,11 +96,11 @@ def conclude(
         forecast_plots.draw,
         series=series,
         data=data,
-        answers=answers,
+        network=network,
         reference=reference,
         levels=inputs.levels,
         interval=chosen,
         best=best,
         walk=walk,
     )
-    return Report(findings, lines, facts, draw)
+    return findings, lines, metadata, draw

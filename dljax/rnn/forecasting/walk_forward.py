@@ -1,4 +1,4 @@
-"""Walking forward through time: forecast, see what comes, and now and then fit anew."""
+"""Walk-forward evaluation: forecast, observe, and refit at intervals."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ def walk_forward(
     held: int = 0,
     refit_every: int = 0,
 ) -> Backtest:
-    """Forecasts from each origin by a model that knows the rows before it alone.
+    """Forecasts from each origin by a model that is given only the rows before it.
 
     Args:
       values: [T, C].
-      fit: (known rows, held) -> predict, as in baselines.py; a network's training may hide in it.
-      origins: rising rows, the first that each forecast is for.
-      held: how many of the last known rows a fit keeps for choosing (validation).
-      refit_every: rows after which the model is fitted to all that is known by then, a window
-        that grows at its end; 0: fitted once, before the first origin.
+      fit: (known rows, held) -> predict, as in baselines.py; it may train a network.
+      origins: increasing rows, the first that each forecast is for.
+      held: how many of the last known rows a fit holds out for validation.
+      refit_every: rows after which the model is refitted to all known rows (an expanding window);
+        0: fitted once, before the first origin.
 
     Raises:
-      ValueError: origins that are not rising or reach beyond the series.
+      ValueError: origins that do not increase or reach beyond the series.
     """
     origins = np.asarray(origins)
     if (
@@ -44,7 +44,7 @@ def walk_forward(
         or (np.diff(origins) <= 0).any()
         or not 0 < origins[0] <= origins[-1] <= len(values)
     ):
-        raise ValueError("origins must be rising rows of the series, one or more")
+        raise ValueError("origins must be increasing rows of the series, one or more")
     age = origins - origins[0]
     generation = age // refit_every if refit_every else np.zeros(len(origins), int)
     predictions, fits = [], []

@@ -1,9 +1,9 @@
-"""Problems whose difficulty is known, to tell whether a recurrent network can remember.
+"""Diagnostic problems of the memory of recurrent networks.
 
 The adding problem (Hochreiter & Schmidhuber 1997, experiment 4, in the form of Le, Jaitly & Hinton
 2015): a sequence of pairs, a number from [0, 1] and a marker; two markers are 1, one in each half,
-and the sum of their two numbers is wanted at the end. Always to answer 1, the mean, has a squared
-error of 1/6; a network has to carry two numbers over the whole length to do better.
+and the target at the end is the sum of their two numbers. The constant prediction 1, the mean, has
+a squared error of 1/6; a network has to carry two numbers over the whole length to do better.
 
 Sequential images: the class of an image that is read row by row, or pixel by pixel.
 """
@@ -19,6 +19,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from dljax.data import feed
 from dljax.nn.recurrent.layers import Stack
 from dljax.train import metrics
 from dljax.train.loop import Array, Key, Sums, Task
@@ -26,11 +27,11 @@ from dljax.train.supervised import State, create_state, gradient_step
 
 TEST = 0xADD  # the root key of the adding problem's test sequences
 
-Sequences = tuple[Array, Array | None]  # [B, T, I] and their mask [B, T], None where all is real
+Sequences = tuple[Array, Array | None]  # [B, T, I] and their mask [B, T], None without padding
 
 
 class Reader(nn.Module):
-    """A stack over the sequence and a dense layer on its last state: [B, T, I] -> [B, outputs]."""
+    """A recurrent stack and a dense layer on its last state: [B, T, I] -> [B, outputs]."""
 
     stack: Stack
     outputs: int
@@ -40,15 +41,15 @@ class Reader(nn.Module):
 
     def __call__(self, x: Array, mask: Array | None = None, train: bool = False) -> Array:
         carries, _ = self.stack(x, mask=mask, train=train)
-        return self.answer(jax.tree.leaves(carries[-1])[0])  # h stands first in every carry
+        return self.outputs_of(jax.tree.leaves(carries[-1])[0])  # h is the first of every carry
 
-    def answer(self, h: Array) -> Array:
+    def outputs_of(self, h: Array) -> Array:
         """The outputs of the last layer's state h [B, F]."""
         return self.head(h)
 
 
 def adding(key: Key, length: int) -> tuple[Array, Array]:
-    """One sequence [length, 2] of numbers and markers, and the sum that is wanted, a scalar."""
+    """One sequence [length, 2] of numbers and markers, and the target sum, a scalar."""
     value_key, first_key, second_key = (jax.random.fold_in(key, i) for i in range(3))
     values = jax.random.uniform(value_key, (length,))
     half = length // 2
@@ -70,20 +71,20 @@ def adding_task(
 ) -> Task:
     """The adding problem on fresh sequences in each step; the loop's batch is ().
 
-    Evaluation batches hold "index" int [B], the numbers of fixed test sequences, and "example_mask" [B].
-    The loss is the squared error. Raises ValueError for a length below 2.
+    Evaluation batches hold "index" int [B], of fixed test sequences, and "example_mask" [B]. The
+    loss is the squared error. Raises ValueError for a length below 2.
     """
     if length < 2:
         raise ValueError(f"the adding problem needs a length of at least 2, not {length}")
-    many = jax.vmap(lambda key: adding(key, length))
+    generate = jax.vmap(lambda key: adding(key, length))
 
     def drawn(batch: Any, key: Key) -> tuple[Sequences, Array]:
-        x, target = many(jax.random.split(key, batch_size))
+        x, target = generate(jax.random.split(key, batch_size))
         return (x, None), target
 
     def fixed(batch: dict[str, Array]) -> tuple[Sequences, Array]:
         root = jax.random.key(TEST)
-        x, target = many(jax.vmap(lambda i: jax.random.fold_in(root, i))(batch["index"]))
+        x, target = generate(jax.vmap(lambda i: jax.random.fold_in(root, i))(batch["index"]))
         return (x, None), target
 
     def measured(outputs: Array, target: Array, mask: Array | None) -> tuple[Array, Sums]:
@@ -100,10 +101,10 @@ def classification_task(
     shape: tuple[int, int],
     sequences: Callable[[dict[str, Array]], Sequences],
 ) -> Task:
-    """Softmax classification of sequences; batches hold "label" int [B], and "example_mask" [B] in tests.
+    """Softmax classification of sequences.
 
-    shape: (T, I) of a sequence. sequences: batch -> ([B, T, I], mask [B, T] or None), where the
-    mask tells real times from padding.
+    Batches hold "label" int [B], those of evaluation "example_mask" [B] too. shape: (T, I) of a
+    sequence. sequences: batch -> ([B, T, I], mask [B, T] or None); the mask is 0 in padding.
     """
 
     def measured(logits: Array, label: Array, mask: Array | None) -> tuple[Array, Sums]:
@@ -158,6 +159,6 @@ def _task(
         del key
         (x, mask), target = test_data(batch)
         chex.assert_shape(x, (None, *shape[1:]))
-        return measured(model.apply(state.variables(), x, mask), target, batch["example_mask"])[1]
+        return measured(model.apply(state.variables(), x, mask), target, batch[feed.MASK])[1]
 
     return Task(init, step, evaluate)
