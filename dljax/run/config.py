@@ -19,6 +19,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import difflib
+import functools
 import math
 import numbers
 import os
@@ -263,8 +264,10 @@ class DataConfig(Config):
 
     def subject(self) -> str:
         """The data set's name, without folder, ending or the prefix tfds: or nab:."""
-        name = self.dataset.rstrip("/").removeprefix("tfds:").removeprefix("nab:")
-        stem = os.path.basename(name) if os.sep in name and os.path.exists(name) else name
+        name = os.fspath(self.dataset)
+        if name.startswith("tfds:"):
+            return name.removeprefix("tfds:")
+        stem = os.path.basename(os.path.abspath(os.path.expanduser(name.removeprefix("nab:"))))
         root, ending = os.path.splitext(stem)
         return root if re.fullmatch(r"\.[A-Za-z]\w{1,4}", ending) else stem
 
@@ -323,7 +326,7 @@ def _checked(entry: dataclasses.Field, kind: type, value: Any) -> Any:
 
 def kind_of(config_type: type[Config], name: str) -> tuple[type, bool, bool]:
     """The scalar type of a field, whether None is allowed, and whether it is a tuple of them."""
-    hint = typing.get_type_hints(config_type)[name]
+    hint = _hints(config_type)[name]
     optional = False
     if isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union:
         members = [member for member in typing.get_args(hint) if member is not type(None)]
@@ -339,6 +342,11 @@ def kind_of(config_type: type[Config], name: str) -> tuple[type, bool, bool]:
             "three or None, or a tuple of them"
         )
     return hint, optional, many
+
+
+@functools.cache
+def _hints(config_type: type[Config]) -> dict[str, Any]:
+    return typing.get_type_hints(config_type)
 
 
 def with_traced(config: C, values: Mapping[str, Any]) -> C:
