@@ -15,8 +15,8 @@ from jax import Array
 from dljax.apps import image_prediction
 from dljax.apps.configs.image_classification import Config
 from dljax.cnn.classification import baselines, classifier, inspection
-from dljax.data.image_scaling import Normalize
 from dljax.data import augment, feed
+from dljax.data.image_scaling import Normalize, normalization
 from dljax.data.images import EVALUATION_BATCH, in_memory_images, streamed_images
 from dljax.data.sources import load_images
 from dljax.data.sources.dataset import align_classes, select_classes

@@ -16,7 +16,7 @@ from dljax.apps.configs.transfer_learning import Config
 from dljax.apps.transfer import inference, methods
 from dljax.apps.transfer import source as sources
 from dljax.apps.transfer import target as targets
-from dljax.cnn.classification.classifier import Normalize
+from dljax.data.image_scaling import Normalize
 from dljax.data.sources import letters
 from dljax.nn.allconv import AllConv
 from dljax.run.config import from_json, run_main

@@ -8,6 +8,7 @@ import pytest
 from dljax.cnn.classification import classifier, inspection
 from dljax.cnn.classification.baselines import image_baselines
 from dljax.data import augment
+from dljax.data.image_scaling import normalization
 from dljax.train import optim
 from dljax.train.loop import Run
 from tests import helpers
@@ -17,14 +18,14 @@ from tests.helpers import TinyNet, stripes
 def test_normalization():
     images = stripes(50)["image"].repeat(3, -1)
     images[..., 2] = 7  # a constant channel is only shifted
-    x = np.asarray(classifier.normalization(images)(images / 255.0))
+    x = np.asarray(normalization(images)(images / 255.0))
     np.testing.assert_allclose(x.mean((0, 1, 2)), 0, atol=1e-4)
     np.testing.assert_allclose(x.std((0, 1, 2)), [1, 1, 0], atol=1e-4)
 
 
 def test_normalization_by_blocks():
     images = np.random.default_rng(0).integers(0, 256, (9000, 2, 2, 1)).astype(np.uint8)
-    found = classifier.normalization(images)
+    found = normalization(images)
     np.testing.assert_allclose(found.mean[0], (images / 255).mean(), rtol=1e-9)
     np.testing.assert_allclose(found.std[0], (images / 255).std(), rtol=1e-9)
 

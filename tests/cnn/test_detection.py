@@ -136,7 +136,7 @@ def test_coco_scores_are_those_of_pycocotools():
             run.evaluate()
             run.accumulate()
             run.summarize()
-        names = ("ap ap50 ap75 ap_small ap_medium ap_large ar_1 ar_10 ar_100 ar_small ar_medium ar_large").split()
+        names = ["ap", "ap50", "ap75", "ap_small", "ap_medium", "ap_large", "ar_1", "ar_10", "ar_100", "ar_small", "ar_medium", "ar_large"]
         values = ours.coco()
         theirs = np.where(run.stats < 0, np.nan, run.stats)
         np.testing.assert_allclose([values[n] for n in names], theirs, atol=1e-9, rtol=0)

@@ -6,10 +6,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import confusion_matrix, jaccard_score
 
-from dljax.cnn.segmentation import baselines, losses, segmentation_metrics, segmenter, tiling
+from dljax.cnn.segmentation import baselines, losses, segmentation_metrics, tiling
 from dljax.data import augment_pairs
-from dljax.nn.unet import UNet
-from dljax.train import optim
 
 IGNORE = losses.IGNORE
 RNG = np.random.default_rng(0)

@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dljax.cnn.classification.classifier import Normalize
 from dljax.data import feed
+from dljax.data.image_scaling import Normalize
 from dljax.data.sources.dataset import Dataset, select_classes, subsample_per_class
 from dljax.nn.convolution import conv
 from dljax.nn.lenet import LeNet

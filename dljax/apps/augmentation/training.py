@@ -15,9 +15,9 @@ from dljax.apps import image_classification, image_gan
 from dljax.apps.configs import gan_augmentation
 from dljax.apps.configs.image_classification import Config as ClassifierConfig
 from dljax.apps.configs.image_gan import Config as GanConfig
-from dljax.cnn.classification.classifier import Normalize
 from dljax.data import feed
 from dljax.data.feed import Feed
+from dljax.data.image_scaling import Normalize
 from dljax.data.images import EVALUATION_BATCH
 from dljax.data.record import images_record
 from dljax.data.sources import Dataset, load_images, split

@@ -21,6 +21,7 @@ from jax import Array
 from dljax.apps import image_classification
 from dljax.apps.configs.image_classification import Config
 from dljax.cnn.classification import classifier
+from dljax.data.image_scaling import normalization
 from dljax.data.images import in_memory_images
 from dljax.data.sources.cache import crc, user_cache
 from dljax.data.sources.dataset import Dataset
@@ -57,31 +58,12 @@ def load(data: Dataset, workdir: str = "", quiet: bool = False) -> Extractor:
     user's cache. Images of another size or number of channels than the classifier's are resized.
     Raises FileNotFoundError for a workdir without a run, ValueError for data of one class.
     """
-<<<<<<< HEAD
-    if workdir:
-        config, facts = session.saved(Config(workdir=workdir, plots=False))
-        summary = Path(workdir) / "summary.json"
-        if not summary.exists():
-            raise ValueError(f"the run in {workdir} has not come to its end: finish it first")
-    else:
-        config = _train(data, quiet)
-        facts = session.saved(config)[1]
-        summary = Path(config.workdir) / "summary.json"
-    classes, shape = tuple(facts["classes"]), tuple(facts["image_shape"])
-    normalize = Normalize(tuple(facts["mean"]), tuple(facts["std"]))
-    whitening = np.zeros((2, 2, shape[-1], 8 * shape[-1]), np.float32)  # in the checkpoint
-    model = image_classification.network(config, len(classes), shape, whitening)
-    task = image_classification.make_task(config, model, normalize, len(classes), shape)
-    run, _ = session.restore(config, task, place("none"))
-    variables = jax.tree.map(lambda x: x[0], run.states).variables()
-=======
     workdir = workdir or _train(data, quiet)
     found = image_classification.load(workdir)
     summary = Path(workdir) / "summary.json"
     if not summary.exists():
         raise ValueError(f"the run in {workdir} is not finished: train it to its end first")
     variables = jax.tree.map(lambda x: x[0], found.states).variables()
->>>>>>> 9de7745fd8a2a91897b70b6ca062690f2d18330f
 
     def features(images: Array) -> tuple[Array, Array]:
         resized = _resized(images, found.image_shape)

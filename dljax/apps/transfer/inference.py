@@ -15,8 +15,8 @@ from dljax.apps.transfer.methods import EVALUATION_BATCH, HEADLINE, make_task, n
 from dljax.apps.transfer.source import Source
 from dljax.apps.transfer.target import features, fitted
 from dljax.cnn.classification import classifier, inspection
-from dljax.data.image_scaling import Normalize
 from dljax.data import feed
+from dljax.data.image_scaling import Normalize
 from dljax.data.sources import load_images, read_images
 from dljax.data.sources.dataset import align_classes
 from dljax.nn.penultimate import penultimate

@@ -21,7 +21,6 @@ import optax
 from dljax.cnn.detection import assignment, boxes, losses, suppression
 from dljax.cnn.detection.suppression import Detections
 from dljax.data.image_scaling import in_floats
-from dljax.train import metrics
 from dljax.train.loop import Array, Key, Sums, Task
 from dljax.train.supervised import State, create_state, gradient_step, merge_params
 
