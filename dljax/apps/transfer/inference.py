@@ -16,7 +16,7 @@ from dljax.apps.transfer.source import Source
 from dljax.apps.transfer.target import features, fitted
 from dljax.cnn.classification import classifier, inspection
 from dljax.data import feed
-from dljax.data.image_scaling import Normalize
+from dljax.data.image_scaling import Normalize, in_floats
 from dljax.data.sources import load_images, read_images
 from dljax.data.sources.dataset import align_classes
 from dljax.nn.penultimate import penultimate
