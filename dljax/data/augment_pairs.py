@@ -96,10 +96,9 @@ def crop(size: tuple[int, int], scale: tuple[float, float] = (1.0, 1.0)) -> Augm
 def sample(image: Array, mask: Array, rows: Array, columns: Array) -> tuple[Array, Array]:
     """Image (bilinear) and mask (nearest) at the rows [h] and columns [w] of a grid."""
     height, width = mask.shape
-    inside = (
-        ((rows > -0.5) & (rows < height - 0.5))[:, None]
-        & ((columns > -0.5) & (columns < width - 0.5))[None]
-    )
+    inside = ((rows > -0.5) & (rows < height - 0.5))[:, None] & (
+        (columns > -0.5) & (columns < width - 0.5)
+    )[None]
 
     def weights(places: Array, length: int) -> tuple[Array, Array, Array]:
         low = jnp.clip(jnp.floor(places), 0, length - 1).astype(jnp.int32)

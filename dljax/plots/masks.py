@@ -5,6 +5,8 @@ from pathlib import Path
 
 import matplotlib
 import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 
 from dljax.plots import canvas
 
@@ -29,6 +31,18 @@ def blended(image: np.ndarray, mask: np.ndarray, classes: int) -> np.ndarray:
     """An image uint8 [H, W, C] with its class ids laid over it at half strength."""
     image = np.broadcast_to(image, (*image.shape[:2], 3)).astype(np.float32)
     return ((image + coloured(mask, classes)) / 2).astype(np.uint8)
+
+
+def overlay(image: np.ndarray, mask: np.ndarray, classes: Sequence[str], path: Path | str) -> None:
+    """An image beside its class ids laid over it, with a legend of the classes that it has."""
+    height, width = mask.shape
+    figure = canvas.figure(7.0, max(3.5 * height / width, 1.5) + 0.8)
+    left, right = figure.subplots(1, 2)
+    canvas.show(left, image)
+    canvas.show(right, blended(image, mask, len(classes)))
+    present = [i for i in np.unique(mask) if i < len(classes)]
+    _legend(figure, [classes[i] for i in present], palette(len(classes))[present])
+    canvas.save(figure, path)
 
 
 def comparisons(
@@ -67,18 +81,21 @@ def comparisons(
         if row == 0:
             for column, name in enumerate(("true", "predicted", "wrong"), 1):
                 axes[row, column].set_title(name, fontsize=9)
-    colours = palette(len(classes)) / 255
-    patches = [matplotlib.patches.Patch(color=c, label=n) for c, n in zip(colours, classes, strict=True)]
-    figure.legend(handles=patches[:24], loc="outside lower center", ncols=6, fontsize=8)
+    _legend(figure, classes, palette(len(classes)))
     canvas.save(figure, path)
+
+
+def _legend(figure: Figure, classes: Sequence[str], colours: np.ndarray) -> None:
+    patches = [Patch(color=c / 255, label=n) for c, n in zip(colours, classes, strict=True)]
+    figure.legend(handles=patches[:24], loc="outside lower center", ncols=6, fontsize=8)
 
 
 def class_scores(
     iou: np.ndarray, share: np.ndarray, classes: Sequence[str], path: Path | str
 ) -> None:
-    """IoU of each class as bars, best first: the mean of seeds with its range, and the pixels' share.
+    """IoU of each class as bars, best first: the mean of seeds with its range.
 
-    iou: [S, C], NaN where a class is absent. share: [C], of the true pixels.
+    iou: [S, C], NaN where a class is absent. share: [C], of the true pixels, in the names.
     """
     known = ~np.isnan(iou).all(0)
     mean = np.nanmean(iou[:, known], 0)
@@ -88,7 +105,8 @@ def class_scores(
     mean = mean[order]
     figure = canvas.figure(6.0, 0.3 * len(names) + 1.2)
     axes = figure.add_subplot()
-    axes.barh(names, mean, color=canvas.MAIN, xerr=(mean - low, high - mean) if len(iou) > 1 else None)
+    spread = (mean - low, high - mean) if len(iou) > 1 else None
+    axes.barh(names, mean, color=canvas.MAIN, xerr=spread)
     axes.set(xlim=(0, 1), xlabel="IoU", title=f"IoU of each class (mean {mean.mean():.3f})")
     for place, value in enumerate(mean):
         axes.text(0.01, place, f"{value:.3f}", va="center", color="white", fontsize=8)

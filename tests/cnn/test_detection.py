@@ -107,7 +107,10 @@ def random_images(count: int, classes: int, rng):
 
 
 def test_coco_scores_are_those_of_pycocotools():
-    coco, cocoeval = pytest.importorskip("pycocotools.coco"), pytest.importorskip("pycocotools.cocoeval")
+    coco, cocoeval = (
+        pytest.importorskip("pycocotools.coco"),
+        pytest.importorskip("pycocotools.cocoeval"),
+    )
     for seed in range(3):
         rng = np.random.default_rng(seed)
         classes, data, results = 5, {"images": [], "annotations": []}, []
@@ -136,7 +139,20 @@ def test_coco_scores_are_those_of_pycocotools():
             run.evaluate()
             run.accumulate()
             run.summarize()
-        names = ["ap", "ap50", "ap75", "ap_small", "ap_medium", "ap_large", "ar_1", "ar_10", "ar_100", "ar_small", "ar_medium", "ar_large"]
+        names = [
+            "ap",
+            "ap50",
+            "ap75",
+            "ap_small",
+            "ap_medium",
+            "ap_large",
+            "ar_1",
+            "ar_10",
+            "ar_100",
+            "ar_small",
+            "ar_medium",
+            "ar_large",
+        ]
         values = ours.coco()
         theirs = np.where(run.stats < 0, np.nan, run.stats)
         np.testing.assert_allclose([values[n] for n in names], theirs, atol=1e-9, rtol=0)

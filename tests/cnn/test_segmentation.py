@@ -38,7 +38,9 @@ def test_ignored_pixels_change_no_loss():
     labels = jnp.asarray(RNG.integers(0, 3, (2, 4, 4)))
     half = labels.at[:, 2:].set(IGNORE)
     for loss in (losses.cross_entropy(), losses.focal(), losses.dice()):
-        np.testing.assert_allclose(loss(logits, half), loss(logits[:, :2], labels[:, :2]), rtol=1e-6)
+        np.testing.assert_allclose(
+            loss(logits, half), loss(logits[:, :2], labels[:, :2]), rtol=1e-6
+        )
         grad = jax.grad(loss)(logits, half)
         assert (np.asarray(grad[:, 2:]) == 0).all() and np.isfinite(grad).all()
 
@@ -146,7 +148,11 @@ def test_pairs_move_together():
         known = np.asarray(ids) != IGNORE
         agree = (np.asarray(moved[..., 0]) > 0.5) == (np.asarray(ids) == 1)
         assert agree[known].mean() > 0.98
-    same, ids = augment_pairs.crop((24, 24))(jax.random.key(0), jnp.asarray(image), jnp.asarray(mask))
+    same, ids = augment_pairs.crop((24, 24))(
+        jax.random.key(0), jnp.asarray(image), jnp.asarray(mask)
+    )
     np.testing.assert_allclose(same, image, atol=1e-6)
     np.testing.assert_array_equal(ids, mask)
-    assert (np.asarray(augment_pairs.crop((48, 48))(jax.random.key(0), image, mask)[1]) == IGNORE).any()
+    assert (
+        np.asarray(augment_pairs.crop((48, 48))(jax.random.key(0), image, mask)[1]) == IGNORE
+    ).any()

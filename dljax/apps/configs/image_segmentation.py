@@ -47,9 +47,7 @@ class Config(DataConfig, OptimizerConfig):
     class_weights: str = field(
         "none", "of the classes in the loss, from their frequencies", choices=WEIGHTS
     )
-    label_smoothing: float = field(
-        0.0, "share of the target that is uniform", minimum=0, maximum=1
-    )
+    label_smoothing: float = field(0.0, "share of the target that is uniform", minimum=0, maximum=1)
     image_size: tuple[int, ...] = field(
         (), "height,width that images and masks are resized to; none: as they are", minimum=8
     )

@@ -113,7 +113,10 @@ def task(
         images = in_floats(batch["image"])
         if augmentation:
             images, truth, labels = augmentation(
-                augment_key, images, batch["boxes"], jnp.where(batch["flags"] == 0, batch["labels"], -1)
+                augment_key,
+                images,
+                batch["boxes"],
+                jnp.where(batch["flags"] == 0, batch["labels"], -1),
             )
             batch = {"boxes": truth, "labels": labels, "flags": jnp.zeros_like(labels)}
         chex.assert_shape(images, (None, *image_shape))

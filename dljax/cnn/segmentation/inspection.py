@@ -20,7 +20,7 @@ from dljax.cnn.segmentation.losses import IGNORE
 from dljax.cnn.segmentation.segmenter import WHOLE, Views, probabilities
 from dljax.plots import confusion_matrix, masks
 from dljax.train.export import Field, Serving, in_pieces
-from dljax.train.loop import Array, Run, Sums
+from dljax.train.loop import Array, Sums
 from dljax.train.supervised import State
 
 SHOWN = 6  # images in a picture
@@ -77,36 +77,32 @@ def predicted(
     return in_pieces(function, {"image": images}, batch_size)["probability"]
 
 
-def boundary_score(masks: np.ndarray, labels: np.ndarray, classes: int) -> float:
+def boundary_score(guess: np.ndarray, labels: np.ndarray, classes: int) -> float:
     """The mean boundary F1 of images [N, H, W]; its tolerance is BOUNDARY of the diagonal."""
     tolerance = max(round(BOUNDARY * float(np.hypot(*labels.shape[1:]))), 1)
-    found = [
-        segmentation_metrics.boundary_f1(np.where(label == IGNORE, IGNORE, mask), label, classes, tolerance)
-        for mask, label in zip(masks, labels, strict=True)
-    ]
+    found = []
+    for mask, label in zip(guess, labels, strict=True):
+        mask = np.where(label == IGNORE, IGNORE, mask)
+        found.append(segmentation_metrics.boundary_f1(mask, label, classes, tolerance))
     return float(np.nanmean(found))
 
 
-def draw(
-    folder: Path,
-    run: Run,
-    sums: Sums,
-    probability: np.ndarray,
-    test: dict[str, np.ndarray],
-    classes: tuple[str, ...],
-) -> None:
-    """The pictures of a segmentation run in `folder` (workdir/plots).
-
-    Confusion and IoU by class over all seeds; some test images and the worst ones, by the mean over
-    seeds. probability: of the test images, [N, H, W, classes].
-    """
-    del run
-    folder.mkdir(parents=True, exist_ok=True)
+def draw(folder: Path, sums: Sums, classes: tuple[str, ...]) -> None:
+    """Confusion and IoU by class of the test part, over all seeds, in `folder` (workdir/plots)."""
     total, _ = sums["confusion"]
     confusion_matrix(total, classes, folder / "confusion.png")
     scores = segmentation_metrics.from_confusion(total)
     true = total.sum(0).sum(-1)
     masks.class_scores(scores["iou"], true / true.sum(), classes, folder / "classes.png")
+
+
+def examples(
+    folder: Path, probability: np.ndarray, test: dict[str, np.ndarray], classes: tuple[str, ...]
+) -> None:
+    """Some test images, and the worst ones, with their masks.
+
+    probability: of the test images [N, H, W, classes], the mean over seeds.
+    """
     guess, labels = probability.argmax(-1), test["mask"]
     each = np.array(
         [

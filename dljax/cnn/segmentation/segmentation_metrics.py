@@ -110,7 +110,9 @@ def rand_scores(predicted: np.ndarray, labels: np.ndarray) -> dict[str, float]:
 
 
 def membrane_scores(
-    cell: np.ndarray, labels: np.ndarray, thresholds: Sequence[float] = tuple(np.arange(0.1, 1, 0.1))
+    cell: np.ndarray,
+    labels: np.ndarray,
+    thresholds: Sequence[float] = tuple(np.arange(0.1, 1, 0.1)),
 ) -> dict[str, float]:
     """The best V_rand over thresholds of probabilities of "cell" [H, W] against labels of cells.
 

@@ -31,12 +31,14 @@ class Views(NamedTuple):
     """How an image is looked at when it is evaluated.
 
     flip: its mirror image too, whose probabilities are averaged. window: height and width of
-    overlapping windows; (): the whole image at once. overlap: of the windows, pixels.
+    overlapping windows; (): the whole image at once. overlap: of the windows, pixels. multiple: of
+    what the network's height and width must be multiples; images are mirrored at their border.
     """
 
     flip: bool = False
     window: tuple[int, ...] = ()
     overlap: int = 0
+    multiple: int = 1
 
 
 WHOLE = Views()
@@ -134,7 +136,12 @@ def probabilities(
         return jax.nn.softmax(model.apply(variables, x, train=False).astype(jnp.float32))
 
     def once(x: Array) -> Array:
-        return tiled(whole, x, views.window, views.overlap) if views.window else whole(x)
+        if views.window:
+            return tiled(whole, x, views.window, views.overlap)
+        height, width = x.shape[1:3]
+        rows, columns = -height % views.multiple, -width % views.multiple
+        x = jnp.pad(x, ((0, 0), (0, rows), (0, columns), (0, 0)), mode="symmetric")
+        return whole(x)[:, :height, :width]
 
     x = normalize(in_floats(images))
     if not views.flip:

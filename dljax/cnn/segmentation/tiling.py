@@ -54,7 +54,11 @@ def tiled(
         images = jnp.pad(images, ((0, 0), (0, rows), (0, columns), (0, 0)), mode="symmetric")
     full = images.shape[1:3]
     places = np.array(
-        [(i, j) for i in starts(full[0], window[0], overlap) for j in starts(full[1], window[1], overlap)]
+        [
+            (i, j)
+            for i in starts(full[0], window[0], overlap)
+            for j in starts(full[1], window[1], overlap)
+        ]
     )
     share = jnp.asarray(weight(window, overlap))[None, :, :, None]
 
@@ -62,7 +66,9 @@ def tiled(
         first = (0, place[0], place[1], 0)
         return jax.lax.dynamic_slice(images, first, (batch, *window, images.shape[-1]))
 
-    shape = jax.eval_shape(predict, jax.ShapeDtypeStruct((batch, *window, images.shape[-1]), images.dtype))
+    shape = jax.eval_shape(
+        predict, jax.ShapeDtypeStruct((batch, *window, images.shape[-1]), images.dtype)
+    )
 
     def one(carry: tuple[Array, Array], place: Array) -> tuple[tuple[Array, Array], None]:
         total, weights = carry
