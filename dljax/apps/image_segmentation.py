@@ -273,9 +273,7 @@ def load(workdir: str) -> Trained:
     task = make_task(
         config, model, normalize, len(classes), shape, rates=bool(backbone and backbone.variables)
     )
-    run, step = session.restore(
-        config, task, place("none"), init_args=backbone.start(config.num_seeds) if backbone else ()
-    )
+    run, step = session.restore(config, task, place("none"))
     palette = np.array(metadata["palette"], np.uint8)
     return Trained(config, model, task, run.states, normalize, classes, palette, shape, step)
 
