@@ -20,8 +20,9 @@ def read_image(
     file: str | PathLike | IO[bytes],
     size: tuple[int, int] | None = None,
     channels: int | None = None,
+    upright: bool = True,
 ) -> np.ndarray:
-    """Reads an image upright (EXIF orientation), as uint8 [H, W, C].
+    """Reads an image upright (EXIF orientation) or as it is stored, as uint8 [H, W, C].
 
     Transparent pixels lie on white; 16-bit grey is scaled from 0..65535; of several frames the
     first is taken. With `size` (height, width) it is resized with antialiasing (bilinear), without
@@ -39,7 +40,7 @@ def read_image(
             with Image.open(file) as image:
                 if size is not None:  # a large JPEG decodes quicker at a half, quarter, eighth
                     image.draft(None, (2 * max(size), 2 * max(size)))
-                image = ImageOps.exif_transpose(image)
+                image = ImageOps.exif_transpose(image) if upright else image
                 image = _eight_bits(image)
     except UnreadableImage:
         raise
@@ -52,15 +53,21 @@ def read_image(
 
 def image_size(file: str | PathLike) -> tuple[int, int]:
     """The (height, width) that `read_image` would return, from the header alone."""
+    (height, width), orientation = image_header(file)
+    return (width, height) if orientation >= 5 else (height, width)
+
+
+def image_header(file: str | PathLike) -> tuple[tuple[int, int], int]:
+    """The (height, width) as stored, and the EXIF orientation: 1 to 8, 1 upright, 5 on turned."""
     from PIL import ExifTags, Image
 
     try:
         with Image.open(file) as image:
             width, height = image.size
-            turned = image.getexif().get(ExifTags.Base.Orientation, 1) >= 5
+            orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
     except Exception as error:
         raise UnreadableImage(f"{type(error).__name__}: {error}") from error
-    return (width, height) if turned else (height, width)
+    return (height, width), orientation
 
 
 def _eight_bits(image):

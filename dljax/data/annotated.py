@@ -1,0 +1,188 @@
+"""Images with boxes or class masks made ready for the loop: feed, examples, record.
+
+    data = in_memory(load_boxes("bccd/", (320, 320)), batch_size=16)
+    data = streamed(load_masks("camvid/"), batch_size=8)
+
+A batch has BOX_FIELDS or MASK_FIELDS (see sources/vision/boxes.py and masks.py), of scenes with
+masks also their instances. What is fixed by (seed, step), and what is held in memory, is as in
+data/images.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from dljax.data import feed
+from dljax.data.feed import Examples, Feed
+from dljax.data.record import DataRecord, files_digest
+from dljax.data.sources.cache import crc
+from dljax.data.sources.dataset import Arrays
+from dljax.data.sources.vision import IGNORE, BoxedImages, MaskedImages, Truth, truth
+from dljax.data.streaming import stream
+
+BOX_FIELDS = ("image", "boxes", "labels", "flags", "size")
+MASK_FIELDS = ("image", "mask", "size")
+EVALUATION_BATCH = 32  # images in an evaluation batch, where the training batch is smaller
+
+
+class AnnotatedImages(NamedTuple):
+    """A data set in its parts.
+
+    train: batches. validation, test: each example once, in the order of the sources; validation is
+    None if none is held out. sources: part -> its source, for truth, names and pictures. arrays:
+    part -> arrays in memory, empty where the set is streamed. name: one line.
+    """
+
+    train: Feed
+    validation: Examples | None
+    test: Examples
+    sources: Mapping[str, Sequence]
+    arrays: Mapping[str, Arrays]
+    classes: tuple[str, ...]
+    name: str
+    notes: tuple[str, ...]
+    record: DataRecord
+
+
+def in_memory(
+    data: BoxedImages | MaskedImages,
+    batch_size: int,
+    *,
+    validation: float = 0.1,
+    multiple: int = 1,
+    quiet: bool = True,
+) -> AnnotatedImages:
+    """A set with all its images on the device.
+
+    validation: share of the training images held out, where the set has no part of its own; 0:
+    none, and the set's own part is left out. multiple: what the size of an evaluation batch must
+    be a multiple of (the number of devices).
+    Raises ValueError for images that can't be read, and for a batch larger than the set.
+    """
+    sources = divide(data, validation)
+    names = BOX_FIELDS if isinstance(data, BoxedImages) else MASK_FIELDS
+    arrays = {}
+    for part, source in sources.items():
+        every = source.arrays(quiet)
+        arrays[part] = {name: every[name] for name in names}
+    size = max(batch_size, EVALUATION_BATCH)
+    held = arrays.get("validation")
+    return AnnotatedImages(
+        feed.in_memory(arrays["train"], batch_size),
+        held and feed.examples(held, size, multiple),
+        feed.examples(arrays["test"], size, multiple),
+        sources,
+        arrays,
+        data.classes,
+        _name(data, sources),
+        data.notes,
+        annotated_record(data, sources, arrays),
+    )
+
+
+def streamed(
+    data: BoxedImages | MaskedImages,
+    batch_size: int,
+    *,
+    validation: float = 0.1,
+    multiple: int = 1,
+) -> AnnotatedImages:
+    """The same, decoded while the device works; memory stays bounded. Arguments as `in_memory`."""
+    sources = divide(data, validation)
+    names = BOX_FIELDS if isinstance(data, BoxedImages) else MASK_FIELDS
+    pick: Callable[[dict], dict] = lambda example: {name: example[name] for name in names}  # noqa: E731
+    at_once = -(-max(batch_size, EVALUATION_BATCH) // multiple) * multiple
+    held = sources.get("validation")
+    return AnnotatedImages(
+        feed.streamed(stream(sources["train"], batch_size, pick)),
+        held and feed.streamed_examples(stream(held, at_once, pick)),
+        feed.streamed_examples(stream(sources["test"], at_once, pick)),
+        sources,
+        {},
+        data.classes,
+        f"{_name(data, sources)}, streamed",
+        data.notes,
+        annotated_record(data, sources, {}),
+    )
+
+
+def divide(data: BoxedImages | MaskedImages, validation: float) -> dict[str, Sequence]:
+    """{part: source}, with a fixed random share of train held out where there is no validation."""
+    sources = {"train": data.train, "validation": data.validation, "test": data.test}
+    held = round(validation * len(data.train))
+    if not validation:
+        del sources["validation"]
+    elif data.validation is None and 0 < held < len(data.train):
+        order = np.random.RandomState(0).permutation(len(data.train))
+        sources["train"] = data.train.subset(np.sort(order[held:]))
+        sources["validation"] = data.train.subset(np.sort(order[:held]))
+    return {part: source for part, source in sources.items() if source is not None}
+
+
+def annotated_record(
+    data: BoxedImages | MaskedImages,
+    sources: Mapping[str, Sequence],
+    arrays: Mapping[str, Arrays],
+) -> DataRecord:
+    """The record: images, boxes or pixels of each class in each part, sizes, what was left out.
+
+    Of arrays in memory their content is digested, else the names and sizes of the files.
+    """
+    summary: dict = {"images": {part: len(source) for part, source in sources.items()}}
+    digests = {}
+    if isinstance(data, BoxedImages):
+        truths = {part: truth(source) for part, source in sources.items()}
+        summary |= _boxes(truths, data.classes)
+        for part, found in truths.items():
+            rows = np.concatenate([np.zeros((0, 4)), *(each.boxes for each in found)])
+            digests[f"{part} boxes"] = f"{crc(rows):08x}"
+    else:
+        summary |= _pixels(arrays, data.classes)
+    for part, source in sources.items():
+        if part in arrays:
+            for name in ("image", "mask"):
+                if name in arrays[part]:
+                    digests[f"{part} {name}s"] = f"{crc(arrays[part][name]):08x}"
+        elif hasattr(source, "files"):
+            digests[f"{part} files"] = files_digest(source.files())
+    example = next(iter(arrays.values()))["image"][0] if arrays else sources["train"][0]["image"]
+    summary["shape"] = list(example.shape)
+    return DataRecord(summary, digests, {"order of classes": list(data.classes)}, data.notes)
+
+
+def _boxes(truths: Mapping[str, Sequence[Truth]], classes: Sequence[str]) -> dict:
+    """Boxes of each class in each part, images without boxes, original sizes."""
+    summary = {}
+    for part, found in truths.items():
+        labels = np.concatenate([np.zeros(0, np.int32), *(each.labels for each in found)])
+        counts = np.bincount(labels, minlength=len(classes))
+        summary[f"boxes, {part}"] = dict(zip(classes, counts.tolist(), strict=True))
+    every = [each for found in truths.values() for each in found]
+    flags = np.concatenate([np.zeros(0, np.uint8), *(each.flags for each in every)])
+    sizes = np.array([each.size for each in every])
+    summary["images without boxes"] = sum(not len(each.labels) for each in every)
+    summary["difficult or crowd"] = int((flags > 0).sum())
+    summary["original heights"] = [int(sizes[:, 0].min()), int(sizes[:, 0].max())]
+    summary["original widths"] = [int(sizes[:, 1].min()), int(sizes[:, 1].max())]
+    return summary
+
+
+def _pixels(arrays: Mapping[str, Arrays], classes: Sequence[str]) -> dict:
+    """The share of each class among the labelled pixels of each part, in percent."""
+    summary = {}
+    for part, each in arrays.items():
+        counts = np.bincount(each["mask"].ravel(), minlength=256)
+        labelled = max(1, counts[: len(classes)].sum())
+        shares = [round(100 * float(x) / labelled, 2) for x in counts[: len(classes)]]
+        summary[f"percent of pixels, {part}"] = dict(zip(classes, shares, strict=True))
+        summary[f"percent ignored, {part}"] = round(100 * float(counts[IGNORE]) / counts.sum(), 2)
+    return summary
+
+
+def _name(data: BoxedImages | MaskedImages, sources: Mapping[str, Sequence]) -> str:
+    words = {"train": "training", "validation": "validation", "test": "test"}
+    counts = ", ".join(f"{len(source)} {words[part]}" for part, source in sources.items())
+    return f"{data.name} ({counts} images)"
