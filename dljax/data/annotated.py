@@ -137,7 +137,9 @@ def annotated_record(
         truths = {part: truth(source) for part, source in sources.items()}
         summary |= _boxes(truths, data.classes)
         for part, found in truths.items():
-            rows = np.concatenate([np.zeros((0, 4)), *(each.boxes for each in found)])
+            rows = np.concatenate(
+                [np.column_stack([each.boxes, each.labels, each.flags]) for each in found]
+            )
             digests[f"{part} boxes"] = f"{crc(rows):08x}"
     else:
         summary |= _pixels(arrays, data.classes)

@@ -150,7 +150,7 @@ def decode(file: Path, code: MaskCode, size: tuple[int, int]) -> np.ndarray:
             array = np.repeat(array[..., None], 3, -1)
     if array.ndim == 3:
         return _decode_colours(file, array, code)
-    indices = code.table[np.minimum(array, len(code.table) - 1)]
+    indices = code.table[np.minimum(array.astype(np.int32), len(code.table) - 1)]
     if (indices == UNKNOWN).any():
         wrong = np.unique(array[indices == UNKNOWN])
         count = int((indices == UNKNOWN).sum())
