@@ -7,8 +7,8 @@
 
 Both hold sources of examples, `data.train[i]`, for data.streaming; `data.train.arrays()` decodes
 all of them, for data.feed.in_memory (data/annotated.py makes feeds of both). Images keep their
-aspect ("letterbox") or not ("stretch"); `unfit_boxes` and `unfit_mask` bring results back to the
-original pixels, in which `truth(data.test)` is what a score compares with.
+aspect ("letterbox", "pad") or not ("stretch"); `unfit_boxes` and `unfit_mask` bring results back
+to the original pixels, in which `truth(data.test)` is what a score compares with.
 
 What is ambiguous is said in `data.notes`, a line each, or refused in one line that names the file.
 """
@@ -71,7 +71,7 @@ MASK_KINDS = (
     "'scenes', a folder with images/ and masks/ (or labels/, SegmentationClass/, ...), or COCO "
     "(.json) with segments"
 )
-SCENES, HELD_OUT, SCENE_SIDE = 4000, 500, 96  # scenes to train on, to validate and test; side
+SCENES, HELD_OUT, SCENE_SIDE = 3000, 500, 96  # scenes to train on, to validate and test; side
 
 
 def load_boxes(dataset: str, size: Size | None = None, fit: Fit = "letterbox") -> BoxedImages:
@@ -80,7 +80,7 @@ def load_boxes(dataset: str, size: Size | None = None, fit: Fit = "letterbox") -
     Args:
       dataset: one of BOX_KINDS.
       size: (height, width) that images are fitted to; only 'scenes' has a default, and is square.
-      fit: "letterbox" keeps the aspect, "stretch" does not.
+      fit: "letterbox" keeps the aspect, "pad" does and never enlarges, "stretch" does not.
 
     Raises:
       FileNotFoundError, ValueError: one line that says what is wrong and where.
@@ -125,7 +125,7 @@ def load_masks(
     Args:
       dataset: one of MASK_KINDS.
       size: (height, width) to fit to; None keeps the size, if all images share it.
-      fit: "letterbox" keeps the aspect, "stretch" does not.
+      fit: "letterbox" keeps the aspect, "pad" does and never enlarges, "stretch" does not.
       channels: 1 or 3; None takes what the images have.
 
     Raises:

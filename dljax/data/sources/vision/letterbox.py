@@ -1,8 +1,8 @@
 """Images, boxes and masks of any size brought to one size, and results brought back.
 
 Fit "letterbox" keeps the aspect: the image is scaled to fit, lies in the upper left corner, and the
-rest is FILL (in a mask: IGNORE). Fit "stretch" scales each side on its own. Both are told by the
-original size alone, so that no transformation needs to be stored.
+rest is FILL (in a mask: IGNORE). Fit "pad" does the same, but never enlarges. Fit "stretch" scales
+each side on its own. All follow from the original size alone: no transformation is stored.
 
 Boxes are x1, y1, x2, y2 in pixels, where pixel column i spans from i to i + 1.
 """
@@ -12,7 +12,7 @@ from typing import Literal
 
 import numpy as np
 
-Fit = Literal["letterbox", "stretch"]
+Fit = Literal["letterbox", "pad", "stretch"]
 Size = tuple[int, int]  # height, width
 
 FILL = 114  # the grey of YOLO's letterbox
@@ -24,6 +24,7 @@ def fitted(original: Size, size: Size, fit: Fit = "letterbox") -> Size:
     if fit == "stretch":
         return size
     scale = min(size[0] / original[0], size[1] / original[1])
+    scale = min(scale, 1.0) if fit == "pad" else scale
     return (
         min(size[0], max(1, round(original[0] * scale))),
         min(size[1], max(1, round(original[1] * scale))),

@@ -67,9 +67,7 @@ def read_voc(root: str, size: Size, fit: Fit = "letterbox") -> BoxedImages:
     pairs = [pair for some_pairs in parts.values() for pair in some_pairs]
     from_zero = any((pair[0].boxes[:, :2] == 0).any() for pair in pairs)
     if from_zero:
-        found.say(
-            "coordinates of 0 occur: boxes are taken to count pixel edges from 0, not from 1."
-        )
+        found.say("coordinates of 0 occur: boxes are taken to count from 0 (pixel edges), not 1.")
     sizes = headers([image for _, image in pairs])
     done = {
         part: [_annotated(xml, image, sizes[image], from_zero, found) for xml, image in items]
