@@ -121,7 +121,7 @@ def _stated(root: ElementTree.Element, file: Path) -> Size | None:
         return None
     try:
         height, width = (int(float(text)) for text in texts)
-    except ValueError:
+    except (ValueError, OverflowError):
         raise ValueError(f"{file}: its <size> is no two numbers: {texts[1]}, {texts[0]}.") from None
     return (height, width) if height > 0 and width > 0 else None  # some tools write 0
 
