@@ -81,6 +81,18 @@ def test_two_levels(tmp_path, kind):
     np.testing.assert_array_equal(everything(named)["b"], binary)
 
 
+def test_a_jpeg_of_two_levels_is_rounded_and_one_of_ids_refused(tmp_path):
+    y, x = np.mgrid[:64, :64]
+    disc = (y - 30) ** 2 + (x - 25) ** 2 < 400
+    black = np.zeros((64, 64), np.uint8)
+    masks = {"a": (disc * 255).astype(np.uint8), "b": black}
+    root = pairs(tmp_path, masks, ending=".jpg", quality=90)
+    np.testing.assert_array_equal(everything(load_masks(root))["a"], disc)
+    pairs(tmp_path, {"b": disc.astype(np.uint8) * 2}, ending=".jpg", quality=90)
+    with pytest.raises(ValueError, match="b.jpg is a JPEG, which blurs class ids"):
+        load_masks(root)
+
+
 def test_0_1_255_is_two_classes_and_ignored_pixels(tmp_path):
     mask = np.array([[0, 1, 255], [0, 0, 255]], np.uint8)
     root = pairs(tmp_path, {"a": mask, "b": mask})
@@ -146,6 +158,7 @@ def test_lists_of_classes(tmp_path, text, expected):
         ("a\na\n", "lists the class 'a' twice"),
         ("1 a\n1 b\n", "'b' has the id or colour of another"),
         ("1 a\nb\n", "some lines have an id"),
+        ("1 a\n99999999 b\n", "'b' has the id 99999999"),
         ("a 300 0 0\n", "line 1: a colour has levels"),
         ("a 1 2\n", "line 1 is not understood"),
         ("void\n", "lists no class but ignored ones"),

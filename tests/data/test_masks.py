@@ -67,6 +67,27 @@ def test_voc_and_its_names(tmp_path):
     np.testing.assert_array_equal(everything(data)["c"], mask)
 
 
+def test_folders_by_a_word_in_their_names_or_one_below(tmp_path):
+    masks = {str(k): IDS for k in range(5)}
+    pairs(tmp_path / "1", masks, "PNGImages", "PedMasks", ending="_mask.png")
+    pairs(tmp_path / "2", masks, "images", "annotations/trimaps")
+    write(tmp_path / "2" / "annotations" / "xmls" / "0.xml", "<annotation/>")
+    for root in (tmp_path / "1", tmp_path / "2"):
+        data = load_masks(str(root))
+        assert (len(data.train), len(data.test)) == (4, 1) and not said(data, "left out")
+        np.testing.assert_array_equal(data.train[0]["mask"], IDS)
+
+
+def test_masks_beside_their_images(tmp_path):
+    pairs(tmp_path / "1", {f"p{k}/x": IDS for k in range(5)}, ".", ".", ending="_mask.tif")
+    pairs(tmp_path / "2" / "train", {"a": IDS}, ".", ".", ending="_L.png")
+    pairs(tmp_path / "2" / "test", {"b": A}, ".", ".", ending="_L.png")
+    for root, counts in ((tmp_path / "1", (4, 1)), (tmp_path / "2", (1, 1))):
+        data = load_masks(str(root))
+        assert (len(data.train), len(data.test)) == counts
+        np.testing.assert_array_equal(data.train[0]["mask"], IDS)
+
+
 def test_cityscapes(tmp_path):
     for part in ("train", "val", "test"):
         for kind in ("labelIds", "color", "instanceIds"):

@@ -50,6 +50,16 @@ def test_voc_below_a_devkit_is_split_by_hash(tmp_path):
         load_boxes(str(tmp_path / "VOCdevkit"), SIZE)
 
 
+def test_voc_in_folders_of_other_names(tmp_path):
+    for k in range(5):
+        paint(tmp_path / "1" / "images" / f"{k}.jpg")
+        write(tmp_path / "1" / "annots" / f"{k}.xml", xml(CAT))
+        paint(tmp_path / "2" / "images" / f"{k}.jpg")
+        write(tmp_path / "2" / "annotations" / "xmls" / f"{k}.xml", xml(CAT))
+    for name in "12":
+        assert len(load_boxes(str(tmp_path / name), SIZE).train) == 4
+
+
 def test_voc_finds_an_image_by_filename_and_refuses_what_is_ambiguous(tmp_path):
     root = voc(tmp_path, {"a": xml(CAT), "b": xml(CAT, filename="c.png")})
     (tmp_path / "JPEGImages" / "b.jpg").unlink()
