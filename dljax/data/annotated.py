@@ -10,7 +10,7 @@ data/images.py.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -93,7 +93,10 @@ def streamed(
     """The same, decoded while the device works; memory stays bounded. Arguments as `in_memory`."""
     sources = divide(data, validation)
     names = BOX_FIELDS if isinstance(data, BoxedImages) else MASK_FIELDS
-    pick: Callable[[dict], dict] = lambda example: {name: example[name] for name in names}  # noqa: E731
+
+    def pick(example: dict) -> dict:
+        return {name: example[name] for name in names}
+
     at_once = -(-max(batch_size, EVALUATION_BATCH) // multiple) * multiple
     held = sources.get("validation")
     return AnnotatedImages(

@@ -1,10 +1,11 @@
 """MobileNets: depthwise-separable convolutions (Howard et al. 2017, arXiv:1704.04861).
 
-A 3x3 convolution is taken apart into a depthwise one, which looks at the neighbours of each channel
-alone, and a 1x1 one, which mixes the channels: about a ninth of the work.
+A 3x3 convolution is factorised into a depthwise one, over space in each channel alone, and a 1x1
+one, over the channels: about a ninth of the operations.
 
-MobileNetV2 (Sandler et al. 2018, arXiv:1801.04381) puts a 1x1 convolution before the depthwise one,
-which widens, and leaves the narrow end without an activation; the shortcut joins the narrow ends.
+MobileNetV2 (Sandler et al. 2018, arXiv:1801.04381) adds a 1x1 convolution before the depthwise one,
+which expands the channels, and has no activation after the last one, which reduces them; the
+shortcut connects the narrow ends.
 """
 
 from collections.abc import Callable, Sequence
@@ -75,7 +76,7 @@ class MobileNet(nn.Module):
 
 
 class InvertedResidual(nn.Module):
-    """Wider, depthwise, narrower: [B, H, W, C] to [B, H/stride, W/stride, width].
+    """Expansion, depthwise convolution, projection: [B, H, W, C] to [B, H/stride, W/stride, width].
 
     The input is added where it has the same shape.
     """

@@ -1,4 +1,4 @@
-"""What a trained classifier sees in an image: the layer before its last one."""
+"""The features of a classifier: the inputs of its last layer."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jax import Array
 
-HEAD = "classifier"  # the last layer of every network here
+HEAD = "classifier"  # name of the last layer of every network in dljax.nn
 
 
 def penultimate(model: nn.Module, variables: Any, images: Array) -> tuple[Array, Array]:
     """Features float32 [B, D] and logits [B, classes] of normalised images [B, H, W, C].
 
-    Features are what enters the layer named "classifier", which every network of dljax.nn has; the
-    mean over the image where that is a convolution. ValueError for a model without such a layer.
+    Features are the inputs of the layer named "classifier", which every network of dljax.nn has;
+    their mean over the image where that layer is a convolution. ValueError for a model without one.
     """
     entered: list[Array] = []
 

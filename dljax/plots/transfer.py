@@ -1,4 +1,4 @@
-"""What pretraining is worth: accuracy against the number of labelled images."""
+"""Accuracy against the number of labelled images, with and without pretraining."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,14 +13,14 @@ COLOURS = ("#1f6fb4", "#e07b1a", "#2c8f4a", "#8e44ad", "#c0392b", "#7f8c8d")
 
 def accuracy_by_labels(
     curves: Mapping[str, Mapping[int, np.ndarray]],
-    yardsticks: Mapping[str, Mapping[int, np.ndarray]],
+    baselines: Mapping[str, Mapping[int, np.ndarray]],
     title: str,
     path: Path | str,
 ) -> None:
     """A line a method over the labelled images of a class, with a band over the seeds.
 
-    curves, yardsticks: name -> number of images -> accuracies in 0..1 [S]. The line is the mean,
-    the band goes from the smallest to the largest seed; yardsticks are thin and dashed.
+    curves, baselines: name -> number of images -> accuracies in 0..1 [S]. The line is the mean,
+    the band goes from the smallest to the largest seed; baselines are thin and dashed.
     """
     figure = canvas.figure(6.4, 4.4)
     axes = figure.add_subplot()
@@ -30,7 +30,7 @@ def accuracy_by_labels(
         label = f"{name} ({values[0].mean():.0%} to {values[-1].mean():.0%})"
         axes.plot(x, values.mean(1), "o-", color=colour, markersize=4, label=label)
         axes.fill_between(x, values.min(1), values.max(1), color=colour, alpha=0.2, linewidth=0)
-    for (name, points), style in zip(yardsticks.items(), ("--", ":", "-."), strict=False):
+    for (name, points), style in zip(baselines.items(), ("--", ":", "-."), strict=False):
         x = np.array(sorted(points))
         means = [points[n].mean() for n in x]
         axes.plot(x, means, style, color="#59636b", linewidth=1.3, label=name)

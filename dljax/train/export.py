@@ -1,12 +1,12 @@
-"""A trained model as one file that runs without its code: StableHLO, weights, and what they mean.
+"""A trained model as one file that runs without its code: StableHLO, weights, and a description.
 
 `write` makes the file with `jax.export`; `load` runs it in any process that has jax, numpy and
 flatbuffers (which jax.export wants): nothing else of dljax is imported. The file is a zip of
 `program.bin` (for any number of examples, for several platforms), `weights.npz`, `model.json`
 (names, shapes, types and ranges of inputs and outputs) and a `README.md`.
 
-The weights are arguments of the program and no constants in it, so that the compiler meets here the
-very operations that it met in `answers`: the outputs are the same to the bit on the same device.
+The weights are arguments of the program, not constants in it, so that the compiler optimises the
+same operations as in `answers`: the outputs are bit for bit the same on the same device.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Field(NamedTuple):
     """One input or output, an array [B, *shape].
 
     low, high: the range of an input, both inclusive; None: any finite number. names: of the entries
-    of the last axis (classes, columns); () where they have none. about: what it is, for the user.
+    of the last axis (classes, columns); () where they have none. about: a short description.
     """
 
     shape: tuple[int, ...]
@@ -54,10 +54,10 @@ class Field(NamedTuple):
 
 
 class Serving(NamedTuple):
-    """What an experiment hands over.
+    """The function of a trained model, with its description.
 
-    function: (weights, inputs {name: [B, ...]}) -> outputs {name: [B, ...]}, pure, each example for
-    itself. metadata: what else is worth knowing (the experiment, the step, the number of seeds).
+    function: (weights, inputs {name: [B, ...]}) -> outputs {name: [B, ...]}, pure, and
+    independent for each example. metadata: added to model.json (experiment, step, seeds).
     """
 
     function: Callable[[Any, Mapping[str, Array]], Mapping[str, Array]]
@@ -68,7 +68,7 @@ class Serving(NamedTuple):
 
 
 class Model(NamedTuple):
-    """What `load` returns: called with arrays by name, it answers with arrays by name.
+    """An exported model: called with arrays by name, it returns arrays by name.
 
     manifest: the content of model.json.
     """
@@ -87,14 +87,14 @@ class Model(NamedTuple):
 
 
 def answers(serving: Serving, inputs: Inputs) -> Outputs:
-    """What the model says of inputs [N, ...] here and now, without a file."""
+    """Outputs [N, ...] of the model for inputs [N, ...], computed without a file."""
     return in_pieces(functools.partial(jax.jit(serving.function), serving.weights), inputs)
 
 
 def in_pieces(
     function: Callable[[Inputs], Mapping[str, Array]], inputs: Inputs, size: int = AT_ONCE
 ) -> Outputs:
-    """Outputs [N, ...] of a function of at most `size` examples; the last piece is filled up."""
+    """Outputs [N, ...] of a function of at most `size` examples; the last piece is padded."""
     count = len(next(iter(inputs.values())))
     size = min(size, count)
     pieces = []
@@ -112,8 +112,8 @@ def in_pieces(
 def write(path: Path | str, serving: Serving, platforms: Sequence[str] = PLATFORMS) -> None:
     """Writes the model as one file, whole or not at all.
 
-    Raises ValueError where the function's outputs are not those described. What jax can't trace for
-    any number of examples, or lower for a platform, raises jax's errors.
+    Raises ValueError where the function's outputs are not those declared, and jax's errors where it
+    can't trace the function for any number of examples or lower it for a platform.
     """
     leaves, structure = jax.tree.flatten(serving.weights)
     leaves = [np.asarray(x) for x in leaves]
@@ -128,9 +128,9 @@ def write(path: Path | str, serving: Serving, platforms: Sequence[str] = PLATFOR
     }
     exported = jax_export.export(jax.jit(function), platforms=tuple(platforms))(leaves, shapes)
     found = {name: (x.shape[1:], str(x.dtype)) for name, x in _outputs(exported).items()}
-    said = {name: (field.shape, field.dtype) for name, field in serving.outputs.items()}
-    if found != said:
-        raise ValueError(f"the function returns {found}, its description says {said}")
+    declared = {name: (field.shape, field.dtype) for name, field in serving.outputs.items()}
+    if found != declared:
+        raise ValueError(f"the function returns {found}, but declares {declared}")
     manifest = {
         "format": FORMAT,
         **serving.metadata,
@@ -155,8 +155,8 @@ def write(path: Path | str, serving: Serving, platforms: Sequence[str] = PLATFOR
 def load(path: Path | str) -> Model:
     """The model in a file that `write` made, ready to be called on jax's default device.
 
-    Raises FileNotFoundError, and ValueError for a file that is damaged or none of ours, of another
-    jax, or (OtherPlatform) for other platforms than this one.
+    Raises FileNotFoundError; ValueError for a file that is damaged, of another format or of an
+    incompatible jax; OtherPlatform for a file for other platforms than this one.
     """
     manifest, program, leaves = _read(Path(path))
     low = jax_export.minimum_supported_calling_convention_version
@@ -190,7 +190,7 @@ def load(path: Path | str) -> Model:
 
 
 def checked(fields: Mapping[str, Field], given: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """The inputs in their declared types; ValueError for what the model can't take."""
+    """The inputs in their declared types; ValueError for invalid ones."""
     if given.keys() != fields.keys():
         raise ValueError(f"the inputs are {', '.join(fields)}; given: {', '.join(given) or 'none'}")
     arrays, counts = {}, {}
@@ -205,7 +205,9 @@ def checked(fields: Mapping[str, Field], given: Mapping[str, Any]) -> dict[str, 
         low, high = (np.iinfo(field.dtype).min, np.iinfo(field.dtype).max) if whole else (None,) * 2
         low, high = (a if b is None else b for a, b in ((low, field.low), (high, field.high)))
         if (low is not None and x.min() < low) or (high is not None and x.max() > high):
-            raise ValueError(f"{name} has values out of {low} to {high}: {x.min()} to {x.max()}")
+            raise ValueError(
+                f"{name} has values outside of {low} to {high}: {x.min()} to {x.max()}"
+            )
         arrays[name], counts[name] = x.astype(field.dtype), len(x)
         if not np.isfinite(arrays[name]).all():
             raise ValueError(f"{name} has values that are not finite (NaN or infinite)")

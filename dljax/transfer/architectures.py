@@ -1,8 +1,8 @@
-"""The networks that pretrained weights can be read into, and what their trainers fed them.
+"""The networks that pretrained weights can be read into, and the inputs they were trained with.
 
-An architecture is a network of dljax.nn and the namings in which its weights are found. A naming
-brings what the code behind it does differently (padding, epsilon of BatchNorm) and the input that
-its weights are usually trained with; a configuration beside the weights may say otherwise.
+An architecture is a network of dljax.nn and the namings of its published weights. A naming has the
+details in which its library differs (padding, epsilon of BatchNorm) and the input that its weights
+are usually trained with; a configuration beside the weights overrides them.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from dljax.transfer.inputs import Input
 
 
 class Naming(NamedTuple):
-    """A table of names, fields of the network that its code sets otherwise, and its input."""
+    """A table of names, fields of the network that its library sets otherwise, and its input."""
 
     table: tuple[key_mapping.Row, ...]
     settings: Mapping[str, Any] = {}
@@ -90,7 +90,7 @@ ARCHITECTURES: dict[str, Architecture] = {
 ALIASES = {"mobilenet_v2": "mobilenetv2", "mobilenetv2_100": "mobilenetv2"}
 
 
-def named(text: str) -> str | None:
+def find_name(text: str) -> str | None:
     """The architecture that a name, path or address mentions: "timm/resnet18.a1_in1k", if any."""
     text = text.lower().replace("-", "_")
     known = {**{name: name for name in ARCHITECTURES}, **ALIASES}
@@ -124,7 +124,7 @@ def shapes(module: nn.Module, size: int) -> dict[str, tuple[int, ...]]:
     return dict(sorted(flat.items(), key=lambda item: order.index(item[0].split("/")[1])))
 
 
-def known(architecture: str) -> list[Naming]:
+def namings_of(architecture: str) -> list[Naming]:
     """The namings of an architecture; ValueError for one that is unknown."""
     if architecture not in ARCHITECTURES:
         every = ", ".join(ARCHITECTURES)
@@ -134,7 +134,7 @@ def known(architecture: str) -> list[Naming]:
 
 def naming(architecture: str, arrays: Mapping[str, np.ndarray]) -> Naming:
     """The naming that a file's arrays follow, by the name of the stem; ValueError if none."""
-    for found in known(architecture):
+    for found in namings_of(architecture):
         if key_mapping.network(arrays, found.table):
             return found
     some = ", ".join(list(arrays)[:3])

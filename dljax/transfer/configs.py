@@ -1,4 +1,4 @@
-"""What timm's and transformers' config.json, and preprocessor_config.json, say about a network."""
+"""Reads config.json and preprocessor_config.json as timm and transformers write them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from dljax.transfer.inputs import Input
 
 RESAMPLE = {2: "bilinear", 3: "bicubic"}  # Pillow's numbers
-# What would make another network of the same names and shapes.
+# Other values mean another network with the same names and shapes.
 EXPECTED = {
     "hidden_act": ("relu", "relu6"),
     "downsample_in_bottleneck": (False,),
@@ -17,8 +17,8 @@ EXPECTED = {
 }
 
 
-class Said(NamedTuple):
-    """What a configuration says; nothing, where it is silent.
+class Configuration(NamedTuple):
+    """The content of a configuration; fields that it lacks are None or empty.
 
     architecture: a name. settings: fields of the module. input: fields of `Input`. classes: names.
     """
@@ -29,17 +29,20 @@ class Said(NamedTuple):
     classes: tuple[str, ...]
 
 
-def said(config: Mapping[str, Any]) -> Said:
-    """Reads a configuration; an empty one says nothing.
+def parse(config: Mapping[str, Any]) -> Configuration:
+    """The Configuration in a JSON object.
 
-    Raises ValueError for one of a network that ours is not, or that is not as those libraries write
-    it.
+    Raises ValueError for one of a network that dljax does not have, or in another format.
     """
     for name, usual in EXPECTED.items():
         if name in config and config[name] not in usual:
-            raise ValueError(f"its configuration has {name}={str(config[name])[:50]}: not ours")
+            raise ValueError(
+                f"its configuration has {name}={str(config[name])[:50]}: not supported"
+            )
     try:
-        return Said(_architecture(config), _settings(config), _input(config), _classes(config))
+        return Configuration(
+            _architecture(config), _settings(config), _input(config), _classes(config)
+        )
     except (TypeError, AttributeError, KeyError, IndexError, ValueError, ZeroDivisionError):
         raise ValueError("its configuration is not as timm or transformers write it") from None
 
@@ -76,7 +79,7 @@ def _input(config: Mapping[str, Any]) -> dict[str, Any]:
     fields = {name: value for name, value in fields.items() if value is not None}
     for name in fields.keys() & {"mean", "std"}:
         fields[name] = tuple(map(float, fields[name]))
-    if not Input(**fields).possible():
+    if not Input(**fields).valid():
         raise ValueError(fields)
     return fields
 

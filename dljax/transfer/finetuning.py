@@ -1,10 +1,10 @@
-"""Fine-tuning: how far, how fast and when each layer may leave the place where it starts.
+"""Fine-tuning: learning rate, unfreezing and regularisation of each layer.
 
-What is here are pure functions of the tree of parameters, and optax transformations made from them:
-a learning rate for each layer (`layerwise`), unfreezing from the last layer to the first
-(`gradual`), a pull back to the pretrained weights (`l2_sp`), BatchNorm that keeps the pretrained
-statistics (`frozen`). `optim.optimizer` takes them as its `rates` and `decay`; `carried` is what
-a task starts from.
+Pure functions of the tree of parameters, and optax transformations made from them: layer-wise
+learning-rate decay (`layerwise_decay`), unfreezing from the last layer to the first
+(`gradual_unfreezing`), decay to the pretrained weights (`l2_sp`), BatchNorm with the pretrained
+statistics (`frozen`). `optim.optimizer` takes them as its `rates` and `decay`; `backbone` are the
+variables that a new task starts from.
 """
 
 from __future__ import annotations
@@ -67,8 +67,8 @@ def depths(model: nn.Module, variables: PyTree, image_shape: tuple[int, ...]) ->
     return unflatten_dict({path: last - number[path[0]] for path in params})
 
 
-def layerwise(depths: PyTree, decay: float) -> optax.GradientTransformation:
-    """Multiplies the update of a layer by decay ** depth: the later layers learn the fastest.
+def layerwise_decay(depths: PyTree, decay: float) -> optax.GradientTransformation:
+    """Multiplies the update of a layer by decay ** depth: the last layers have the highest rate.
 
     Discriminative fine-tuning (Howard and Ruder 2018, arXiv:1801.06146, section 3.2, where decay is
     1 / 2.6). depths: what `depths` returns.
@@ -77,11 +77,11 @@ def layerwise(depths: PyTree, decay: float) -> optax.GradientTransformation:
     return optax.multi_transform({depth: optax.scale(decay**depth) for depth in every}, depths)
 
 
-def gradual(depths: PyTree, steps: int) -> optax.GradientTransformation:
-    """Lets a layer learn from step `depth * steps` on: the last one at once, the first at last.
+def gradual_unfreezing(depths: PyTree, steps: int) -> optax.GradientTransformation:
+    """Trains a layer from step `depth * steps` on: the last layer first.
 
-    Gradual unfreezing (Howard and Ruder 2018, section 3.3). The gradients are computed all the
-    same, and moments of the optimiser gather while a layer waits.
+    Gradual unfreezing (Howard and Ruder 2018, section 3.3). Gradients are computed for all
+    layers, and the moments of the optimiser accumulate while a layer is frozen.
     """
 
     def opening(depth: int) -> optax.GradientTransformation:
@@ -99,10 +99,10 @@ class Start(NamedTuple):
 def l2_sp(
     strength: float, strength_new: float, is_new: Callable[[Path], bool]
 ) -> optax.GradientTransformation:
-    """Adds strength (w - w_0) to the update of pretrained parameters, w_0 where they started.
+    """Adds strength (w - w_0) to the update of pretrained parameters, w_0 their initial values.
 
     L2-SP (Li et al. 2018, arXiv:1802.01483, equation 3); new parameters of two or more axes
-    are pulled to zero by strength_new. is_new: path -> whether a parameter has no pretrained value.
+    decay to zero by strength_new. is_new: path -> whether a parameter has no pretrained value.
     """
 
     def init(params: PyTree) -> Start:
@@ -127,7 +127,7 @@ def is_head(path: Path) -> bool:
 def frozen(norm: Callable) -> Callable:
     """`norm`, a BatchNorm, with its running statistics in training too.
 
-    A few images say little about the statistics of all; scale and bias are trained as before.
+    Few images estimate the statistics badly; scale and bias are trained as before.
     """
 
     def layer(**settings: Any) -> nn.Module:
@@ -136,10 +136,10 @@ def frozen(norm: Callable) -> Callable:
     return layer
 
 
-def carried(variables: PyTree, like: PyTree) -> PyTree:
+def backbone(variables: PyTree, like: PyTree) -> PyTree:
     """The part of pretrained variables that a network for another task starts from.
 
-    like: the shapes of that network's variables. All but the head is carried over.
+    like: the shapes of that network's variables. All but the head is kept.
     Raises ValueError, in one line, where the two differ elsewhere.
     """
     have, want = flatten_dict(dict(variables)), flatten_dict(dict(like))

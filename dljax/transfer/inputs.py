@@ -1,4 +1,4 @@
-"""What the images of a pretrained network must be brought to, and how it is done with a picture."""
+"""Size, crop and normalisation of a pretrained network's images."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ Triple = tuple[float, float, float]
 
 
 class Input(NamedTuple):
-    """The images that a network was trained with.
+    """The images that a network was trained on.
 
     size: pixels of the square image. crop: the share of it in a picture whose shorter side is
     evaluated. mean, std: of each channel, of images in 0..1. interpolation: "bilinear" or
@@ -23,8 +23,8 @@ class Input(NamedTuple):
     std: Triple = (0.229, 0.224, 0.225)
     interpolation: str = "bilinear"
 
-    def possible(self) -> bool:
-        """Whether these are values that `prepare` can work with."""
+    def valid(self) -> bool:
+        """Whether `prepare` can use these values."""
         return (
             32 <= self.size <= 4096
             and 0 < self.crop <= 1
@@ -36,8 +36,7 @@ class Input(NamedTuple):
     def cut(self, picture: np.ndarray) -> np.ndarray:
         """The middle [size, size, 3] of a picture of any size [H, W, 3], both uint8.
 
-        Its shorter side is resized to size / crop first: how the networks' published accuracies
-        were measured.
+        Its shorter side is resized to size / crop first: as for the published accuracies.
         """
         from PIL import Image
 

@@ -1,4 +1,4 @@
-"""One small table for each way in which a network's weights are named; the rest are rules.
+"""Names of weights in other libraries: a small table for each naming, and common rules.
 
 A table's row turns the place of a layer in our variables into its name elsewhere:
 
@@ -113,7 +113,7 @@ MOBILENETV2_HUGGING_FACE: tuple[Row, ...] = (
 
 
 class Report(NamedTuple):
-    """What became of a file's arrays; names as in the file, or as it would have them."""
+    """Which of a file's arrays fit; names as in the file, or as they would be in it."""
 
     matched: tuple[str, ...]
     missing: tuple[str, ...]
@@ -131,7 +131,7 @@ class Report(NamedTuple):
 
 
 def translate(paths: Sequence[str], table: Sequence[Row]) -> dict[str, str]:
-    """Our paths ("params/stem/kernel") and what the table calls them ("conv1.weight")."""
+    """Our paths ("params/stem/kernel") and their names by the table ("conv1.weight")."""
     layers = {path: path.partition("/")[2].rpartition("/") for path in paths}
     if other := [path for path, (_, _, leaf) in layers.items() if leaf not in LEAVES]:
         raise ValueError(f"{other[0]} is none of {', '.join(LEAVES)}")
@@ -147,9 +147,9 @@ def translate(paths: Sequence[str], table: Sequence[Row]) -> dict[str, str]:
 def _layer(layer: str, number: Mapping[str, int], table: Sequence[Row]) -> str:
     top, _, below = layer.partition("/")
     for pattern, name, offsets in table:
-        seen = f"block{number[top]}/{below}" if "{n}" in pattern and top in number else layer
+        place = f"block{number[top]}/{below}" if "{n}" in pattern and top in number else layer
         expression = re.escape(pattern).replace(r"\{\}", r"(\d+)").replace(r"\{n\}", r"(\d+)")
-        if match := re.fullmatch(expression, seen):
+        if match := re.fullmatch(expression, place):
             numbers = [int(x) + o for x, o in zip(match.groups(), offsets, strict=True)]
             return name.format(*numbers)
     raise ValueError(f"the table has no row for {layer}")
@@ -174,10 +174,10 @@ def renamed(variables: Mapping[str, np.ndarray], table: Sequence[Row]) -> dict[s
 def match(
     arrays: Mapping[str, np.ndarray], shapes: Mapping[str, tuple[int, ...]], table: Sequence[Row]
 ) -> tuple[dict[str, np.ndarray], Report]:
-    """Arrays for our paths, float32, out of those of a file, and the report.
+    """Arrays for our paths, float32, from those of a file, and the report.
 
-    shapes: of our variables, by path. Raises ValueError for a number that is none (NaN, infinity)
-    or a variance below zero.
+    shapes: of our variables, by path. Raises ValueError for NaN, infinity and negative
+    variances.
     """
     names = translate(list(shapes), table)
     found, missing, wrong = {}, [], []
@@ -199,17 +199,17 @@ def match(
 
 def _sound(name: str, array: np.ndarray) -> np.ndarray:
     if not np.isfinite(array).all():
-        raise ValueError(f"{name} holds numbers that are none (NaN or infinity)")
+        raise ValueError(f"{name} holds values that are not finite (NaN or infinity)")
     if name.endswith("running_var") and (array < 0).any():
-        raise ValueError(f"{name} holds variances below zero")
+        raise ValueError(f"{name} holds negative variances")
     return array
 
 
 def network(arrays: Mapping[str, np.ndarray], table: Sequence[Row]) -> dict[str, np.ndarray]:
     """The arrays of the network alone, where a file has it under a name ("state_dict.module.").
 
-    Its stem tells the name; of several the shortest one counts (model before model_ema). Empty
-    where no stem is.
+    The name is what precedes its stem; of several the shortest one counts (model before model_ema).
+    Empty where there is no stem.
     """
     stem = next(name for ours, name, _ in table if ours == "stem") + ".weight"
     prefixes = [name.removesuffix(stem) for name in arrays if f".{name}".endswith(f".{stem}")]

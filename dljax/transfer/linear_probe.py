@@ -1,8 +1,8 @@
-"""Frozen features, computed once and kept on the disk; a linear layer on them, and two yardsticks.
+"""Frozen features, cached on the disk; a linear probe on them, and two baselines.
 
-The features of an image are what the last layer sees. A linear probe is that layer alone, trained
-on them (`Linear`, by the shared loop); nearest class mean and logistic regression are what any
-such training has to be better than.
+The features of an image are the inputs of the last layer. A linear probe is that layer alone,
+trained on them (`Linear`, by the shared loop); nearest class mean and logistic regression are the
+baselines that it is compared with.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def extract(
 def cached(folder: Path, key: dict[str, Any], compute: Callable[[], np.ndarray]) -> np.ndarray:
     """The array that `compute` makes, from the folder if it was made before.
 
-    key: all that it depends on, as JSON values.
+    key: all that the array depends on, as JSON values.
     """
     name = hashlib.sha256(repr(sorted(key.items())).encode()).hexdigest()[:16]
     found = cache.load(folder / name, key)

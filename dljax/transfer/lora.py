@@ -3,7 +3,7 @@
 The pretrained kernel W stays; beside it a product of two thin matrices is trained, W + (alpha / r)
 A B (section 4.1), A [I, r] random and B [r, O] zero, so that training starts at the pretrained
 network. A convolution kernel [KH, KW, I, O] counts as the matrix [KH KW I, O], which for a 1x1
-convolution is its kernel. Depthwise ones, which are thin themselves, are left alone.
+convolution is its kernel. Depthwise kernels, which are thin themselves, get none.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def adapters(key: jax.Array, params: PyTree, rank: int) -> PyTree:
             result[(*path[:-1], "b")] = jnp.zeros((rank, columns))
     if not result:
         raise ValueError(
-            f"no kernel is large enough for adapters of rank {rank}: take a smaller one"
+            f"no kernel is large enough for adapters of rank {rank}: set a smaller --rank"
         )
     return unflatten_dict(result)
 

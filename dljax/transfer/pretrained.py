@@ -1,4 +1,4 @@
-"""A pretrained network from the weights that people have: `load`; and back to them: `export`.
+"""Pretrained networks: `load` reads published weights, `export` writes them.
 
 net = load("efficientnet_lite0")
 logits = net.model.apply(net.variables, net.input.prepare(image)[None])
@@ -21,9 +21,9 @@ from dljax.transfer import configs, key_mapping, sources, weights
 from dljax.transfer.architectures import (
     ARCHITECTURES,
     Naming,
-    known,
-    named,
+    find_name,
     naming,
+    namings_of,
     shapes,
 )
 from dljax.transfer.inputs import Input
@@ -32,13 +32,13 @@ HEAD = "classifier"
 
 
 class Pretrained(NamedTuple):
-    """A network with weights that somebody else trained.
+    """A network with published weights.
 
     model: apply(variables, images [B, size, size, 3] normalised, train=False) -> logits float32
         [B, classes]. Other sizes of images work.
     variables: {"params": ..., "batch_stats": ...} of float32 numpy arrays.
     head: the name in params of the last layer. layers: the names in params from input to output.
-    input: what images must be brought to. classes: names of the logits. report: of the reading.
+    input: size and normalisation of images. classes: names of the logits. report: of the reading.
     origin: where the weights were found; of the hub, with the commit.
     """
 
@@ -58,21 +58,23 @@ def load(source: str | Path, architecture: str | None = None, strict: bool = Tru
 
     architecture: of ARCHITECTURES; by default the one that the source or its configuration names.
     strict: raise unless all arrays of file and module match. Otherwise what is missing or of wrong
-    shape keeps its initial values (key 0), and the report tells.
+    shape keeps its initial values (key 0), and the report lists it.
     Raises FileNotFoundError or ValueError, in one line.
     """
     source = str(source)
     found = sources.locate(source)
     arrays = weights.read(found.path)
     try:
-        told = configs.said(found.config)
-        architecture = architecture or _architecture(told.architecture, source, found.path.name)
+        configuration = configs.parse(found.config)
+        architecture = architecture or _architecture(
+            configuration.architecture, source, found.path.name
+        )
         if "params/stem/kernel" in arrays:  # Flax's own
-            arrays = key_mapping.renamed(arrays, known(architecture)[0].table)
+            arrays = key_mapping.renamed(arrays, namings_of(architecture)[0].table)
         kind = naming(architecture, arrays)
         arrays = key_mapping.network(arrays, kind.table)
-        model = _module(architecture, kind, arrays, told.settings)
-        expected = kind.input._replace(**told.input)
+        model = _module(architecture, kind, arrays, configuration.settings)
+        expected = kind.input._replace(**configuration.input)
         wanted = shapes(model, expected.size)
         matched, report = key_mapping.match(arrays, wanted, kind.table)
     except ValueError as error:
@@ -89,7 +91,7 @@ def load(source: str | Path, architecture: str | None = None, strict: bool = Tru
         head=HEAD,
         layers=tuple(layers),
         input=expected,
-        classes=_classes(model.classes, told.classes),
+        classes=_classes(model.classes, configuration.classes),
         report=report,
         origin=found.origin,
     )
@@ -104,7 +106,7 @@ def export(
     first one by default. `load` and the model's own PyTorch code read the file.
     Raises ValueError for a naming or variables that are none of the architecture.
     """
-    known(architecture)
+    namings_of(architecture)
     namings = ARCHITECTURES[architecture].namings
     if origin and origin not in namings:
         raise ValueError(f"{architecture} has the namings {', '.join(namings)}, not {origin!r}")
@@ -129,11 +131,11 @@ def imagenet_classes() -> tuple[str, ...]:
 
 
 def _architecture(*texts: str | None) -> str:
-    """The first architecture that is mentioned."""
+    """The first architecture that one of the texts mentions."""
     for text in texts:
-        if text and (architecture := named(text)):
+        if text and (architecture := find_name(text)):
             return architecture
-    raise ValueError(f"nothing names its architecture: give one of {', '.join(ARCHITECTURES)}")
+    raise ValueError(f"its architecture is unknown: give one of {', '.join(ARCHITECTURES)}")
 
 
 def _module(
@@ -143,15 +145,15 @@ def _module(
     head = next(name for ours, name, _ in kind.table if ours == HEAD)
     weight = arrays.get(f"{head}.weight")
     if weight is None or weight.ndim == 0:
-        raise ValueError(f"it has no {head}.weight, by which the classes are counted")
+        raise ValueError(f"it has no {head}.weight, whose length is the number of classes")
     build = ARCHITECTURES[architecture].build
     return build(classes=len(weight), **{**kind.settings, **settings})
 
 
-def _classes(count: int, told: tuple[str, ...]) -> tuple[str, ...]:
+def _classes(count: int, names: tuple[str, ...]) -> tuple[str, ...]:
     """The configuration's names, ImageNet's where there are as many, or else numbers."""
-    if len(told) == count:
-        return told
+    if len(names) == count:
+        return names
     if count == 1000:
         return imagenet_classes()
     if count == 1001:  # TensorFlow's: class 0 is none of them

@@ -36,7 +36,7 @@ def load(path: str | Path, prefix: str = "") -> tuple[layers.Stack, dict[str, An
         what = f"beside them {', '.join(other[:3])}" if other else "no weight_hh_l0"
         raise ValueError(f"{path}: no recurrent layer of torch under {prefix!r}: there is {what}")
     if broken := [name for name, x in arrays.items() if not np.isfinite(x).all()]:
-        raise ValueError(f"{path}: {broken[0]} holds numbers that are none (NaN or infinity)")
+        raise ValueError(f"{path}: {broken[0]} holds values that are not finite (NaN or infinity)")
     wide, features = (*arrays["weight_hh_l0"].shape, 0)[:2]
     gates = wide // features if features and wide % features == 0 else 0
     if gates not in CELLS:
@@ -83,9 +83,11 @@ def _check(path, arrays, gates: int, features: int, depth: int, both: bool) -> N
             if biased:
                 shapes |= {f"bias_ih_{suffix}": (wide,), f"bias_hh_{suffix}": (wide,)}
             for name, shape in shapes.items():
-                seen = arrays[name].shape if name in arrays else ()
-                fits = len(seen) == len(shape)
-                if not fits or any(b not in (None, a) for a, b in zip(seen, shape, strict=True)):
+                shape_found = arrays[name].shape if name in arrays else ()
+                fits = len(shape_found) == len(shape)
+                if not fits or any(
+                    b not in (None, a) for a, b in zip(shape_found, shape, strict=True)
+                ):
                     wrong.append(name)
     if wrong:
         raise ValueError(f"{path}: missing or of wrong shape: {', '.join(wrong[:3])}")

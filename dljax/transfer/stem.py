@@ -1,7 +1,7 @@
 """The first convolution, for images of other channels or with another window.
 
-A pretrained stem is no lost work when the images are grey or small: its kernel is brought to the
-shape that is wanted, so that it answers alike.
+Adapts a pretrained stem to grey or small images: its kernel gets the new shape, and about the same
+outputs.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ PyTree = Any
 def fit_kernel(kernel: Array, shape: tuple[int, ...]) -> Array:
     """A kernel [KH, KW, I, O] as one of `shape` = [kh, kw, i, O].
 
-    Channels: to one they add up, which is what the kernel says of a grey image in all of its
+    Channels: to one: their sum, the output for a grey image in all
     channels; to several they repeat in turn, times I / i (timm's adapt_input_conv). Window: it is
-    resampled linearly and keeps its sum, the answer to an even area.
+    resampled linearly and keeps its sum, the output on a constant area.
     Raises ValueError where O differs.
     """
     height, width, inputs, outputs = kernel.shape
@@ -55,8 +55,8 @@ def fit(variables: PyTree, like: PyTree, path: tuple[str, ...]) -> PyTree:
 def fit_statistics(values: tuple[float, ...], channels: int) -> tuple[float, ...]:
     """Means or deviations of channels for another number of them: the mean, or repeated in turn.
 
-    A grey image then gets from the fitted stem what it gets from the old one, but for a constant a
-    filter where the old channels' statistics differ.
+    The outputs for a grey image are then those of the old stem, up to a constant for each filter
+    where the statistics of the old channels differ.
     """
     if channels == 1:
         return (sum(values) / len(values),)

@@ -2,7 +2,7 @@
 
 Both hold a pickle whose tensors are (storage, offset, size, stride), and the storages' bytes apart
 from it: in a zip archive one file each (since 2020, torch 1.6), or one after another behind the
-pickle. The pickle is read by `pickled.load`, which runs nothing.
+pickle. The pickle is read by `safe_unpickle.load`, which runs nothing.
 """
 
 from __future__ import annotations
@@ -164,12 +164,12 @@ def _tensors(tree: Any) -> list[tuple[str, Tensor]]:
         raise ValueError("it is one tensor, not a dictionary of them")
     if not isinstance(tree, dict):
         raise ValueError(f"it holds no dictionary of tensors but of type {type(tree).__name__}")
-    found, waiting, seen = [], [("", tree)], set()
+    found, waiting, visited = [], [("", tree)], set()
     while waiting:
         prefix, node = waiting.pop()
-        if id(node) in seen:
+        if id(node) in visited:
             raise ValueError("a dictionary stands in it twice")
-        seen.add(id(node))
+        visited.add(id(node))
         for key, value in node.items():
             if isinstance(value, Tensor):
                 found.append((f"{prefix}{key}", value))

@@ -1,4 +1,4 @@
-"""Arrays out of the files in which people keep weights. No file can make anything run.
+"""Reads arrays from files of weights. No file is executed.
 
 .safetensors                a header of names, dtypes and shapes, and the numbers
 .pth, .pt, .bin, .ckpt      PyTorch's (`torch_file`)
@@ -39,7 +39,9 @@ def read(path: str | Path) -> dict[str, np.ndarray]:
     if not path.exists():
         raise FileNotFoundError(f"{path} does not exist")
     if path.suffix not in READERS:
-        raise ValueError(f"{path} has none of the endings of weights: {', '.join(READERS)}")
+        raise ValueError(
+            f"{path} is not a file of weights, whose names end in {', '.join(READERS)}"
+        )
     try:
         arrays = READERS[path.suffix](path)
     except (ValueError, OSError) as error:
@@ -51,7 +53,7 @@ def read(path: str | Path) -> dict[str, np.ndarray]:
 
 
 def write(path: str | Path, arrays: Mapping[str, np.ndarray], about: Mapping[str, str]) -> None:
-    """Writes arrays to a .safetensors file, with text about them in its header."""
+    """Writes arrays to a .safetensors file, with the text `about` them in its header."""
     from safetensors.numpy import save_file
 
     if Path(path).suffix != ".safetensors":
@@ -133,7 +135,7 @@ READERS: dict[str, Callable[[Path], dict[str, np.ndarray]]] = {
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """A configuration beside weights; ValueError where it is none."""
+    """A configuration beside weights; ValueError where it is not a JSON object."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:

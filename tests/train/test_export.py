@@ -1,4 +1,4 @@
-"""Exported models: what is written is what is computed, and what is wrong is said in one line."""
+"""Exported models: the file computes what the function does, and errors are one line."""
 
 import io
 import json
@@ -58,7 +58,7 @@ def model(path):
     return export.load(path)
 
 
-def test_the_file_answers_as_the_function_does(path, model):
+def test_the_file_computes_what_the_function_does(path, model):
     for count in (1, 3, 300):  # the last in two pieces
         given = inputs(count)
         here, there = export.answers(SERVING, given), model(**given)
@@ -69,16 +69,16 @@ def test_the_file_answers_as_the_function_does(path, model):
     assert [file.name for file in path.parent.iterdir()] == ["model.zip"]  # nothing half-written
 
 
-def test_the_manifest_says_what_goes_in_and_out(model):
-    said = model.manifest
-    assert said["experiment"] == "a test" and said["platforms"] == ["cpu", "cuda", "tpu"]
-    assert said["inputs"]["image"]["shape"] == ["batch", 4, 5, 3]
-    assert said["inputs"]["row"]["names"] == ["left", "right"]
-    assert said["outputs"]["sum"] == {
+def test_the_manifest_describes_inputs_and_outputs(model):
+    manifest = model.manifest
+    assert manifest["experiment"] == "a test" and manifest["platforms"] == ["cpu", "cuda", "tpu"]
+    assert manifest["inputs"]["image"]["shape"] == ["batch", 4, 5, 3]
+    assert manifest["inputs"]["row"]["names"] == ["left", "right"]
+    assert manifest["outputs"]["sum"] == {
         "shape": ["batch", 2], "dtype": "float32", "low": None, "high": None,
         "names": ["a", "b"], "about": "their sum",
     }  # fmt: skip
-    assert said["versions"]["jax"] == jax.__version__ and said["weights"] == 10
+    assert manifest["versions"]["jax"] == jax.__version__ and manifest["weights"] == 10
 
 
 def test_the_readme_runs_without_dljax(path, tmp_path):
@@ -119,8 +119,8 @@ WRONG = {
     "no batch": ({"image": IMAGE[0], "row": ROW[0]}, r"image has the shape \(4, 5, 3\)"),
     "nothing": ({"image": IMAGE[:0], "row": ROW[:0]}, "with B >= 1"),
     "floats for bytes": ({"image": IMAGE / 255, "row": ROW}, "float64, it must be uint8"),
-    "no bytes": ({"image": IMAGE + np.int64(300), "row": ROW}, "values out of 0 to 255"),
-    "too large": ({"image": IMAGE, "row": ROW + 3}, "row has values out of -1 to 1"),
+    "no bytes": ({"image": IMAGE + np.int64(300), "row": ROW}, "values outside of 0 to 255"),
+    "too large": ({"image": IMAGE, "row": ROW + 3}, "row has values outside of -1 to 1"),
     "NaN": ({"image": IMAGE, "row": ROW * np.nan}, "row has values that are not finite"),
     "text": ({"image": IMAGE, "row": [["a", "b"]] * 2}, "row has the type <U1"),
     "numbers": ({"image": IMAGE, "row": ROW[:1]}, "different numbers of examples"),
@@ -148,14 +148,22 @@ def changed(path: Path, target: Path, part: str, change) -> Path:
     return target
 
 
-def told(**values):
+def with_values(**values):
     return lambda text: json.dumps(json.loads(text) | values).encode()
 
 
 DAMAGED = {
-    "of a newer jax": ("model.json", told(calling_convention=99), "is too old for .* written by"),
-    "of an older jax": ("model.json", told(calling_convention=1), "is too new for .* written by"),
-    "of another format": ("model.json", told(format=2), "is of format 2, this reads 1"),
+    "of a newer jax": (
+        "model.json",
+        with_values(calling_convention=99),
+        "is too old for .* written by",
+    ),
+    "of an older jax": (
+        "model.json",
+        with_values(calling_convention=1),
+        "is too new for .* written by",
+    ),
+    "of another format": ("model.json", with_values(format=2), "is of format 2, this reads 1"),
     "no json": ("model.json", lambda text: text[:50], "is damaged or no exported model"),
     "half a program": ("program.bin", lambda x: x[: len(x) // 2], "can't read the program in"),
     "half the weights": ("weights.npz", lambda x: x[: len(x) // 2], "is damaged or no exported"),
@@ -192,6 +200,6 @@ def test_broken_and_missing_files(path, tmp_path):
 
 def test_a_description_that_does_not_hold_is_refused(tmp_path):
     wrong = SERVING._replace(outputs={"sum": export.Field((3,))})
-    with pytest.raises(ValueError, match="the function returns .* its description says"):
+    with pytest.raises(ValueError, match="the function returns .* but declares"):
         export.write(tmp_path / "model.zip", wrong, ("cpu",))
     assert not list(tmp_path.iterdir())

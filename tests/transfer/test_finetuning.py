@@ -1,4 +1,4 @@
-"""Fine-tuning: the order of layers, their rates, the pull back, frozen statistics, warm starts."""
+"""Fine-tuning: the order of layers, their rates, L2-SP, frozen statistics, warm starts."""
 
 import jax
 import jax.numpy as jnp
@@ -56,17 +56,19 @@ def factors(tx, steps=1):
 
 
 def test_layerwise_rates():
-    assert factors(finetuning.layerwise(DEPTHS, 0.5)) == {"stem": 0.25, "classifier": 1.0}
+    assert factors(finetuning.layerwise_decay(DEPTHS, 0.5)) == {"stem": 0.25, "classifier": 1.0}
 
 
 def test_gradual_unfreezing():
-    tx = finetuning.gradual(DEPTHS, 3)  # the stem, two layers down, learns from step 6 on
+    tx = finetuning.gradual_unfreezing(
+        DEPTHS, 3
+    )  # the stem, two layers down, learns from step 6 on
     assert [factors(tx, steps)["stem"] for steps in (1, 6, 7)] == [0, 0, 1]
     assert factors(tx, 1)["classifier"] == 1
 
 
 def test_the_rates_reach_the_averaged_parameters():
-    tx = optim.optimizer("sgd", 0.1, ema=0.5, rates=finetuning.layerwise(DEPTHS, 0.5))
+    tx = optim.optimizer("sgd", 0.1, ema=0.5, rates=finetuning.layerwise_decay(DEPTHS, 0.5))
     updates, state = tx.update(TREE, tx.init(TREE), TREE)
     assert_same(optim.ema_params(state, None), optax.apply_updates(TREE, updates))
     np.testing.assert_allclose(updates["stem"]["kernel"], -0.025)
@@ -92,10 +94,10 @@ def test_frozen_statistics(variables):
     assert np.abs(mean - variables["batch_stats"]["BatchNorm_0"]["mean"]).max() > 1e-3
 
 
-def test_a_task_starts_from_what_is_carried(variables):
+def test_a_task_starts_from_the_backbone(variables):
     """All but the head is pretrained, for each seed; the heads differ."""
     model = small(classes=5)
-    body = finetuning.carried(variables, finetuning.shapes(model, SHAPE))
+    body = finetuning.backbone(variables, finetuning.shapes(model, SHAPE))
     task = classifier.task(model, optax.sgd(0.1), image_shape=SHAPE, classes=5)
     run = loop.start(task, (3, 4), devices(1), (finetuning.for_seeds(body, 2),))
     params = run.states.params
@@ -115,9 +117,9 @@ def test_another_network_is_refused(variables):
         (small(widths=(2, 2)), "BatchNorm_5/mean is missing.* and 13 more"),
     ):
         with pytest.raises(ValueError, match=message):
-            finetuning.carried(variables, finetuning.shapes(other, SHAPE))
+            finetuning.backbone(variables, finetuning.shapes(other, SHAPE))
     deeper = small(widths=(2, 2)).init(jax.random.key(0), jnp.zeros((1, *SHAPE)))
     with pytest.raises(ValueError, match="is left over"):
-        finetuning.carried(deeper, variables)
+        finetuning.backbone(deeper, variables)
     with pytest.raises(ValueError, match="params/stem does not fit|params/stem of .* does not fit"):
         supervised.merge_params(variables, {"params": {"stem": np.zeros(3)}})

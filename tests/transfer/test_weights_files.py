@@ -61,7 +61,7 @@ def damaged(folder: Path):
     yield "half.npz", "damaged"
     yield "half.safetensors", "cut off"
     yield "some.msgpack", "damaged"
-    yield "text.doc", "none of the endings"
+    yield "text.doc", "not a file of weights"
     yield "folder", "no readable checkpoint"
 
 

@@ -37,7 +37,7 @@ def test_the_true_weights_at_work(lite0):
     np.testing.assert_allclose([out.max(), np.abs(out).sum()], [6.2326517, 840.28406], rtol=1e-5)
 
 
-def test_what_is_told_about_the_network(lite0):
+def test_what_is_known_of_the_network(lite0):
     assert lite0.layers[:3] == ("stem", "stem_norm", "stage1_block1")
     assert lite0.layers[-3:] == ("head", "head_norm", lite0.head)
     assert len(set(lite0.classes)) == 1000
@@ -86,20 +86,20 @@ def test_export_and_back_by_a_folder_with_a_configuration(tiny, tmp_path):
 
 
 def test_configurations():
-    said = configs.said({
+    found = configs.parse({
         "model_type": "resnet", "layer_type": "basic", "depths": [2, 2, 2, 2], "hidden_act": "relu",
         "id2label": {"10": "k", "9": "j"}, "size": {"shortest_edge": 224}, "crop_pct": 0.95,
         "image_mean": [0, 0, 0], "image_std": [1, 1, 1], "resample": 3,
     })  # fmt: skip
-    assert said.architecture == "resnet18" and said.classes == ("j", "k") and not said.settings
-    assert Input(**said.input) == Input(224, 0.95, (0, 0, 0), (1, 1, 1), "bicubic")
-    said = configs.said({
+    assert found.architecture == "resnet18" and found.classes == ("j", "k") and not found.settings
+    assert Input(**found.input) == Input(224, 0.95, (0, 0, 0), (1, 1, 1), "bicubic")
+    found = configs.parse({
         "model_type": "mobilenet_v2", "tf_padding": False, "layer_norm_eps": 1e-5,
         "size": {"shortest_edge": 256}, "crop_size": {"height": 224, "width": 224},
     })  # fmt: skip
-    assert said.settings == {"same_padding": False, "epsilon": 1e-5}
-    assert said.input == {"size": 224, "crop": 0.875}
-    assert configs.said({}) == (None, {}, {}, ())
+    assert found.settings == {"same_padding": False, "epsilon": 1e-5}
+    assert found.input == {"size": 224, "crop": 0.875}
+    assert configs.parse({}) == (None, {}, {}, ())
     for config, reason in (
         ({"model_type": "resnet", "downsample_in_bottleneck": True}, "downsample_in_bottleneck"),
         ({"hidden_act": "gelu"}, "hidden_act=gelu"),
@@ -111,7 +111,7 @@ def test_configurations():
         ({"model_type": "resnet", "depths": "deep"}, "not as timm"),
     ):
         with pytest.raises(ValueError, match=reason):
-            configs.said(config)
+            configs.parse(config)
 
 
 def test_flax_s_own_variables(tiny, tmp_path):
@@ -148,7 +148,7 @@ def test_another_architecture_is_one_line(tiny, tmp_path):
         with pytest.raises(ValueError, match=reason) as caught:
             pretrained.load(path, architecture)
         assert "\n" not in str(caught.value) and len(str(caught.value)) < 600
-    with pytest.raises(ValueError, match="nothing names its architecture: give one of resnet18"):
+    with pytest.raises(ValueError, match="its architecture is unknown: give one of resnet18"):
         pretrained.load(shutil.copy(path, tmp_path / "net.safetensors"))
 
 
@@ -200,7 +200,7 @@ def test_layouts_and_the_report():
     [
         ("conv1.weight", np.full((4, 3, 2, 1), np.nan), "NaN"),
         ("layer1.1.bn.running_var", np.array([1, 1, np.inf, 1]), "infinity"),
-        ("layer1.1.bn.running_var", np.array([1, 1, -1, 1.0]), "below zero"),
+        ("layer1.1.bn.running_var", np.array([1, 1, -1, 1.0]), "negative"),
     ],
 )
 def test_numbers_that_are_none(name, value, reason):
@@ -232,7 +232,8 @@ BLOCKS = ["stage1_block1", "stage2_block1", "stage2_block2", "stage3_block1"]
          "resnet.encoder.stages.1.layers.1.layer.1.convolution"),
         (key_mapping.INVERTED_TIMM, "stage1_block1/project_norm", "blocks.0.0.bn2"),
         (key_mapping.INVERTED_TIMM, "stage3_block1/project_norm", "blocks.2.0.bn3"),
-        (key_mapping.EFFICIENTNET_LITE_PACKAGE, "stage3_block1/depthwise", "_blocks.3._depthwise_conv"),
+        (key_mapping.EFFICIENTNET_LITE_PACKAGE, "stage3_block1/depthwise",
+         "_blocks.3._depthwise_conv"),
         (key_mapping.MOBILENETV2_TORCHVISION, "stage1_block1/project", "features.1.conv.1"),
         (key_mapping.MOBILENETV2_TORCHVISION, "stage2_block2/expand", "features.3.conv.0.0"),
         (key_mapping.MOBILENETV2_HUGGING_FACE, "stage2_block1/expand",
@@ -245,7 +246,7 @@ def test_rows_of_the_tables(table, ours, theirs):
     assert key_mapping.translate(paths, table)[paths[0]] == f"{theirs}.weight"
 
 
-def test_a_layer_without_a_row_is_told():
+def test_a_layer_without_a_row_is_named():
     with pytest.raises(ValueError, match="no row for stage1_block1/attention"):
         key_mapping.translate(["params/stage1_block1/attention/kernel"], key_mapping.RESNET)
     with pytest.raises(ValueError, match="opt_state/count is none of kernel, scale"):
@@ -265,4 +266,4 @@ def test_a_layer_without_a_row_is_told():
     ],
 )
 def test_the_architecture_that_a_name_mentions(text, architecture):
-    assert architectures.named(text) == architecture
+    assert architectures.find_name(text) == architecture

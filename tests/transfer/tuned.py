@@ -1,4 +1,4 @@
-"""Small fine-tuning tasks: a network of another task's weights, and all that may hold it back."""
+"""Small fine-tuning tasks, which start from the weights of another task."""
 
 import jax
 import numpy as np
@@ -19,7 +19,7 @@ def pretrained() -> tuple[dict, dict]:
     """The shapes of the network's variables, and another task's variables for it, without head."""
     _, variables = MODEL.init_with_output(jax.random.key(7), np.zeros((1, *SHAPE)))
     like = finetuning.shapes(MODEL, SHAPE)
-    return like, finetuning.carried(variables, like)
+    return like, finetuning.backbone(variables, like)
 
 
 def begun(task: Task, start: dict) -> Task:
@@ -27,10 +27,12 @@ def begun(task: Task, start: dict) -> Task:
 
 
 def layerwise() -> Task:
-    """Layer-wise rates, unfreezing, a pull to the start, BatchNorm's statistics frozen."""
+    """Layer-wise rates, unfreezing, L2-SP, BatchNorm's statistics frozen."""
     like, start = pretrained()
     depths = finetuning.depths(MODEL, like, SHAPE)
-    rates = optax.chain(finetuning.layerwise(depths, 0.7), finetuning.gradual(depths, 2))
+    rates = optax.chain(
+        finetuning.layerwise_decay(depths, 0.7), finetuning.gradual_unfreezing(depths, 2)
+    )
     decay = finetuning.l2_sp(1e-2, 1e-3, finetuning.is_head)
     tx = optim.optimizer("momentum", 0.1, decay=decay, rates=rates)
     return begun(classifier.task(MODEL, tx, image_shape=SHAPE, classes=3), start)

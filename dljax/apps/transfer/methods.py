@@ -1,4 +1,4 @@
-"""The task of each method of transfer_learning: what is trained, from where, how fast."""
+"""The task of each method of transfer_learning: network, initial weights, learning rates."""
 
 from __future__ import annotations
 
@@ -97,9 +97,9 @@ def _transformation(
     depths = finetuning.depths(model, finetuning.shapes(model, shape), shape)
     rates, decay = [], None
     if method == "llrd":
-        rates.append(finetuning.layerwise(depths, config.layer_decay))
+        rates.append(finetuning.layerwise_decay(depths, config.layer_decay))
     if config.unfreeze:
-        rates.append(finetuning.gradual(depths, config.unfreeze))
+        rates.append(finetuning.gradual_unfreezing(depths, config.unfreeze))
     if config.l2_sp:
         decay = finetuning.l2_sp(config.l2_sp, config.weight_decay, finetuning.is_head)
     return optimizer.transformation(
@@ -114,12 +114,12 @@ def init_args(config: Config, target: Target) -> tuple:
         return ()
     plain = source.model.clone(classes=len(target.classes))
     like = finetuning.shapes(plain, target.shape)
-    carried = finetuning.for_seeds(finetuning.carried(source.variables, like), config.num_seeds)
+    variables = finetuning.for_seeds(finetuning.backbone(source.variables, like), config.num_seeds)
     if _resolved(config).head == "probe":
-        carried = _with_heads(carried, like, probe_heads(config, target))
+        variables = _with_heads(variables, like, probe_heads(config, target))
     if method == "lora":
-        carried = network(config, source, len(target.classes)).split(carried, {})
-    return (carried,)
+        variables = network(config, source, len(target.classes)).split(variables, {})
+    return (variables,)
 
 
 def _with_heads(variables: Any, like: Any, heads: Any) -> Any:

@@ -179,6 +179,8 @@ def _existing(dataset: str, kinds: str) -> Path:
     path = Path(os.path.expanduser(dataset))
     if path.exists():
         return path
+    if dataset.startswith("tfds:"):
+        raise ValueError(f"{dataset}: TFDS sets are not read here: --dataset takes {kinds}.")
     if os.sep in dataset or dataset.startswith((".", "~")):
         raise FileNotFoundError(f"There is no folder or file {dataset}: --dataset takes {kinds}.")
     raise ValueError(f"Unknown data set {dataset!r}: --dataset takes {kinds}.")

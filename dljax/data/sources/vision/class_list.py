@@ -74,6 +74,8 @@ def parse_class_list(file: Path) -> ClassList:
         if not ignored and name in names:
             raise ValueError(f"{file} lists the class {name!r} twice.")
         number = position if id_ is None else id_
+        if number > 65535:
+            raise ValueError(f"{file}: {name!r} has the id {number}; masks have 65535 at most.")
         index = None if ignored else len(names)
         if number in ids or (colour is not None and colour in colours):
             raise ValueError(f"{file}: {name!r} has the id or colour of another class.")

@@ -145,7 +145,7 @@ def _files(root: Path, found: Findings) -> dict[str, Path]:
     """{part: JSON file}; a single file is 'train'."""
     if root.is_file():
         return {"train": root}
-    files = coco_files(root)
+    files = [x for x in coco_files(root) if not x.name.lower().startswith("image_info")]
     instances = [x for x in files if x.name.lower().startswith("instances")]
     if instances and len(instances) < len(files):
         left = [found.short(x) for x in files if x not in instances]
@@ -270,7 +270,7 @@ def _stated(entry: dict, file: Path) -> Size | None:
         return None
     try:
         height, width = int(height), int(width)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise ValueError(
             f"{file}: the image {entry['id']!r} has the size {width!r} x {height!r}."
         ) from None

@@ -96,10 +96,10 @@ def _line(start: np.ndarray, end: np.ndarray) -> np.ndarray:
 def _decode_runs(code: dict, size: Size, where: str) -> np.ndarray:
     """bool [H, W] of {'size': [height, width], 'counts': list of runs, or text}."""
     counts, stated = code.get("counts"), code.get("size")
-    if stated is not None and tuple(stated) != tuple(size):
+    if stated is not None and stated != list(size):
         raise ValueError(
-            f"{where}: a run-length code is of {stated[1]}x{stated[0]} pixels, the image of "
-            f"{size[1]}x{size[0]}."
+            f"{where}: a run-length code is of the size {stated} (height, width), its image of "
+            f"{list(size)}."
         )
     try:
         runs = decompress(counts) if isinstance(counts, str | bytes) else list(map(int, counts))

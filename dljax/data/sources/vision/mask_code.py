@@ -17,7 +17,7 @@ from dljax.data.sources.vision.letterbox import IGNORE
 from dljax.data.sources.vision.parts import Findings
 
 UNKNOWN = 254  # in a table: a level of no class
-LOSSY_BINARY = 32  # a JPEG's levels as near as this to 0 or 255 are taken for them
+LOSSY, LOSSY_SHARE = 32, 0.01  # a JPEG of two levels strays further from them at few pixels only
 
 VOC = (
     *("background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair"),
@@ -76,7 +76,9 @@ def read_levels(file: Path) -> Levels:
     if array.min(initial=0) < 0 or array.max(initial=0) > 65535:
         raise ValueError(f"{file} is a mask with levels below 0 or above 65535, no class ids.")
     if lossy:
-        if array.ndim == 3 or (np.minimum(array, 255 - array) > LOSSY_BINARY).any():
+        # Of 0 and 255, not of small ids: there is white, or nothing but black.
+        between = (np.minimum(array, 255 - array) > LOSSY).mean()
+        if array.ndim == 3 or between > LOSSY_SHARE or 0 < array.max(initial=0) < 255 - LOSSY:
             raise ValueError(f"{file} is a JPEG, which blurs class ids: save masks as PNG.")
         array = np.where(array > 127, 255, 0).astype(np.uint8)
     return Levels(array, palette)

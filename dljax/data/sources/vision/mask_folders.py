@@ -3,9 +3,11 @@
 - train/, val/, test/, each with images/ and masks/ (or labels/, annotations/, ...)
 - images/ and masks/, each with train/, val/, test/, or without: perhaps with lists of ids
 - train/ and trainannot/ (SegNet's CamVid), train/ and train_labels/, and so on
+- train/, val/, test/, or one folder, with images and masks side by side: x.tif and x_mask.tif
 - VOC: JPEGImages/, SegmentationClass/, ImageSets/Segmentation/train.txt, val.txt
 
-A mask has its image's name, perhaps with an ending such as _mask, _L, _gt.
+A mask has its image's name, perhaps with an ending such as _mask, _L, _gt. Folders may also be told
+by a word in their names (PNGImages/, PedMasks/), where only one has it.
 """
 
 from collections import defaultdict
@@ -23,6 +25,7 @@ from dljax.data.sources.vision.parts import (
     IMAGE_FOLDERS,
     Findings,
     by_stem,
+    folder_like,
     headers,
     part_folders,
     part_of,
@@ -42,6 +45,7 @@ ENDINGS = (
     *("_mask", "_masks", "_label", "_labels", "_l", "_gt", "_seg", "_segmentation", "_labelids"),
     *("_gtfine_labelids", "_groundtruth", "_annotation", "-mask", "-label"),
 )
+PICTURE_WORDS, MASK_WORDS = ("image", "img"), ("mask", "label", "segment", "annot")
 PARTS_OF_MASKS = ("annot", "_annot", "_labels", "_masks", "masks", "labels", "_mask", "_gt")
 
 
@@ -129,17 +133,19 @@ def _homes(root: Path) -> dict[str | None, tuple[Path, Path]]:
     folders = part_folders(root)
     homes = {}
     for part, folder in folders.items():
-        pictures, masks = subfolder(folder, PICTURE_FOLDERS), subfolder(folder, MASK_FOLDERS)
+        pictures, masks = _pictures(folder), _masks(folder)
         beside = subfolder(root, [f"{folder.name.lower()}{ending}" for ending in PARTS_OF_MASKS])
         if masks is not None and masks != pictures:
             homes[part] = (pictures or folder, masks)
         elif beside is not None:
             homes[part] = (pictures or folder, beside)
+        elif _side_by_side(folder):
+            homes[part] = (folder, folder)
     if homes:
         return homes
-    pictures, masks = subfolder(root, PICTURE_FOLDERS), subfolder(root, MASK_FOLDERS)
-    if pictures is None or masks is None:
-        return {}
+    pictures, masks = _pictures(root), _masks(root)
+    if pictures is None or masks is None or pictures == masks:
+        return {None: (root, root)} if _side_by_side(root) else {}
     inside, others = part_folders(pictures), part_folders(masks)
     if inside and inside.keys() & others.keys():
         lacking = [inside[part].name for part in inside if part not in others and part != "test"]
@@ -147,6 +153,37 @@ def _homes(root: Path) -> dict[str | None, tuple[Path, Path]]:
             raise ValueError(f"{pictures} has {some(lacking)}/, and {masks} has not.")
         return {part: (inside[part], others[part]) for part in inside if part in others}
     return {None: (pictures, masks)}
+
+
+def _pictures(root: Path) -> Path | None:
+    return folder_like(root, PICTURE_FOLDERS, PICTURE_WORDS)
+
+
+def _masks(root: Path) -> Path | None:
+    """The folder of masks, or the only folder with images in it (annotations/trimaps)."""
+    masks = folder_like(root, MASK_FOLDERS, MASK_WORDS)
+    if masks is None or part_folders(masks) or by_stem(masks):
+        return masks
+    inner = [x for x in sorted(masks.iterdir()) if x.is_dir() and by_stem(x)]
+    return inner[0] if len(inner) == 1 else masks
+
+
+def _side_by_side(folder: Path) -> bool:
+    """Whether images and masks lie in one folder, at any depth, told by the endings of masks."""
+    return bool(_twins(by_stem(folder, deep=True)))
+
+
+def _twins(files: dict[str, list[Path]]) -> set[str]:
+    """The names that are those of other files with an ending of masks."""
+    lower = {name.lower() for name in files}
+    return {
+        name
+        for name in files
+        if any(
+            name.lower().endswith(ending) and name.lower().removesuffix(ending) in lower
+            for ending in ENDINGS
+        )
+    }
 
 
 def _parts(root: Path, found: Findings) -> dict[str, list[Pair]]:
@@ -187,6 +224,10 @@ def pair_up(pictures: Path, masks: Path, found: Findings) -> list[Pair]:
     Raises ValueError where an image may have several, or where many have none.
     """
     images, others = by_stem(pictures, deep=True), by_stem(masks, deep=True)
+    if pictures == masks:
+        twins = _twins(images)
+        others = {name: images[name] for name in twins}
+        images = {name: files for name, files in images.items() if name not in twins}
     by_name: dict[str, list[Path]] = defaultdict(list)
     for stem, files in others.items():
         lower = stem.lower()

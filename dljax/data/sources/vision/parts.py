@@ -91,6 +91,16 @@ def subfolder(root: Path, names: Iterable[str]) -> Path | None:
     return next((folders[name] for name in names if name in folders), None)
 
 
+def folder_like(root: Path, names: Iterable[str], words: Iterable[str]) -> Path | None:
+    """The `subfolder`, else the only one whose name has one of these words in it ('PNGImages')."""
+    exact = subfolder(root, names)
+    if exact is not None or not root.is_dir():
+        return exact
+    words = tuple(words)
+    alike = [x for x in root.iterdir() if x.is_dir() and any(w in x.name.lower() for w in words)]
+    return alike[0] if len(alike) == 1 else None
+
+
 def split_lists(folder: Path) -> dict[str, list[str]]:
     """{part: ids} of train.txt, val.txt, test.txt in a folder such as VOC's ImageSets/Main.
 

@@ -31,6 +31,7 @@ from dljax.data.sources.vision.parts import (
     IMAGE_FOLDERS,
     Findings,
     by_stem,
+    folder_like,
     headers,
     part_folders,
     split_lists,
@@ -121,7 +122,7 @@ def _stated(root: ElementTree.Element, file: Path) -> Size | None:
         return None
     try:
         height, width = (int(float(text)) for text in texts)
-    except ValueError:
+    except (ValueError, OverflowError):
         raise ValueError(f"{file}: its <size> is no two numbers: {texts[1]}, {texts[0]}.") from None
     return (height, width) if height > 0 and width > 0 else None  # some tools write 0
 
@@ -131,7 +132,7 @@ def _devkit(root: Path) -> Path:
     if root.name.lower() == "annotations":
         return root.parent
     for _ in range(2):
-        if subfolder(root, ("annotations",)) or any(root.glob("*.xml")) or part_folders(root):
+        if any(root.glob("*.xml")) or any(root.glob("*/*.xml")) or part_folders(root):
             break
         inner = [x for x in sorted(root.iterdir()) if x.is_dir() and not x.name.startswith(".")]
         sets = [x for x in inner if x.name.lower().startswith("voc")]
@@ -145,13 +146,16 @@ def _devkit(root: Path) -> Path:
 
 def _pairs(folder: Path, found: Findings) -> list[tuple[Annotation, Path]]:
     """The XML files of a folder (in Annotations/ or beside the images) with their images."""
-    where = subfolder(folder, ("annotations", "labels", "xml", "xmls")) or folder
+    where = subfolder(folder, ("annotations", "labels", "xml", "xmls"))
+    inner = [x for x in sorted(folder.iterdir()) if x.is_dir() and any(x.glob("*.xml"))]
+    if where is None:
+        where = inner[0] if len(inner) == 1 and not any(folder.glob("*.xml")) else folder
     xmls = sorted(x for x in where.rglob("*.xml") if not x.name.startswith("."))
     if where == folder:
         xmls = [x for x in xmls if x.parent == folder]
     if not xmls:
         return []
-    pictures = subfolder(folder, ("jpegimages", *IMAGE_FOLDERS)) or folder
+    pictures = folder_like(folder, ("jpegimages", *IMAGE_FOLDERS), ("image", "img")) or folder
     images = by_stem(pictures, deep=pictures != folder)
     pairs, missing, used = [], [], set()
     for xml in xmls:

@@ -108,7 +108,7 @@ def read_labels(
             values = [float(word) for word in words]
         except ValueError:
             raise ValueError(f"{where} is no row of numbers: {line.strip()[:60]!r}.") from None
-        if values[0] != int(values[0]) or not 0 <= values[0] < len(classes):
+        if not values[0].is_integer() or not 0 <= values[0] < len(classes):
             raise ValueError(
                 f"{where}: the class {words[0]} is none of 0 to {len(classes) - 1} "
                 f"({len(classes)} names)."
@@ -185,7 +185,7 @@ def _from_yaml(file: Path, root: Path) -> tuple[tuple[str, ...], dict[str, list[
     if not isinstance(names, list) or not names:
         raise ValueError(f"{file} has no names of classes.")
     count = content.get("nc", len(names))
-    if count != len(names):
+    if str(count) != str(len(names)):
         raise ValueError(f"{file}: nc is {count}, but there are {len(names)} names.")
     classes = _unique([str(name).strip() for name in names], file)
     base = root / str(content["path"]) if content.get("path") else root

@@ -1,4 +1,4 @@
-"""Features, their cache, the yardsticks on them; stems for other images; a few examples a class."""
+"""Features, their cache, the baselines on them; stems for other images; a few examples a class."""
 
 import jax
 import jax.numpy as jnp
@@ -35,7 +35,9 @@ def test_features_are_computed_once(tmp_path):
         return np.arange(6.0).reshape(2, 3)
 
     for key, count in (({"images": "a"}, 1), ({"images": "a"}, 1), ({"images": "b"}, 2)):
-        np.testing.assert_array_equal(linear_probe.cached(tmp_path, key, compute), compute.__call__())
+        np.testing.assert_array_equal(
+            linear_probe.cached(tmp_path, key, compute), compute.__call__()
+        )
         calls.pop()
         assert len(calls) == count
     (folder, _) = sorted(tmp_path.iterdir())
@@ -52,7 +54,7 @@ def test_a_digest_depends_on_names_and_numbers():
     assert linear_probe.digest(tree) not in [linear_probe.digest(other) for other in others]
 
 
-def test_yardsticks_on_known_points():
+def test_baselines_on_known_points():
     x = np.array([[1.0, 0.1], [3.0, -0.1], [0.1, 1.0], [0.2, 9.0]], np.float32)
     labels, queries = np.array([4, 4, 7, 7]), np.array([[50.0, 1.0], [0.01, 0.02]], np.float32)
     # By direction, not by length: the second query is short and lies along the second class.
@@ -94,7 +96,7 @@ def test_few_of_each_class_are_nested():
     assert np.bincount(labels[five]).tolist() == [5, 5, 5]
     assert np.bincount(labels[two]).tolist() == [2, 2, 2] and set(two) < set(five)
     assert not np.array_equal(subsample_per_class(labels, 2, seed=4), two)
-    with pytest.raises(ValueError, match="6 examples of each class are asked for"):
+    with pytest.raises(ValueError, match="6 examples of each class"):
         subsample_per_class(labels, 6, seed=0)
 
 
