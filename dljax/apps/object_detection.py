@@ -30,16 +30,16 @@ from dljax.train.supervised import State
 from dljax.transfer import finetuning, pretrained
 
 HEADLINE = ("ap50", "ap", "ap50_binned", "loss")
-COARSEST = 32  # stride of the smallest map
+COARSEST = 32  # stride of the smallest map of a published backbone
 SAMPLE = 256  # images of a streamed set that the normalisation is computed from
 
 
 def network(config: Config, classes: int) -> Detector:
-    """The Flax module that --model, --widths, --levels, --width and --depth name."""
+    """The Flax module that --model, --widths, --finest, --width and --depth name."""
     return Detector(
         classes,
         _backbone(config),
-        levels=config.levels,
+        levels=len(strides(config)),
         width=config.width,
         depth=config.depth,
         dtype=jnp.dtype(config.dtype),
@@ -47,21 +47,20 @@ def network(config: Config, classes: int) -> Detector:
 
 
 def _backbone(config: Config) -> partial:
-    """The encoder: its maps have strides 2, 4, 8, 16 and 32."""
+    """The encoder: its maps have strides 2, 4, 8, 16 and so on."""
     if config.model == "efficientnet_lite0":
         return partial(efficientnet_lite.efficientnet_lite0, classes=1, pyramid=True)
     settings = {"classes": 1, "small_images": False, "pyramid": True}
     if config.model == "resnet18":
         return partial(resnet.resnet18, **settings)
-    return partial(
-        resnet.ResNet, stage_sizes=(1,) * len(config.widths), widths=config.widths, **settings
-    )
+    sizes = (1,) * len(config.widths)
+    return partial(resnet.ResNet, stage_sizes=sizes, widths=config.widths, pool=False, **settings)
 
 
 def strides(config: Config) -> tuple[int, ...]:
     """Of the maps that are searched, from the largest map on."""
-    coarsest = 2 ** (1 + len(config.widths)) if config.model == "small" else COARSEST
-    return tuple(coarsest >> level for level in reversed(range(config.levels)))
+    coarsest = 2 ** len(config.widths) if config.model == "small" else COARSEST
+    return tuple(s for s in (4, 8, 16, 32, 64) if config.finest <= s <= coarsest)
 
 
 def make_task(

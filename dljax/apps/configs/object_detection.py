@@ -26,7 +26,7 @@ class Config(DataConfig, OptimizerConfig):
 
     model: str = field("small", "backbone: a small ResNet, or a published one", choices=MODELS)
     widths: tuple[int, ...] = field(
-        (32, 64, 128, 128), "channels of the stages of small, from stride 4 on", minimum=1
+        (24, 48, 96, 128), "channels of the stages of small, from stride 2 on", minimum=1
     )
     pretrained: bool = field(
         True, "start efficientnet_lite0 from its ImageNet weights (a package; no network)"
@@ -34,8 +34,8 @@ class Config(DataConfig, OptimizerConfig):
     backbone_rate: float = field(
         0.2, "learning rate of a pretrained backbone, as a share of the others'", minimum=0
     )
-    levels: int = field(
-        3, "maps that are searched; the smallest has stride 32", minimum=1, maximum=4
+    finest: int = field(
+        8, "stride of the largest map that is searched, of 4 for small objects", choices=(4, 8, 16)
     )
     width: int = field(64, "channels of pyramid and head", minimum=4)
     depth: int = field(2, "convolutions of the head", minimum=0)
@@ -96,8 +96,8 @@ class Config(DataConfig, OptimizerConfig):
             raise ValueError(f"scale is the smallest and the largest, not {self.scale}")
         if not self.nms:
             raise ValueError("nms needs one number or more")
-        if self.model == "small" and not self.levels <= len(self.widths) <= 4:
-            raise ValueError(f"widths needs {self.levels} (--levels) to 4 numbers: {self.widths}")
+        if self.model == "small" and not self.finest <= 2 ** len(self.widths) <= 64:
+            raise ValueError(f"widths {self.widths} has no map of stride {self.finest} (finest)")
 
     def size(self) -> tuple[int, int]:
         """Height and width of the fitted images."""

@@ -149,7 +149,7 @@ def task(
         values, target = total(*outputs, batch)
         found = decode(*outputs, centres, steps, suppressed)
         labels, flags = batch["labels"], batch["flags"]
-        right, wrong, objects = jax.vmap(partial(_histograms, classes=outputs[0].shape[-1]))(
+        right, wrong, objects = jax.vmap(partial(histograms, classes=outputs[0].shape[-1]))(
             found, batch["boxes"], labels, flags
         )
         mask = batch["example_mask"]
@@ -203,7 +203,7 @@ def summarise(sums: Sums) -> dict[str, np.ndarray]:
     return found
 
 
-def _histograms(
+def histograms(
     found: Detections, truth: Array, labels: Array, flags: Array, classes: int
 ) -> tuple[Array, Array, Array]:
     """Of one image: right and wrong detections [classes, BINS] by score, objects [classes].
