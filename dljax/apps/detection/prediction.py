@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from dljax.data.sources.vision.letterbox import FILL, fitted, pad
 from dljax.plots import boxes as plots
 from dljax.train import export
 from dljax.train.export import Serving
-from dljax.train.files import write_csv, write_json
+from dljax.train.files import replace, write_csv
 
 PICTURES = 20  # of predictions drawn, at most
 AT_ONCE = 32  # images that are held in memory
@@ -56,7 +57,7 @@ def predict(
         print(f"skipped: {line}")
     if not count:
         raise ValueError(f"{path} has no readable image.")
-    write_json(folder / "detections.json", results)
+    replace(folder / "detections.json", json.dumps(results) + "\n")
     write_csv(folder / "predictions.csv", rows, COLUMNS)
     step = model.metadata["step"]
     print(
