@@ -67,21 +67,25 @@ def flip(across: float = 0.5, down: float = 0.0) -> Augment:
     return apply
 
 
-def crop(scale: tuple[float, float]) -> Augment:
+def crop(scale: tuple[float, float], aspect: float = 1.0) -> Augment:
     """A random window of the image, magnified at random, of the size of the image.
 
-    scale: smallest and largest magnification, drawn evenly on a logarithmic scale. A window smaller
-    than the image lies inside it; a larger one holds it somewhere.
+    scale: smallest and largest magnification, drawn evenly on a logarithmic scale. aspect: by up to
+    how much width and height may be stretched against each other. A window smaller than the image
+    lies inside it; a larger one holds it somewhere.
     """
 
     def apply(key: Array, image: Array, boxes: Array, labels: Array) -> tuple[Array, Array, Array]:
-        zoom_key, place_key = jax.random.split(key)
-        zoom = _zoom(zoom_key, scale)
+        zoom_key, aspect_key, place_key = jax.random.split(key, 3)
+        stretch = _zoom(aspect_key, (aspect**-0.5, aspect**0.5))
+        zoom = _zoom(zoom_key, scale) * jnp.stack([stretch, 1 / stretch])  # of y, x
         size = jnp.asarray(image.shape[:2], jnp.float32)
         first = jax.random.uniform(place_key, (2,)) * (size - size / zoom)
-        rows, columns = ((jnp.arange(n) + 0.5) / zoom - 0.5 for n in image.shape[:2])
+        rows, columns = (
+            (jnp.arange(n) + 0.5) / z - 0.5 for n, z in zip(image.shape[:2], zoom, strict=True)
+        )
         image, _ = augment.resample(image, rows + first[0], columns + first[1])
-        moved = (boxes - jnp.tile(first[::-1], 2)) * zoom
+        moved = (boxes - jnp.tile(first[::-1], 2)) * jnp.tile(zoom[::-1], 2)
         return image, *inside(moved, labels, jnp.zeros(2), size)
 
     return apply

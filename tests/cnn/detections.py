@@ -42,7 +42,7 @@ def network() -> Detector:
     encoder = functools.partial(
         ResNet, classes=1, stage_sizes=(1,), widths=(8,), small_images=False, pyramid=True
     )
-    return Detector(2, encoder, levels=1, width=8, depth=1, bins=4)
+    return Detector(2, encoder, levels=1, width=8, depth=0, bins=4)
 
 
 def small_detector() -> Task:
@@ -53,9 +53,6 @@ def small_detector() -> Task:
         strides=STRIDES,
         normalize=lambda images: 4 * (images - 0.5),
         augmentation=augment_boxes.chain(
-            augment_boxes.mosaic(0.25),
-            augment_boxes.batch(
-                augment_boxes.chain(augment_boxes.flip(), augment_boxes.crop((0.9, 1.1)))
-            ),
+            augment_boxes.mosaic(0.25), augment_boxes.batch(augment_boxes.flip())
         ),
     )

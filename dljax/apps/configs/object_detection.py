@@ -52,6 +52,9 @@ class Config(DataConfig, OptimizerConfig):
     scale: tuple[float, ...] = field(
         (0.8, 1.25), "smallest and largest random magnification", minimum=0.1, maximum=10
     )
+    aspect: float = field(
+        1.0, "random stretch of width against height, by up to so much", minimum=1, maximum=4
+    )
     mosaic: float = field(
         0.0, "share of a batch that is joined from four images", minimum=0, maximum=1
     )
