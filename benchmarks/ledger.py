@@ -31,6 +31,7 @@ PAGE = ROOT / "docs" / "results.md"
 BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
 TOPICS = {
     "Image classification": ("image_classification",),
+    "Object detection": ("object_detection",),
     "Forecasting": ("forecasting",),
     "Anomaly detection": ("anomaly_detection",),
     "Sequence probes": ("sequence_probes",),

@@ -28,6 +28,7 @@ def test_there_are_notebooks():
         "forecasting",
         "gan",
         "image_classification",
+        "object_detection",
         "reinforcement_learning",
         "transfer_learning",
     ], "add its QUICK mode below"

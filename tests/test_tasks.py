@@ -21,6 +21,7 @@ from dljax.train.checkpoint import Store
 from dljax.train.loop import Task
 from dljax.train.parallel import Placement
 from tests import helpers
+from tests.cnn import detections
 from tests.gan import games
 from tests.helpers import assert_close, assert_same, devices, one_seed
 from tests.rl import tasks as agents
@@ -49,6 +50,18 @@ def images(task: Task, falls: float) -> Case:
     train, test = helpers.stripes(96), helpers.stripes(21, seed=1)
     return Case(
         task, feed.in_memory(train, 16), lambda size, m: feed.examples(test, size, m), falls
+    )
+
+
+def boxed(task: Task, falls: float) -> Case:
+    train, test = detections.squares(96), detections.squares(21, seed=1)
+    return Case(
+        task,
+        feed.in_memory(train, 16),
+        lambda size, m: feed.examples(test, size, m),
+        falls,
+        atol=1e-4,
+        counted="right_50",
     )
 
 
@@ -98,6 +111,7 @@ CASES = {
     "classification_ema_accumulate_mixup": lambda: images(helpers.mixed_classifier(), 0.9),
     "fine_tuning_layerwise": lambda: images(tuned.layerwise(), 0.9),
     "fine_tuning_adapters": lambda: images(tuned.adapters(), 0.9),
+    "detection": lambda: boxed(detections.small_detector(), 0.8),
     "forecast_gru_quantiles": lambda: windows(series.gru_quantiles(), 0.6),
     "forecast_segrnn": lambda: windows(series.segrnn(), 0.8),
     "anomaly_forecast": lambda: read_once(detector.forecaster(6), 0.8),

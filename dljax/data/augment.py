@@ -130,6 +130,27 @@ def warp(image: Array, matrix: Array, shift: Array, fill: float = 0.0) -> Array:
     return above * (1 - down) + below * down
 
 
+def resample(image: Array, rows: Array, columns: Array) -> tuple[Array, Array]:
+    """An image [H, W, C] at the rows [h] and columns [w] of a grid, bilinearly: [h, w, C].
+
+    Outside of the image is its mean level; also returns bool [h, w], what is inside.
+    """
+    height, width = image.shape[:2]
+    inside = ((rows > -0.5) & (rows < height - 0.5))[:, None] & (
+        (columns > -0.5) & (columns < width - 0.5)
+    )[None]
+
+    def weights(places: Array, length: int) -> tuple[Array, Array, Array]:
+        low = jnp.clip(jnp.floor(places), 0, length - 1).astype(jnp.int32)
+        return low, jnp.minimum(low + 1, length - 1), jnp.clip(places - low, 0, 1)
+
+    top, bottom, down = weights(rows, height)
+    left, right, across = weights(columns, width)
+    x = image[top] * (1 - down)[:, None, None] + image[bottom] * down[:, None, None]
+    x = x[:, left] * (1 - across)[None, :, None] + x[:, right] * across[None, :, None]
+    return jnp.where(inside[..., None], x, image.mean((0, 1))), inside
+
+
 def color_jitter(
     brightness: float = 0.0, contrast: float = 0.0, saturation: float = 0.0, hue: float = 0.0
 ) -> Augment:

@@ -96,19 +96,7 @@ def crop(size: tuple[int, int], scale: tuple[float, float] = (1.0, 1.0)) -> Augm
 def sample(image: Array, mask: Array, rows: Array, columns: Array) -> tuple[Array, Array]:
     """Image (bilinear) and mask (nearest) at the rows [h] and columns [w] of a grid."""
     height, width = mask.shape
-    inside = ((rows > -0.5) & (rows < height - 0.5))[:, None] & (
-        (columns > -0.5) & (columns < width - 0.5)
-    )[None]
-
-    def weights(places: Array, length: int) -> tuple[Array, Array, Array]:
-        low = jnp.clip(jnp.floor(places), 0, length - 1).astype(jnp.int32)
-        return low, jnp.minimum(low + 1, length - 1), jnp.clip(places - low, 0, 1)
-
-    top, bottom, down = weights(rows, height)
-    left, right, across = weights(columns, width)
-    x = image[top] * (1 - down)[:, None, None] + image[bottom] * down[:, None, None]
-    x = x[:, left] * (1 - across)[None, :, None] + x[:, right] * across[None, :, None]
-    x = jnp.where(inside[..., None], x, image.mean((0, 1)))
+    x, inside = augment.resample(image, rows, columns)
     nearest = mask[
         jnp.clip(jnp.round(rows), 0, height - 1).astype(jnp.int32)[:, None],
         jnp.clip(jnp.round(columns), 0, width - 1).astype(jnp.int32)[None],

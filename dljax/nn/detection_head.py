@@ -75,8 +75,8 @@ class Detector(nn.Module):
                 for i, layer in enumerate(tower):
                     y = self.activation(norm(name=f"{kind}_{i}_norm_{level}")(layer(y)))
                 ends[kind] = y
-            scores.append(score(ends["class"]).reshape(len(x), -1, self.classes))
-            distances.append(distance(ends["box"]).reshape(len(x), -1, 4, self.bins))
+            scores.append(score(ends["class"]).reshape(x.shape[0], -1, self.classes))
+            distances.append(distance(ends["box"]).reshape(x.shape[0], -1, 4, self.bins))
         return (
             jnp.concatenate(scores, 1).astype(jnp.float32),
             jnp.concatenate(distances, 1).astype(jnp.float32),

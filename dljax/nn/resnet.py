@@ -91,7 +91,7 @@ class ResNet(nn.Module):
     """Images [B, H, W, C] to logits [B, classes] in float32.
 
     `small_images` takes a 3x3 stem without pooling (CIFAR) in place of ImageNet's 7x7 stride 2 and
-    3x3 max-pool; `widths` defaults to 64, 128, ... doubling. With `pyramid` the result is not
+    3x3 max-pool, which `pool=False` leaves out; `widths` defaults to 64, 128, ... doubling. With `pyramid` the result is not
     logits but the last map of each size, from the largest down (the backbone of a detector or of a
     segmentation network).
     """
@@ -103,6 +103,7 @@ class ResNet(nn.Module):
     small_images: bool = True
     preactivation: bool = False
     pyramid: bool = False
+    pool: bool = True
     conv: Callable = Conv
     norm: Callable = BatchNorm
     activation: Callable = nn.relu
@@ -121,8 +122,9 @@ class ResNet(nn.Module):
             x = conv(widths[0], (7, 7), strides=(2, 2), padding=3, name="stem")(x)
         if not self.preactivation:
             x = self.activation(norm(name="stem_norm")(x))
-        maps = [] if self.small_images else [x]
-        if not self.small_images:
+        pooled = self.pool and not self.small_images
+        maps = [x] if pooled else []
+        if pooled:
             x = max_pool(x, (3, 3), strides=(2, 2), padding=1)
         for stage, (blocks, width) in enumerate(zip(self.stage_sizes, widths, strict=True)):
             for index in range(blocks):

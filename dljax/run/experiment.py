@@ -18,13 +18,15 @@ class Analysis(NamedTuple):
     """What an experiment finds out about its trained run, beyond the metrics.
 
     findings: goes into summary.json. lines: what they mean, in words for the user. draw: plots
-    folder -> None, the pictures of them. metadata: added to the experiment's.
+    folder -> None, the pictures of them. metadata: added to the experiment's. metrics: name ->
+    [seeds], beside those of the test part, for what is no sum over examples.
     """
 
     findings: Mapping[str, Any]
     lines: tuple[str, ...] = ()
     metadata: Mapping[str, Any] = {}
     draw: Callable[[Path], None] | None = None
+    metrics: Mapping[str, np.ndarray] = {}
 
 
 class Experiment(NamedTuple):

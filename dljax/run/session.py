@@ -107,7 +107,9 @@ def train(config: Config, experiment: Experiment) -> Outcome:
         baselines: dict[str, Any] = {}
         with _timed(seconds, "baselines", experiment.baselines):
             baselines = experiment.baselines() if experiment.baselines else {}
-        run, analysis = _analyze(experiment, trained, baselines)
+        with _timed(seconds, "analyze", experiment.analyze):
+            run, analysis = _analyze(experiment, trained, baselines)
+        trained = _with_metrics(trained, analysis)
         if first:
             _write_metadata(workdir, experiment, trained.chosen, analysis)
         summary = _summarise(config, experiment, trained, analysis, baselines, seconds, first)
@@ -234,6 +236,15 @@ def _analyze(
     return run, experiment.analyze(run, trained.scores, baselines)
 
 
+def _with_metrics(trained: Trained, analysis: Analysis) -> Trained:
+    """The run with the metrics of its analysis, NaN for seeds that were dropped."""
+    dropped, scores = trained.result.dropped, dict(trained.scores)
+    for name, values in analysis.metrics.items():
+        scores[name] = np.full(len(values) + len(dropped), np.nan)
+        scores[name][[i for i in range(len(scores[name])) if i not in dropped]] = values
+    return trained._replace(scores=scores)
+
+
 def _summarise(
     config: Config,
     experiment: Experiment,
@@ -323,15 +334,18 @@ def evaluate(
     data: str,
     headline: tuple[str, ...] = ("loss",),
     summarise: Callable[[loop.Sums], dict[str, np.ndarray]] = metrics.scalars,
+    measure: Callable[[loop.Run], Mapping[str, np.ndarray]] | None = None,
 ) -> dict[str, Any]:
     """Scores the best checkpoint in config.workdir on other labelled examples; trains nothing.
 
-    data: what the examples were read from. Prints a line and writes workdir/evaluations/NAME.json;
-    returns its content: data, step, and metrics as in summary.json.
+    data: what the examples were read from. measure: further metrics [seeds]. Prints a line and
+    writes workdir/evaluations/NAME.json; returns its content: data, step, and metrics as in
+    summary.json.
     """
     placement = place("none")
     run, step = restore(config, task, placement)
     values = summarise(loop.evaluate(task, run, examples, placement))
+    values |= measure(run) if measure else {}
     described = {n: metrics.describe(x) for n, x in values.items() if np.ndim(x) == 1}
     found = {"data": data, "step": step, "metrics": described}
     name = re.sub(r"[^\w.-]+", "_", Path(data).name or data)

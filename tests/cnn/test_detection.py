@@ -8,7 +8,17 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dljax.cnn.detection import assignment, boxes, coco_metrics, losses, suppression
+from dljax.cnn.detection import (
+    assignment,
+    boxes,
+    coco_metrics,
+    detector,
+    errors,
+    inference,
+    losses,
+    suppression,
+)
+from dljax.data.sources.vision import Truth
 
 RNG = np.random.default_rng(0)
 
@@ -177,3 +187,82 @@ def test_difficult_objects_count_for_nothing():
     difficult = np.array([False, True])
     ours.add(found, np.zeros(2, int), np.array([0.9, 0.8]), truth, np.zeros(2, int), difficult)
     assert ours.voc()["ap"] == 1
+
+
+def found(*rows) -> inference.Objects:
+    """Detections of (box, label, score)."""
+    box, label, score = zip(*rows, strict=True)
+    return inference.Objects(np.array(box, float), np.array(label), np.array(score, float))
+
+
+def annotated(*rows, flags=None) -> Truth:
+    box, label = zip(*rows, strict=True)
+    box = np.array(box, float)
+    flags = np.zeros(len(box), np.uint8) if flags is None else np.array(flags, np.uint8)
+    return Truth(0, (100, 100), box, np.array(label), flags, np.full(len(box), 1.0))
+
+
+def test_every_kind_of_error():
+    true = annotated(
+        ([0, 0, 10, 10], 0),
+        ([50, 50, 60, 60], 1),
+        ([0, 50, 10, 60], 0),
+        ([50, 0, 60, 10], 0),
+        ([80, 80, 90, 90], 1),
+        flags=[0, 0, 0, 0, 1],
+    )
+    rows = [
+        ([0, 0, 10, 10], 0, 0.9, "right"),
+        ([0, 0, 10, 9], 0, 0.8, "duplicate"),
+        ([50, 50, 60, 61], 0, 0.7, "classification"),
+        ([0, 50, 10, 54], 0, 0.6, "localisation"),
+        ([56, 50, 66, 60], 0, 0.5, "both"),  # a quarter of the other class
+        ([30, 30, 40, 40], 0, 0.4, "background"),
+        ([80, 80, 90, 90], 1, 0.3, ""),  # of a flagged object: nothing
+        ([30, 60, 40, 70], 0, 0.1, ""),  # below the score
+    ]
+    result = errors.diagnose(found(*[row[:3] for row in rows]), true, least=0.2)
+    names = ["" if kind < 0 else errors.KINDS[kind] for kind in result.kinds]
+    assert names == [row[3] for row in rows]
+    assert result.missed.tolist() == [False, False, False, True, False]
+    counts = dict(zip(errors.KINDS, errors.counts([result, result]), strict=True))
+    assert counts == dict.fromkeys(errors.KINDS, 2)
+
+
+def test_the_score_of_the_best_f1():
+    true = [annotated(([0, 0, 10, 10], 0), ([50, 50, 60, 60], 0))]
+    every = [
+        found(([0, 0, 10, 10], 0, 0.9), ([50, 50, 60, 60], 0, 0.6), ([20, 20, 30, 30], 0, 0.4))
+    ]
+    assert errors.best_score(every, true) == 0.6
+    assert errors.best_score([found(([20, 20, 30, 30], 0, 0.4))], true) == 0.5  # none is right
+
+
+def test_binned_average_precision_is_near_the_exact_one():
+    """Histograms of right and wrong detections, and VOC's rule, against coco_metrics.voc."""
+    rng = np.random.default_rng(5)
+    classes, exact, parts = 3, coco_metrics.Evaluation(3), []
+    for _ in range(40):
+        true = random_boxes(8, rng=rng)
+        labels = rng.integers(0, classes, 8).astype(np.int32)
+        labels[6:] = -1
+        flags = (rng.random(8) < 0.2).astype(np.uint8)
+        pick = rng.permutation(20) % 6
+        near = (true[pick] + rng.normal(0, 4, (20, 4))).astype(np.float32)
+        other = rng.integers(0, classes, 20)
+        guess = np.where(rng.random(20) < 0.7, labels[pick], other).astype(np.int32)
+        scores = np.sort(rng.random(20))[::-1].astype(np.float32)
+        exact.add(near, guess, scores, true, labels, flags > 0)
+        detections = suppression.Detections(*map(jnp.asarray, (near, guess, scores)))
+        parts.append(
+            detector.histograms(detections, *map(jnp.asarray, (true, labels, flags)), classes)
+        )
+    right, wrong, objects = (sum(np.asarray(x, float) for x in part) for part in zip(*parts, strict=True))
+    sums = {
+        "right_50": (right[None], np.ones(1)),
+        "wrong_50": (wrong[None], np.ones(1)),
+        "objects": (objects[None], np.ones(1)),
+    }
+    (binned,) = detector.summarise(sums)["ap50_binned"]
+    assert 0.2 < binned < 0.9
+    np.testing.assert_allclose(binned, exact.voc()["ap"], atol=0.01)

@@ -72,7 +72,7 @@ class Evaluation:
             mine, theirs = np.flatnonzero(labels == number), true_labels == number
             order = np.argsort(-scores[mine], kind="mergesort")[: self.most]
             mine = mine[order]
-            overlap = _iou(boxes[mine], true_boxes[theirs], crowd[theirs])
+            overlap = iou(boxes[mine], true_boxes[theirs], crowd[theirs])
             for name, (low, high) in AREAS.items():
                 outside = (areas[theirs] < low) | (areas[theirs] > high)
                 found = _match(
@@ -84,7 +84,7 @@ class Evaluation:
                 self._found.setdefault((int(number), name), []).append(found)
             self._voc.setdefault(int(number), []).append(
                 _match(
-                    _iou(boxes[mine], true_boxes[theirs], np.zeros(theirs.sum(), bool)),
+                    iou(boxes[mine], true_boxes[theirs], np.zeros(theirs.sum(), bool)),
                     scores[mine],
                     crowd[theirs],
                     np.zeros(theirs.sum(), bool),
@@ -230,7 +230,7 @@ def _area(boxes: np.ndarray) -> np.ndarray:
     return (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
 
 
-def _iou(a: np.ndarray, b: np.ndarray, crowd: np.ndarray) -> np.ndarray:
+def iou(a: np.ndarray, b: np.ndarray, crowd: np.ndarray) -> np.ndarray:
     """IoU [M, N] of a [M, 4] with b [N, 4]; with a crowd, the share of a that lies inside."""
     low = np.maximum(a[:, None, :2], b[None, :, :2])
     high = np.minimum(a[:, None, 2:], b[None, :, 2:])

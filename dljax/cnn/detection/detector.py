@@ -16,11 +16,13 @@ import chex
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from dljax.cnn.detection import assignment, boxes, losses, suppression
 from dljax.cnn.detection.suppression import Detections
 from dljax.data.image_scaling import in_floats
+from dljax.train import metrics
 from dljax.train.loop import Array, Key, Sums, Task
 from dljax.train.supervised import State, create_state, gradient_step, merge_params
 
@@ -45,6 +47,8 @@ class Suppression(NamedTuple):
 
 
 WEIGHTS, SUPPRESSION = Weights(), Suppression()
+BINS = 100  # of scores, for the average precision of an evaluation
+SHOWN = 0.3  # least score of the detections that recall_50 and precision_50 count
 
 
 def task(
@@ -59,15 +63,16 @@ def task(
     settings: assignment.Settings = assignment.SETTINGS,
     suppressed: Suppression = SUPPRESSION,
 ) -> Task:
-    """Detection by task-aligned assignment, quality focal loss, GIoU and distributions of distances.
+    """Task-aligned assignment, quality focal loss, GIoU and distributions of distances.
 
     model: `nn.detection_head.Detector` or another with its outputs; strides: of its maps.
     augmentation: (key, images in 0..1 [B, H, W, C], boxes [B, M, 4], labels [B, M]) -> the same.
 
     Its init is (key, start) -> State: start, where it is given, is a part of the model's variables
     to begin with in place of fresh ones (of a pretrained backbone).
-    Evaluation makes the loss, and counts of right detections at IoU 0.5; average precision needs
-    all detections (`detections` below, and coco_metrics).
+    Evaluation makes the loss, and histograms of right and wrong detections at IoU 0.5, of which
+    `summarise` makes average precision within the width of a bin; the exact one needs all
+    detections (inference.py and coco_metrics.py).
     """
     centres, steps = boxes.grid(image_shape[:2], strides)
 
@@ -99,25 +104,24 @@ def task(
             "target": found.score.sum(),
         }
 
-    def total(scores: Array, distances: Array, batch: dict[str, Array]) -> dict[str, Array]:
+    def total(
+        scores: Array, distances: Array, batch: dict[str, Array]
+    ) -> tuple[dict[str, Array], Array]:
+        """The losses of a batch, and the sum of target scores that they are divided by."""
         labels = jnp.where(batch["flags"] == 0, batch["labels"], -1)
         each = jax.vmap(parts)(scores, distances, batch["boxes"], labels)
         mask = batch.get("example_mask", jnp.ones(len(scores)))
         each = {name: (x * mask).sum() for name, x in each.items()}
-        scale = jnp.maximum(each.pop("target"), 1.0)
-        each = {name: x / scale for name, x in each.items()}
-        return {"loss": sum(getattr(weights, name) * x for name, x in each.items()), **each}
+        target = each.pop("target")
+        loss = sum(getattr(weights, name) * x for name, x in each.items())
+        return {"loss": loss, **each}, target
 
     def step(state: State, batch: dict[str, Array], key: Key) -> tuple[State, Sums]:
         augment_key, dropout_key = (jax.random.fold_in(key, i) for i in range(2))
         images = in_floats(batch["image"])
         if augmentation:
-            images, truth, labels = augmentation(
-                augment_key,
-                images,
-                batch["boxes"],
-                jnp.where(batch["flags"] == 0, batch["labels"], -1),
-            )
+            labels = jnp.where(batch["flags"] == 0, batch["labels"], -1)
+            images, truth, labels = augmentation(augment_key, images, batch["boxes"], labels)
             batch = {"boxes": truth, "labels": labels, "flags": jnp.zeros_like(labels)}
         chex.assert_shape(images, (None, *image_shape))
         images = normalize(images)
@@ -130,7 +134,8 @@ def task(
                 rngs={"dropout": dropout_key},
                 mutable=list(state.model_state),
             )
-            values = total(*outputs, batch)
+            values, target = total(*outputs, batch)
+            values = {name: x / jnp.maximum(target, 1.0) for name, x in values.items()}
             return values["loss"], (model_state, values)
 
         state, values, gradient_norm = gradient_step(state, tx, loss)
@@ -141,17 +146,26 @@ def task(
     def evaluate(state: State, batch: dict[str, Array], key: Key) -> Sums:
         del key
         outputs = model.apply(state.variables(), normalize(in_floats(batch["image"])), train=False)
-        count = batch["example_mask"].sum()
-        loss = total(*outputs, batch)["loss"]
+        values, target = total(*outputs, batch)
         found = decode(*outputs, centres, steps, suppressed)
-        right, wanted, shown = jax.vmap(_right)(
-            found, batch["boxes"], jnp.where(batch["flags"] == 0, batch["labels"], -1)
+        labels, flags = batch["labels"], batch["flags"]
+        right, wrong, objects = jax.vmap(partial(histograms, classes=outputs[0].shape[-1]))(
+            found, batch["boxes"], labels, flags
         )
         mask = batch["example_mask"]
+        count = mask.sum()
+        right, wrong, objects = (
+            jnp.einsum("b,b...->...", mask, x) for x in (right, wrong, objects)
+        )
+        shown = slice(round(SHOWN * BINS), None)
+        found_right = right[:, shown].sum()
         return {
-            "loss": (loss * count, count),
-            "recall_50": ((right * mask).sum(), (wanted * mask).sum()),
-            "precision_50": ((right * mask).sum(), (shown * mask).sum()),
+            "loss": (values["loss"], target),
+            "recall_50": (found_right, objects.sum()),
+            "precision_50": (found_right, found_right + wrong[:, shown].sum()),
+            "right_50": (right, count),
+            "wrong_50": (wrong, count),
+            "objects": (objects, count),
         }
 
     return Task(init, step, evaluate)
@@ -167,24 +181,50 @@ def decode(
     return jax.vmap(one)(predicted, jax.nn.sigmoid(scores))
 
 
-def detections(
-    model: nn.Module,
-    state: State,
-    images: Array,
-    strides: Sequence[int],
-    normalize: Callable[[Array], Array],
-    settings: Suppression = SUPPRESSION,
-) -> Detections:
-    """The detections [B, K] of uint8 images [B, H, W, C], by the averaged parameters if any."""
-    centres, steps = boxes.grid(images.shape[1:3], strides)
-    outputs = model.apply(state.variables(), normalize(in_floats(images)), train=False)
-    return decode(*outputs, centres, steps, settings)
+def summarise(sums: Sums) -> dict[str, np.ndarray]:
+    """The metrics [seeds] of `task`'s Sums; of an evaluation ap50_binned too.
+
+    That is Pascal VOC's area under the curve of precision and recall at IoU 0.5, the mean over the
+    classes that have an object, with scores rounded to 1 / BINS.
+    """
+    found = metrics.scalars(sums)
+    if "right_50" in sums:
+        right, wrong = (
+            np.asarray(sums[name][0])[..., ::-1].cumsum(-1) for name in ("right_50", "wrong_50")
+        )
+        objects = np.asarray(sums["objects"][0])[..., None]
+        recall = right / np.where(objects > 0, objects, np.nan)
+        precision = right / np.maximum(right + wrong, 1)
+        precision = np.maximum.accumulate(precision[..., ::-1], -1)[..., ::-1]
+        each = (np.diff(recall, axis=-1, prepend=0) * precision).sum(-1)
+        known = ~np.isnan(each)
+        total = np.where(known, each, 0).sum(-1)
+        found["ap50_binned"] = total / np.maximum(known.sum(-1), 1)
+    return found
 
 
-def _right(found: Detections, truth: Array, labels: Array) -> tuple[Array, Array, Array]:
-    """How many objects of one image are found at IoU 0.5, objects, detections of score 0.3."""
-    shown = (found.labels >= 0) & (found.scores >= 0.3)
-    fits = boxes.pairwise_iou(truth, found.boxes) >= 0.5
-    fits &= (labels[:, None] == found.labels[None]) & shown[None]
-    right = (fits.any(1) & (labels >= 0)).sum()
-    return right.astype(jnp.float32), (labels >= 0).sum() * 1.0, shown.sum() * 1.0
+def histograms(
+    found: Detections, truth: Array, labels: Array, flags: Array, classes: int
+) -> tuple[Array, Array, Array]:
+    """Of one image: right and wrong detections [classes, BINS] by score, objects [classes].
+
+    A detection is right that overlaps an object of its class by 0.5 or more, more than the others
+    of that class, and is the best one that does so (Pascal VOC's rule). One whose object is flagged
+    is neither right nor wrong.
+    """
+    there = found.labels >= 0
+    overlap = boxes.pairwise_iou(truth, found.boxes)
+    overlap = jnp.where((labels[:, None] == found.labels[None]) & there[None], overlap, -1)
+    mine, hit = overlap.argmax(0), overlap.max(0) >= 0.5
+    order = jnp.arange(len(hit))
+    rivals = (mine[:, None] == mine[None]) & hit[None] & (order[None] < order[:, None])
+    right = hit & ~rivals.any(1)
+    flagged = hit & (flags[mine] != 0)
+    of_class = jax.nn.one_hot(found.labels, classes)
+    of_bin = jax.nn.one_hot(jnp.clip(found.scores * BINS, 0, BINS - 1).astype(jnp.int32), BINS)
+    right, wrong = (
+        jnp.einsum("kc,kb->cb", of_class * kept[:, None], of_bin)
+        for kept in (right & ~flagged, there & ~right & ~flagged)
+    )
+    counted = jax.nn.one_hot(jnp.where(flags == 0, labels, -1), classes)
+    return right, wrong, counted.sum(0)

@@ -1,0 +1,1 @@
+"""Parts of object detection: the scores of a run, predictions, pictures."""
