@@ -77,9 +77,10 @@ def placement(config: Config, batch_size: int | None = None) -> Placement:
     )
 
 
-def train(config: Config, experiment: Experiment) -> Outcome:
+def train(config: Config, experiment: Experiment, *, show_data: bool = True) -> Outcome:
     """Trains in config.workdir, or continues there, and leaves everything behind.
 
+    show_data: prints the summary of the data first; False where several runs share it.
     Raises ValueError if the workdir holds a run of another configuration or of other data,
     CheckpointError if another process holds it, and what `driver.train` raises.
     """
@@ -96,7 +97,7 @@ def train(config: Config, experiment: Experiment) -> Outcome:
         score = _score(config, experiment)
         if first:
             _claim(workdir, config, experiment)
-        _introduce(output, plan, experiment, workdir)
+        _introduce(output, plan, experiment, workdir, show_data)
         trained = _train(config, experiment, plan, task, init_args, score, output)
         seconds = dict(trained.result.seconds)
         with _timed(seconds, "test", experiment.test):
@@ -138,10 +139,12 @@ def _score(config: Config, experiment: Experiment) -> Score | None:
     return score
 
 
-def _introduce(output: report.Report, plan: Sweep, experiment: Experiment, workdir: Path) -> None:
+def _introduce(
+    output: report.Report, plan: Sweep, experiment: Experiment, workdir: Path, show_data: bool
+) -> None:
     """What is trained, on which data, before training starts."""
     output.say(f"{experiment.name} on {experiment.dataset}; {report.device_name()}; {workdir}")
-    read = experiment.data.lines() if experiment.data else ()
+    read = experiment.data.lines() if experiment.data and show_data else ()
     for line in dict.fromkeys((*read, *experiment.notes)):
         output.say(line)
     if plan:
@@ -418,8 +421,9 @@ def _claim(workdir: Path, config: Config, experiment: Experiment) -> None:
         )
         if lines:
             raise ValueError(
-                f"{workdir} holds a run of another configuration ({'; '.join(lines)}): "
-                "use its flags and data, another --workdir, or --overwrite to start anew"
+                f"{workdir} holds a run of another configuration or of other data "
+                f"({'; '.join(lines)}): use its flags and data, another --workdir, or --overwrite "
+                "to start anew"
             )
     write_json(path, to_json(config))
     if (
