@@ -279,7 +279,7 @@ def test_bfloat16_computes_about_the_same(layer):
 
 
 def test_initialisation():
-    params = LSTM(F).init(jax.random.key(0), X)["params"]
+    params = jit(LSTM(F).init)(jax.random.key(0), X)["params"]
     for gate in jnp.split(params["recurrent"], 4, axis=1):
         np.testing.assert_allclose(gate.T @ gate, np.eye(F), atol=1e-6)
     np.testing.assert_array_equal(params["bias"].reshape(4, F).mean(1), [0, 1, 0, 0])
