@@ -124,7 +124,7 @@ def test_running_moments_are_those_of_all_that_was_seen():
     x = jax.random.normal(jax.random.key(0), (3, 40, 2)) * 5 + 2
     moments = normalization.no_moments((2,))
     np.testing.assert_array_equal(normalization.normalized(moments, x[0, :1] * 0 + 1), 1)
-    add = jax.jit(normalization.seen)
+    add = jax.jit(normalization.update)
     for part in x:
         moments = add(moments, part)
     flat = np.asarray(x).reshape(-1, 2)
