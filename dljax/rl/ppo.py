@@ -224,7 +224,7 @@ def task(
 
         noise = functools.partial(policies.noise, env.action)
         best, sampled = acting(network, s, state, best=True), acting(network, s, state)
-        return rollout.measured(env, best, memory, noise, batch) | rollout.measured(
+        return rollout.evaluate(env, best, memory, noise, batch) | rollout.evaluate(
             env, sampled, memory, noise, batch, "sampled_"
         )
 

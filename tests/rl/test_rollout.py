@@ -61,7 +61,7 @@ def test_fresh_starts_differ():
 def test_episodes_that_measure_do_not_depend_on_their_batch():
     env = probes.mixture([probes.seen(), probes.cut(), probes.remembered()])
     memory = jnp.zeros(8, jnp.int32)
-    play = jax.jit(partial(rollout.play, env, ones, memory, rollout.silent))
+    play = jax.jit(partial(rollout.play, env, ones, memory, rollout.no_noise))
     numbers, mask = jnp.arange(8), jnp.ones(8)
     total, length = play(numbers, mask)
     again, _ = play(numbers[::-1], mask)
@@ -70,7 +70,7 @@ def test_episodes_that_measure_do_not_depend_on_their_batch():
     np.testing.assert_array_equal(part, jnp.where(jnp.arange(8) < 3, total, 0))
     assert (none[3:] == 0).all()
     assert set(length.tolist()) <= {1, 3} and len(set(total.tolist())) > 1
-    record = jax.jit(partial(rollout.record_episode, env, ones, memory[:1], rollout.silent))
+    record = jax.jit(partial(rollout.record_episode, env, ones, memory[:1], rollout.no_noise))
     for number in range(3):  # what is recorded is what was measured
         states, trajectory, alive = record(number)
         assert float((trajectory.reward[:, 0] * alive).sum()) == total[number]
