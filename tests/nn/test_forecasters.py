@@ -10,9 +10,6 @@ import pytest
 from dljax.nn.forecasters import Direct, Linear, SegRNN, Seq2Seq, _moving_average
 from dljax.nn.recurrent.layers import GRU, LSTM
 
-# Compiles faster than with optimisation, which small arrays do not need.
-jit = partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
-
 W, H, C, P = 10, 7, 3, 2
 MODELS = {
     "direct": Direct(H, P, features=6, depth=2, dropout=0.1),
@@ -46,7 +43,7 @@ def test_shapes_and_what_is_used(name, known):
         out = model.apply(variables_of(model, *x), *x)
         return out[0].sum(), out
 
-    gradients, out = jit(jax.grad(first, (0, 1, 2), has_aux=True))(*x)
+    gradients, out = jax.jit(jax.grad(first, (0, 1, 2), has_aux=True))(*x)
     assert out.shape == (4, H, C, P) and out.dtype == jnp.float32
     assert (jnp.abs(gradients[0][0]).sum(-1) > 0).all()
     assert all((x[1:] == 0).all() for x in gradients)  # no window looks into another
@@ -58,7 +55,7 @@ def test_shapes_and_what_is_used(name, known):
 def test_series_do_not_look_at_each_other(name):
     model, (past, past_known, future_known) = MODELS[name], inputs()
     variables = variables_of(model, past, past_known, future_known)
-    apply = jit(model.apply)
+    apply = jax.jit(model.apply)
     out = apply(variables, past, past_known, future_known)
     other = apply(variables, past + np.eye(C, dtype=np.float32)[1], past_known, future_known)
     np.testing.assert_array_equal(other[:, :, [0, 2]], out[:, :, [0, 2]])
@@ -69,7 +66,7 @@ def test_linear_is_a_matrix():
     past, past_known, future_known = inputs(0)
     model = Linear(H)
     variables = variables_of(model, past, past_known, future_known)
-    out = jit(model.apply)(variables, past, past_known, future_known)
+    out = jax.jit(model.apply)(variables, past, past_known, future_known)
     kernel, bias = (variables["params"]["window"][name] for name in ("kernel", "bias"))
     expected = np.einsum("bwc,wh->bhc", past, kernel) + bias[:, None]
     np.testing.assert_allclose(out[..., 0], expected, rtol=1e-4, atol=1e-5)
@@ -87,8 +84,8 @@ def test_segments_are_those_of_the_paper():
     variables = variables_of(model, past, *known)
     p = variables["params"]
     cell = {"params": p["recurrent"]}
-    out, encode = jit(model.apply)(variables, past, *known), jit(GRU(6).apply)
-    step = jit(partial(GRU(6).apply, method="step"))
+    out, encode = jax.jit(model.apply)(variables, past, *known), jax.jit(GRU(6).apply)
+    step = jax.jit(partial(GRU(6).apply, method="step"))
     for c in range(C):
         segments = past[:, :, c].reshape(4, 2, 5)
         x = np.maximum(segments @ p["segment_in"]["kernel"] + p["segment_in"]["bias"], 0)
@@ -108,7 +105,7 @@ def test_teacher_forcing_is_phased_out():
     variables = variables_of(model, *x)
     teacher = jnp.asarray(np.random.default_rng(1).normal(size=(4, H, C)), jnp.float32)
 
-    @partial(jit, static_argnums=2)
+    @partial(jax.jit, static_argnums=2)
     def apply(count, teacher, train):
         rngs = {"dropout": jax.random.key(count)}
         counted = variables | {"schedule": {"steps": count}}
@@ -121,7 +118,7 @@ def test_teacher_forcing_is_phased_out():
         assert after["schedule"]["steps"] == count + train
         return out
 
-    alone = jit(model.apply)(variables, *x)
+    alone = jax.jit(model.apply)(variables, *x)
     forced = outputs(0, teacher)
     np.testing.assert_allclose(forced[:, 0], alone[:, 0], rtol=1e-5)  # the first needs no teacher
     later = outputs(0, teacher.at[:, 2:].add(1.0))  # the first training step: always forced

@@ -37,8 +37,8 @@ def test_normalization_goes_there_and_back(name):
     variables = jax.jit(Linear(H, 3).init)(
         jax.random.key(0), batch["past"], batch["past_known"], batch["future_known"]
     )
-    model = jax.jit(model)
-    before = model(variables, batch)
+    forecast = jax.jit(model.__call__)
+    before = forecast(variables, batch)
     assert before.shape == (3, H, C, 3)
     shift, scale = normalize(batch["past"])
     normalized = (batch["past"] - shift) / scale
@@ -47,10 +47,10 @@ def test_normalization_goes_there_and_back(name):
     if name == "by_mean_and_deviation":
         np.testing.assert_allclose(normalized.mean(1), 0, atol=1e-5)
         np.testing.assert_allclose(normalized.std(1), 1, rtol=1e-4)
-    moved = model(variables, batch | {"past": batch["past"] + 5})
+    moved = forecast(variables, batch | {"past": batch["past"] + 5})
     followed = np.allclose(moved, before + 5, atol=1e-4)
     assert followed == (name != "no_normalization")
-    stretched = model(variables, batch | {"past": 10 * batch["past"]})
+    stretched = forecast(variables, batch | {"past": 10 * batch["past"]})
     assert np.allclose(stretched, 10 * before, rtol=1e-2) == (name == "by_mean_and_deviation")
 
 
