@@ -20,8 +20,8 @@ def shuffled(key: Array, samples: int, epochs: int, minibatches: int) -> Array:
 
     By the swap-or-not shuffle (Hoang, Morris and Rogaway 2012): each round pairs every place i with
     k - i modulo n, k at random, and swaps a pair or not by a bit that hashes the larger of the two.
-    It needs no sorting, which takes as long as an update on a CPU. After r rounds a sample's place is
-    uniform but for a share of 2^-r.
+    It needs no sorting, which takes as long as an update on a CPU. After r rounds the place of a
+    sample is uniform but for a share of 2^-r.
     """
     rounds = 12 + 2 * math.ceil(math.log2(max(samples, 2)))
     offsets, salts = jax.random.bits(key, (2, rounds, epochs, 1))
