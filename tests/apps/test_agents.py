@@ -17,16 +17,24 @@ from dljax.apps.rl import agent, training
 from dljax.run.config import UsageError, help_text, parse
 
 
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory):
-    """PPO's Config, its Outcome, and what it printed."""
-    config = ppo.Config(
-        workdir=tmp_path_factory.mktemp("ppo"), rollout=32, batch_size=64, num_seeds=2,
-        total_steps=256, episodes=4, features=(8,), eval_every=1,
-    )  # fmt: skip
+SHORT = {"num_seeds": 2, "total_steps": 256, "episodes": 4, "features": (8,), "eval_every": 1}
+TRAINED = {
+    "ppo": (ppo, {"rollout": 32, "batch_size": 64}),
+    "pqn": (pqn, {"rollout": 16, "environments": 8, "batch_size": 64, "epochs": 1}),
+    "dqn": (dqn, {"capacity": 512, "warmup_steps": 64, "alpha": 0.5, "batch_size": 8}),
+}
+
+
+@pytest.fixture(scope="module", params=TRAINED)
+def trained(request, tmp_path_factory):
+    """An app, its Config, its Outcome, and what it printed."""
+    app, flags = TRAINED[request.param]
+    config = app.Config(workdir=tmp_path_factory.mktemp(request.param), **SHORT, **flags)
     with contextlib.redirect_stderr(io.StringIO()) as printed:
-        outcome = ppo.train(config)
-    return types.SimpleNamespace(config=config, outcome=outcome, printed=printed.getvalue())
+        outcome = app.train(config)
+    return types.SimpleNamespace(
+        app=app, config=config, outcome=outcome, printed=printed.getvalue()
+    )
 
 
 def test_a_run_leaves_everything(trained):
@@ -48,20 +56,21 @@ def test_metrics_do_not_grow_with_environments(trained):
     with open(f"{trained.config.workdir}/metrics.jsonl") as lines:
         line = json.loads(lines.readline())
     lengths = {len(x["per_seed"]) for x in line.values() if isinstance(x, dict)}
-    assert lengths == {2}  # seeds, of four environments each
+    assert lengths == {2}  # seeds, of four environments or more each
 
 
 def test_what_is_printed_shows_spaces_and_returns(trained):
     assert "CartPole-v1: observation 4 numbers, action one of 2" in trained.printed
     lines = [line for line in trained.printed.splitlines() if line.startswith("step ")]
-    assert len(lines) == 2 and all("validation: return" in line for line in lines)
+    assert len(lines) == trained.outcome.summary["steps"]
+    assert all("validation: return" in line for line in lines)
     assert "nan" not in trained.printed and "entropy" not in trained.printed
     assert max(map(len, lines)) <= 100
 
 
 def test_an_episode_is_played(trained, capsys):
-    config = ppo.Config(workdir=trained.config.workdir, play=2)
-    total = ppo.play(config)
+    config = trained.app.Config(workdir=trained.config.workdir, play=2)
+    total = trained.app.play(config)
     printed = capsys.readouterr().out
     assert f"return {total:.1f}" in printed and "test episode 2" in printed
     with Image.open(f"{config.workdir}/predictions/episode_2.gif") as film:
@@ -70,7 +79,7 @@ def test_an_episode_is_played(trained, capsys):
         assert len(np.unique(first.reshape(-1, 3), axis=0)) > 3
 
 
-@pytest.mark.parametrize("app", [a2c, reinforce, sac, dqn, pqn])
+@pytest.mark.parametrize("app", [a2c, reinforce, sac])
 def test_other_apps_make_what_the_loop_can_train(app):
     """Traced, not run: their algorithms are trained elsewhere."""
     config = resolved(app.Config(features=(8,)))
@@ -86,9 +95,6 @@ def test_other_apps_make_what_the_loop_can_train(app):
         state, obs, start,
     )  # fmt: skip
     assert action.shape == (3, *made.env.action.shape)
-    if made.value_and_greedy:
-        learned = jax.eval_shape(lambda state, obs: made.value_and_greedy(state)(obs), state, obs)
-        assert [x.shape for x in learned] == [(3,), (3,)]
     assert config.steps * config.environments * config.rollout >= 0.9 * config.total_steps
 
 
