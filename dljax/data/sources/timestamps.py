@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 
 import numpy as np
+import pandas as pd
 
 from dljax.data.sources import frequency
 from dljax.data.sources.table import Table, missing, numbers
@@ -221,7 +222,5 @@ def _joined(table: Table, columns: tuple[str, ...]) -> np.ndarray:
 
 def _words(cells: np.ndarray) -> np.ndarray:
     """Dates with the month's name, as pandas reads them; NaT for other cells."""
-    import pandas as pd
-
     stamps = pd.to_datetime(pd.Series(cells), errors="coerce", format="mixed", utc=True)
     return stamps.dt.tz_localize(None).to_numpy().astype("datetime64[s]")
