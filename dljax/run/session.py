@@ -114,7 +114,8 @@ def train(config: Config, experiment: Experiment, *, show_data: bool = True) -> 
         summary = _summarise(config, experiment, trained, analysis, baselines, seconds, first)
         if config.plots and first:
             _draw(experiment, trained, run, analysis, workdir)
-        for line in (*(sweep.lines(trained.chosen, experiment.headline) if plan else ()), *analysis.lines):
+        table = sweep.lines(trained.chosen, experiment.headline) if plan else []
+        for line in (*table, *analysis.lines):
             output.say(line)
         output.say(closing(summary, experiment.headline, workdir))
     return Outcome(trained.result.run, trained.sums, summary)

@@ -113,7 +113,7 @@ def test_a_sweep_to_its_end(tmp_path, capsys):
     run, step = session.restore(chosen, experiment(chosen).task(chosen), devices(1))
     assert run.states["weights"].shape == (2, 3) and step in (18, 20)
 
-    lines = sweep.lines(sweep.Chosen(summary["chosen"], [2, 3], [low, best]))
+    lines = sweep.lines(sweep.Chosen(summary["chosen"], [2, 3], [low, best]), ("loss",))
     assert lines[0].split() == ["learning_rate", "validation", "score", "loss"]
     assert lines[2].startswith("*  0.2") and "±" in lines[2] and not lines[1].startswith("*")
 
