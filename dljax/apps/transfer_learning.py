@@ -16,7 +16,8 @@ from dljax.apps.transfer import target as targets
 from dljax.apps.transfer.target import Target, feature_baselines
 from dljax.plots.transfer import accuracy_by_labels
 from dljax.run import session
-from dljax.run.config import command, to_json
+from dljax.run.command_line import command
+from dljax.run.config import to_json
 from dljax.train import report
 from dljax.train.export import Serving
 

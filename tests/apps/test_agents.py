@@ -14,8 +14,7 @@ from PIL import Image
 from dljax.apps import a2c, dqn, ppo, pqn, reinforce, sac
 from dljax.apps.configs.agent import AgentConfig, resolved, tuned_table
 from dljax.apps.rl import agent, training
-from dljax.run.config import UsageError, help_text, parse
-
+from dljax.run.command_line import UsageError, help_text, parse
 
 SHORT = {"num_seeds": 2, "total_steps": 256, "episodes": 4, "features": (8,), "eval_every": 1}
 TRAINED = {

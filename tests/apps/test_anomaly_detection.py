@@ -11,7 +11,7 @@ from dljax.apps import anomaly_detection as app
 from dljax.apps.configs.anomaly_detection import Config
 from dljax.data.sources.anomaly_corpora import load_labelled
 from dljax.data.synthetic import KINDS, inject
-from dljax.run.config import parse
+from dljax.run.command_line import parse
 from tests.rnn.corpora import wave, write_nab
 
 QUICK = {

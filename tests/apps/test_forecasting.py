@@ -11,7 +11,8 @@ import pytest
 
 from dljax.apps import forecasting as app
 from dljax.apps.configs.forecasting import Config
-from dljax.run.config import UsageError, explain, from_json, help_text, parse
+from dljax.run.command_line import UsageError, explain, help_text, parse
+from dljax.run.config import from_json
 
 QUICK = {
     "steps": 2,

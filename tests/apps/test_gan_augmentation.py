@@ -10,7 +10,7 @@ from dljax.apps import gan_augmentation, image_classification, image_gan
 from dljax.apps.augmentation import report, training
 from dljax.apps.configs.gan_augmentation import Config
 from dljax.run import session
-from dljax.run.config import UsageError, parse
+from dljax.run.command_line import UsageError, parse
 from dljax.run.experiment import Outcome
 from dljax.train import loop
 from dljax.train.parallel import place

@@ -19,7 +19,7 @@ from dljax.apps import image_gan
 from dljax.apps.configs.image_classification import Config as ClassifierConfig
 from dljax.apps.configs.image_gan import OWN, Config
 from dljax.apps.gan import feature_extractor
-from dljax.run import config as run_config
+from dljax.run import command_line
 from tests.gan import clips as small
 from tests.helpers import stripes
 
@@ -145,8 +145,8 @@ def test_models(flags):
 def test_mistakes(tmp_path):
     with pytest.raises(ValueError, match="say which one with augment"):
         Config(ada=0.6)
-    with pytest.raises(run_config.UsageError, match="unknown flag --predict"):
-        run_config.parse(Config, ["x", "--predict=x.png"])
+    with pytest.raises(command_line.UsageError, match="unknown flag --predict"):
+        command_line.parse(Config, ["x", "--predict=x.png"])
     with pytest.raises(ValueError, match="'modern' is now 'r3gan'"):
         Config(model="modern")
     with pytest.raises(ValueError, match="image_gan has no patience"):
@@ -159,8 +159,8 @@ def test_mistakes(tmp_path):
              test_images=wide, test_labels=labels)  # fmt: skip
     with pytest.raises(ValueError, match="not square: set --image_size"):
         image_gan.build(Config(dataset=tmp_path / "wide.npz"))
-    with pytest.raises(run_config.UsageError, match="loss must be one of"):
-        run_config.parse(Config, ["x", "--loss=best"])
+    with pytest.raises(command_line.UsageError, match="loss must be one of"):
+        command_line.parse(Config, ["x", "--loss=best"])
 
 
 def test_the_models_own_values_yield_to_flags():

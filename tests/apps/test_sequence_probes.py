@@ -8,7 +8,7 @@ import pytest
 
 from dljax.apps import sequence_probes as app
 from dljax.apps.configs.sequence_probes import Config
-from dljax.run.config import UsageError, parse
+from dljax.run.command_line import UsageError, parse
 
 SMALL = dict(steps=2, features=4, quiet=True, batch_size=8, baselines=False)
 

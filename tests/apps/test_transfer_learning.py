@@ -19,7 +19,8 @@ from dljax.apps.transfer import target as targets
 from dljax.cnn.classification.classifier import Normalize
 from dljax.data.sources import letters
 from dljax.nn.allconv import AllConv
-from dljax.run.config import from_json, run_main
+from dljax.run.command_line import run_main
+from dljax.run.config import from_json
 from tests.helpers import assert_same, stripes
 
 QUICK = {
