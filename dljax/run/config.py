@@ -241,7 +241,7 @@ class DataConfig(Config):
     def subject(self) -> str:
         """The data set's name, without folder, ending or the prefix tfds: or nab:."""
         name = os.fspath(self.dataset)
-        if name.startswith("tfds:"):
+        if not name or name.startswith("tfds:"):
             return name.removeprefix("tfds:")
         stem = os.path.basename(os.path.abspath(os.path.expanduser(name.removeprefix("nab:"))))
         root, ending = os.path.splitext(stem)
