@@ -37,11 +37,12 @@ def test_a_gru_learns_to_add_short_sequences():
     model = problems.Reader(Stack(24), 1)
     tx = optim.optimizer("adamw", 1e-2, clip_norm=1.0)
     task = problems.adding_task(model, tx, length=6, batch_size=64)
-    run, _ = helpers.run_steps(task, helpers.feed.empty(), helpers.devices(1), [0], [150] * 2)
+    placement, seeds = helpers.devices(1, vmap=True), helpers.SEEDS
+    run, _ = helpers.run_steps(task, helpers.feed.empty(), placement, seeds, [300])
     batch = {"index": jnp.arange(500), "example_mask": jnp.ones(500)}
-    state, key = jax.tree.map(lambda x: x[0], run.states), jax.random.key(0)
-    loss = metrics.ratios(jax.jit(task.evaluate)(state, batch, key))["loss"]
-    assert loss < 0.02, "a sixth is what needs no memory"
+    evaluate = jax.jit(jax.vmap(task.evaluate, (0, None, None)))
+    loss = metrics.ratios(evaluate(run.states, batch, jax.random.key(0)))["loss"]
+    assert helpers.most(loss < 0.02), loss  # a sixth is what needs no memory
 
 
 @pytest.mark.parametrize("layer", [RNN, LSTM, GRU])
