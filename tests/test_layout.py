@@ -196,7 +196,7 @@ def test_each_package_is_known_here():
     assert known == set(BELOW) - {"experiments"}, "name a new topic in TOPICS"
 
 
-@pytest.mark.parametrize("name", BELOW)
+@pytest.mark.parametrize("name", sorted(BELOW))
 def test_imports_run_one_way(name):
     """experiments -> apps -> run and topics -> envs, data, nn, train, plots; topics stay apart."""
     wrong = [
