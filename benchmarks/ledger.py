@@ -23,6 +23,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from dljax.run import command_line
 from dljax.run import config as run_config
 
 ROOT = pathlib.Path(__file__).parent.parent
@@ -165,7 +166,7 @@ def command_of(summary: Mapping[str, Any]) -> str:
     defaults = {entry.name: entry.default for entry in dataclasses.fields(config_type)}
     unwanted = {k: defaults[k] for k in ("workdir", "quiet", "plots", "predict") if k in defaults}
     config = run_config.from_json(config_type, {**summary["config"], **unwanted})
-    return run_config.command(config, f"-m experiments.{name}")
+    return command_line.command(config, f"-m experiments.{name}")
 
 
 def baselines_of(summary: Mapping[str, Any], metric: str, unit: str) -> str:

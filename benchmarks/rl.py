@@ -28,13 +28,13 @@ import numpy as np
 
 from benchmarks import contest, whole_run
 from benchmarks.whole_run import ENVIRONMENTS, ROLLOUT
+from dljax.apps import ppo as app
+from dljax.apps.configs.agent import resolved
 from dljax.data import feed
 from dljax.envs import gymnax_environments, wrappers
 from dljax.rl import networks, ppo
 from dljax.train import loop, optim, report
 from dljax.train.parallel import place
-from experiments import agents
-from experiments import ppo as script
 
 WINDOW, SEEDS, GOAL = 20, 8, 475.0
 PLAYED = ENVIRONMENTS * ROLLOUT
@@ -67,18 +67,16 @@ def configured(updates: int) -> tuple[loop.Task, int]:
 
 def default() -> tuple[loop.Task, int]:
     """The task of experiments.ppo without a flag, and its updates, of as many steps each."""
-    config = agents.resolved(script.Config())
+    config = resolved(app.Config())
     if config.environments * config.rollout != PLAYED:
         raise ValueError(f"the defaults of experiments.ppo are no longer {PLAYED} steps an update")
-    return script.make(config).task, config.steps // WINDOW * WINDOW
+    return app.make(config).task, config.steps // WINDOW * WINDOW
 
 
 def ours(task: loop.Task, updates: int, seeds: int, vectorize_seeds: str = "auto") -> Contestant:
     """In the shared loop, twenty updates a dispatch, each followed by its metrics on the host."""
-    placement, numbers = (
-        place("none", num_seeds=seeds, vectorize_seeds=vectorize_seeds),
-        range(seeds),
-    )
+    placement = place("none", num_seeds=seeds, vectorize_seeds=vectorize_seeds)
+    numbers = range(seeds)
 
     begin = time.perf_counter()
     advance = loop.advance(task, feed.empty(), placement, WINDOW)
@@ -197,7 +195,7 @@ def main() -> None:
             rates[name].append(contestant.updates * PLAYED / contestant.train().seconds)
     eight = {
         "dljax": ours(*configured(updates), SEEDS),
-        "dljax, vmap": ours(*configured(updates), SEEDS, "vmap"),
+        "dljax, vmap": ours(*configured(updates), SEEDS, "on"),
         "whole run": whole(updates, SEEDS),
         "dljax's defaults": ours(*default(), SEEDS),
     }

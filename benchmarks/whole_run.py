@@ -40,7 +40,7 @@ class Network(nn.Module):
         return logits, dense(1, 1.0)(torso(obs))[..., 0]
 
 
-class Seen(NamedTuple):
+class Transition(NamedTuple):
     """What a step of all environments leaves, [T, N, ...]; total: return of an ended episode."""
 
     obs: Array
@@ -77,10 +77,12 @@ def training(updates: int) -> Callable[[Array], tuple[Any, tuple[Array, Array]]]
         next_obs, state, reward, terminated, truncated, _ = step(keys, state, action, env_params)
         done = terminated | truncated
         total += reward
-        seen = Seen(obs, action, log_prob, value, reward, done, jnp.where(done, total, 0.0))
-        return (state, next_obs, jnp.where(done, 0.0, total), key), seen
+        transition = Transition(
+            obs, action, log_prob, value, reward, done, jnp.where(done, total, 0.0)
+        )
+        return (state, next_obs, jnp.where(done, 0.0, total), key), transition
 
-    def advantages(seen: Seen, last: Array) -> Array:
+    def advantages(transition: Transition, last: Array) -> Array:
         def backwards(carry, x):
             advantage, next_value = carry
             going = 1.0 - x.done
@@ -89,15 +91,15 @@ def training(updates: int) -> Callable[[Array], tuple[Any, tuple[Array, Array]]]
             return (advantage, x.value), advantage
 
         start = (jnp.zeros_like(last), last)
-        return jax.lax.scan(backwards, start, seen, reverse=True, unroll=16)[1]
+        return jax.lax.scan(backwards, start, transition, reverse=True, unroll=16)[1]
 
-    def loss(params, seen: Seen, advantage: Array, target: Array) -> Array:
-        logits, value = network.apply(params, seen.obs)
+    def loss(params, transition: Transition, advantage: Array, target: Array) -> Array:
+        logits, value = network.apply(params, transition.obs)
         log_p = jax.nn.log_softmax(logits)
-        log_prob = jnp.take_along_axis(log_p, seen.action[..., None], -1)[..., 0]
-        near = seen.value + jnp.clip(value - seen.value, -CLIP, CLIP)
+        log_prob = jnp.take_along_axis(log_p, transition.action[..., None], -1)[..., 0]
+        near = transition.value + jnp.clip(value - transition.value, -CLIP, CLIP)
         value_loss = 0.5 * jnp.maximum((value - target) ** 2, (near - target) ** 2).mean()
-        ratio = jnp.exp(log_prob - seen.log_prob)
+        ratio = jnp.exp(log_prob - transition.log_prob)
         advantage = (advantage - advantage.mean()) / (advantage.std() + 1e-8)
         clipped = jnp.clip(ratio, 1 - CLIP, 1 + CLIP) * advantage
         entropy = -(jnp.exp(log_p) * log_p).sum(-1).mean()
@@ -124,17 +126,18 @@ def training(updates: int) -> Callable[[Array], tuple[Any, tuple[Array, Array]]]
     def update(carry, _):
         params, opt_state, state, obs, total, key = carry
         acting = (state, obs, total, key)
-        (state, obs, total, key), seen = jax.lax.scan(
+        (state, obs, total, key), transition = jax.lax.scan(
             lambda c, x: env_step(params, c, x), acting, None, ROLLOUT
         )
         _, last = network.apply(params, obs)
-        advantage = advantages(seen, last)
+        advantage = advantages(transition, last)
         samples = jax.tree.map(
-            lambda x: x.reshape(-1, *x.shape[2:]), (seen, advantage, advantage + seen.value)
+            lambda x: x.reshape(-1, *x.shape[2:]),
+            (transition, advantage, advantage + transition.value),
         )
         carry = (params, opt_state, samples, key)
         (params, opt_state, _, key), _ = jax.lax.scan(epoch, carry, None, EPOCHS)
-        return (params, opt_state, state, obs, total, key), (seen.done, seen.total)
+        return (params, opt_state, state, obs, total, key), (transition.done, transition.total)
 
     def train(key):
         key, param_key, reset_key = jax.random.split(key, 3)
@@ -142,7 +145,7 @@ def training(updates: int) -> Callable[[Array], tuple[Any, tuple[Array, Array]]]
         reset = jax.vmap(env.reset, in_axes=(0, None))
         obs, state = reset(jax.random.split(reset_key, ENVIRONMENTS), env_params)
         first = (params, tx.init(params), state, obs, jnp.zeros(ENVIRONMENTS), key)
-        (params, *_), told = jax.lax.scan(update, first, None, updates)
-        return params, told
+        (params, *_), episodes = jax.lax.scan(update, first, None, updates)
+        return params, episodes
 
     return train

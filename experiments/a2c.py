@@ -12,7 +12,7 @@ log pi(a | s) A (Mnih et al. 2016, section 4).
 """
 
 from dljax.apps.configs.a2c import Config
-from dljax.run.config import run_main
+from dljax.run.command_line import run_main
 
 
 def main(config: Config) -> None:

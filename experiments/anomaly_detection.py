@@ -22,7 +22,7 @@ scored at that alarm: 65.0 (66.5).
 """
 
 from dljax.apps.configs.anomaly_detection import Config
-from dljax.run.config import run_main
+from dljax.run.command_line import run_main
 
 
 def main(config: Config) -> None:

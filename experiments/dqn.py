@@ -9,7 +9,7 @@ episodes; random play 23. The defaults suit CartPole-v1; other environments need
 """
 
 from dljax.apps.configs.dqn import Config
-from dljax.run.config import run_main
+from dljax.run.command_line import run_main
 
 
 def main(config: Config) -> None:

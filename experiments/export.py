@@ -13,7 +13,7 @@ and a README. After writing, the file is read back and compared with what --pred
 """
 
 from dljax.apps.configs.export import Config
-from dljax.run.config import run_main
+from dljax.run.command_line import run_main
 
 
 def main(config: Config) -> None:

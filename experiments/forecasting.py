@@ -20,7 +20,7 @@ interval covers 80.8 %. More results: docs/results.md.
 """
 
 from dljax.apps.configs.forecasting import Config
-from dljax.run.config import run_main
+from dljax.run.command_line import run_main
 
 
 def main(config: Config) -> None:

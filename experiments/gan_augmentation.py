@@ -13,7 +13,7 @@ with 5 labelled images of each class, samples change the test accuracy by +0.4 [
 """
 
 from dljax.apps.configs.gan_augmentation import Config
-from dljax.run.config import run_main
+from dljax.run.command_line import run_main
 
 
 def main(config: Config) -> None:

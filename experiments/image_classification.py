@@ -14,7 +14,7 @@ neighbours and logistic regression: 98.06 %). More results: docs/image_classific
 """
 
 from dljax.apps.configs.image_classification import Config
-from dljax.run.config import run_main
+from dljax.run.command_line import run_main
 
 
 def main(config: Config) -> None:

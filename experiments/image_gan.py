@@ -13,7 +13,7 @@ images 9.459, noise 232), and no seed collapsed.
 """
 
 from dljax.apps.configs.image_gan import Config
-from dljax.run.config import run_main
+from dljax.run.command_line import run_main
 
 
 def main(config: Config) -> None:

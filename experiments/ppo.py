@@ -29,7 +29,7 @@ action (chance: 0):
 
 from dljax.apps.configs.agent import tuned_table
 from dljax.apps.configs.ppo import Config
-from dljax.run.config import run_main
+from dljax.run.command_line import run_main
 
 
 def main(config: Config) -> None:

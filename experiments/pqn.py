@@ -15,7 +15,7 @@ the best policy's is 0.287.
 
 from dljax.apps.configs.agent import tuned_table
 from dljax.apps.configs.pqn import Config
-from dljax.run.config import run_main
+from dljax.run.command_line import run_main
 
 
 def main(config: Config) -> None:

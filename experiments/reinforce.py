@@ -9,7 +9,7 @@ an episode ends before it.
 """
 
 from dljax.apps.configs.reinforce import Config
-from dljax.run.config import run_main
+from dljax.run.command_line import run_main
 
 
 def main(config: Config) -> None:

@@ -8,7 +8,7 @@ each of 256 test episodes; random play -1229. The default takes 57 s on two core
 """
 
 from dljax.apps.configs.sac import Config
-from dljax.run.config import run_main
+from dljax.run.command_line import run_main
 
 
 def main(config: Config) -> None:

@@ -16,7 +16,7 @@ one.
 """
 
 from dljax.apps.configs.sequence_probes import Config
-from dljax.run.config import run_main
+from dljax.run.command_line import run_main
 
 
 def main(config: Config) -> None:

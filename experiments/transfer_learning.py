@@ -18,7 +18,7 @@ digits of each class, 5 seeds: fine-tuned 94.7 ± 1.0 %, from scratch 91.4 ± 2.
 """
 
 from dljax.apps.configs.transfer_learning import Config
-from dljax.run.config import run_main
+from dljax.run.command_line import run_main
 
 
 def main(config: Config) -> None:

@@ -13,7 +13,7 @@ noise. The default takes at most 1366 s on two cores (three seeds took that long
 """
 
 from dljax.apps.configs.video_gan import Config
-from dljax.run.config import run_main
+from dljax.run.command_line import run_main
 
 
 def main(config: Config) -> None:

@@ -1,21 +1,34 @@
-"""What has to be said before jax starts: the tests run on the CPU, which shows eight devices.
+"""Set before jax starts: the tests run on the CPU, which shows eight devices.
 
 Computations stay on device 0 unless a test makes a mesh. A test that must not see eight devices
-starts a process of its own. Compiled programs are shared by the processes of one run of the tests,
-and kept no longer. They are compiled at LLVM's first level, which takes a third off: most of the
-tests' time goes into compiling. `make test TEST_XLA_LEVEL=3` takes the level of real runs.
+starts a process of its own.
+
+Most of the tests' time goes into compiling, so all processes of one run of the tests share what
+they compiled, down to the smallest program, and keep it no longer. They compile at LLVM's level 0
+and, where XLA has the option, without its fusion emitters, which takes half of the time.
+`make test TEST_XLA_LEVEL=3` compiles as real runs do.
 """
 
+import importlib.metadata
 import os
 import tempfile
 
-os.environ["JAX_PLATFORMS"] = "cpu"
-os.environ["XLA_FLAGS"] = (
-    os.environ.get("XLA_FLAGS", "")
-    + " --xla_force_host_platform_device_count=8"
-    + f" --xla_backend_optimization_level={os.environ.get('TEST_XLA_LEVEL', 1)}"
-).strip()
-os.environ["MPLBACKEND"] = "Agg"
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-_programs = tempfile.TemporaryDirectory(prefix="dljax-programs-")
-os.environ["JAX_COMPILATION_CACHE_DIR"] = _programs.name
+_level = os.environ.get("TEST_XLA_LEVEL", "0")
+_flags = [
+    "--xla_force_host_platform_device_count=8",
+    f"--xla_backend_optimization_level={_level}",
+]
+if _level == "0":
+    _flags.append("--xla_cpu_parallel_codegen_split_count=1")
+    if importlib.metadata.version("jaxlib").startswith("0.10."):  # 0.11 has no such option
+        _flags.append("--xla_cpu_use_fusion_emitters=false")
+
+if "PYTEST_XDIST_WORKER" not in os.environ:  # a worker inherits all this
+    os.environ["JAX_PLATFORMS"] = "cpu"
+    os.environ["XLA_FLAGS"] = " ".join([os.environ.get("XLA_FLAGS", ""), *_flags]).strip()
+    os.environ["MPLBACKEND"] = "Agg"
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    _programs = tempfile.TemporaryDirectory(prefix="dljax-programs-")
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = _programs.name
+    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+    os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"

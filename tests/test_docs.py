@@ -11,6 +11,7 @@ from typing import NamedTuple
 import pytest
 
 from benchmarks import ledger
+from dljax.run import command_line
 from dljax.run import config as run_config
 
 ROOT = pathlib.Path(__file__).parent.parent
@@ -72,7 +73,7 @@ def config_of(script: str) -> type[run_config.Config]:
 
 @functools.cache
 def parsed(script: str, *flags: str) -> run_config.Config:
-    return run_config.parse(config_of(script), ["docs", *flags])
+    return command_line.parse(config_of(script), ["docs", *flags])
 
 
 def anchors(text: str) -> set[str]:
@@ -127,7 +128,7 @@ def test_flags_exist():
     written = set(re.findall(r"`--(\w+)", TEXT))
     known = {"help"}
     for script in SCRIPTS:
-        help_text = run_config.help_text(config_of(script), "", "")
+        help_text = command_line.help_text(config_of(script), "", "")
         known |= set(re.findall(r"--(?:\[no\])?(\w+)", help_text))
     assert written - known == set()
 

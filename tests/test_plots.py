@@ -185,9 +185,9 @@ def test_feature_maps_show_the_strongest_channels(axes):
 def test_forecasts_begin_at_the_last_known_value(axes):
     known, unknown = axes(plots.forecasts, OUTLOOKS, "Forecasts")[:2]
     lines = {line.get_label(): line for line in known.get_lines()}
-    assert {"observed", "came", "last value", "forecast"} <= lines.keys()
+    assert {"observed", "actual", "last value", "forecast"} <= lines.keys()
     np.testing.assert_allclose(lines["forecast"].get_ydata(), [WAVE[79], *WAVE[80:] + 0.1])
-    assert "came" not in {line.get_label() for line in unknown.get_lines()}
+    assert "actual" not in {line.get_label() for line in unknown.get_lines()}
 
 
 def test_a_backtest_adds_errors_up(axes):

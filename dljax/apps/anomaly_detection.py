@@ -200,6 +200,7 @@ def learn(config: Config, parts: Experiment) -> Run:
         steps=config.steps,
         seeds=session.seeds(config),
         placement=parts.placement,
+        steps_per_call=config.steps_per_call,
     ).run
 
 

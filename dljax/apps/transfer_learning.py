@@ -16,26 +16,31 @@ from dljax.apps.transfer import target as targets
 from dljax.apps.transfer.target import Target, feature_baselines
 from dljax.plots.transfer import accuracy_by_labels
 from dljax.run import session
-from dljax.run.config import command, to_json
+from dljax.run.command_line import command
+from dljax.run.config import to_json
 from dljax.train import report
 from dljax.train.export import Serving
 
 
-def train(config: Config, target: Target | None = None) -> dict[str, Any]:
+def train(
+    config: Config, target: Target | None = None, *, show_data: bool = True
+) -> dict[str, Any]:
     """Trains one method, or compares several; the content of summary.json.
 
     target: the data, where they have been prepared before.
+    show_data: prints the summary of the data before training.
     """
     target = target or targets.prepare(config)
     runs = list(itertools.product(config.method, config.shots))
     if len(runs) == 1:
-        return session.train(config, methods.build(config, target)).summary
+        experiment = methods.build(config, target)
+        return session.train(config, experiment, show_data=show_data).summary
     summaries = {}
-    for method, shots in runs:
+    for number, (method, shots) in enumerate(runs):
         folder = Path(config.workdir) / f"{method}-{shots}"
         one = replace(config, method=(method,), shots=(shots,), workdir=str(folder))
         one = replace(one, plots=False, baselines=False)  # of all runs together, at the end
-        summaries[method, shots] = train(one, target)
+        summaries[method, shots] = train(one, target, show_data=number == 0)
     return _compare(config, target, summaries)
 
 

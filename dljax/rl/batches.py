@@ -1,4 +1,4 @@
-"""How a rollout becomes the minibatches of some epochs."""
+"""Minibatches of a rollout, for some epochs."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def shuffled(key: Array, samples: int, epochs: int, minibatches: int) -> Array:
 
     By the swap-or-not shuffle (Hoang, Morris and Rogaway 2012): each round pairs every place i with
     k - i modulo n, k at random, and swaps a pair or not by a bit that hashes the larger of the two.
-    An order without sorting, which takes an update's worth of time on a CPU. After r rounds a
-    sample's place is uniform but for a share of 2^-r.
+    It needs no sorting, which takes as long as an update on a CPU. After r rounds the place of a
+    sample is uniform but for a share of 2^-r.
     """
     rounds = 12 + 2 * math.ceil(math.log2(max(samples, 2)))
     offsets, salts = jax.random.bits(key, (2, rounds, epochs, 1))
@@ -39,7 +39,7 @@ def shuffled(key: Array, samples: int, epochs: int, minibatches: int) -> Array:
 
 
 def _mixed(x: Array) -> Array:
-    """MurmurHash3's finaliser (Appleby 2011): each bit of the outcome hangs on all of x, uint32."""
+    """MurmurHash3's finaliser (Appleby 2011): each bit of the result depends on all those of x."""
     x = (x ^ (x >> 16)) * jnp.uint32(0x85EBCA6B)
     x = (x ^ (x >> 13)) * jnp.uint32(0xC2B2AE35)
     return x ^ (x >> 16)

@@ -152,7 +152,7 @@ def task(
     def evaluate(state: State, batch: Any, key: Array) -> Sums:
         del key  # the episodes have their own
         act = exploration.greedy(network, state.params)
-        return rollout.measured(env, act, (), rollout.silent, batch)
+        return rollout.evaluate(env, act, (), rollout.no_noise, batch)
 
     return Task(init, step, evaluate, State(P(), P(), P(), P("data"), P(), P(), P()))
 

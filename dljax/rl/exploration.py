@@ -1,4 +1,4 @@
-"""How agents act that know the values of actions: the best one, or now and then any other."""
+"""Greedy and epsilon-greedy actions of a network of action values."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def epsilon(limits: tuple[float, float], steps: int, count: Array) -> Array:
 
 
 def exploring(network: ActionValues, params: Any, share: Array | float) -> Act:
-    """The best action, but with that probability any; by uniform noise [N, 2]."""
+    """Epsilon-greedy with epsilon = share, by uniform noise [N, 2]."""
 
     def act(memory: Any, obs: Array, start: Array, noise: Array) -> tuple[Any, Array]:
         del start
@@ -46,11 +46,11 @@ def value_and_greedy(
 ) -> Callable[[Array], tuple[Array, Array]]:
     """obs [B, ...] -> value [B] in the unit of the rewards, and best action [B]."""
 
-    def ask(obs: Array) -> tuple[Array, Array]:
+    def evaluate(obs: Array) -> tuple[Array, Array]:
         q = network.apply(params, obs)
         return q.max(-1) / reward_scale, _best(q)
 
-    return ask
+    return evaluate
 
 
 def _best(q: Array) -> Array:

@@ -1,11 +1,11 @@
 """Networks of agents: torsos, a recurrent core, heads for policies, values and action values.
 
-A network is called with one step of many environments and with what it remembers,
+A network is called with one step of many environments and with its memory,
 
     memory, outputs = network.apply(variables, memory, obs [N, ...], start [N])
 
 and `unroll` gives the outputs of whole sequences, obs [T, N, ...]. The memory of a network without
-a recurrent core is (). Where `start` is true an episode begins, and what was remembered is zeroed.
+a recurrent core is (). Where `start` is true an episode begins, and the memory is zeroed.
 """
 
 from __future__ import annotations
@@ -160,7 +160,7 @@ class ActionValues(nn.Module):
     """Q(s, .): obs [..., *shape] -> [..., n].
 
     duelling: value and centred advantages apart (Wang et al. 2016, equation 9). quantiles K: of the
-    return, which the method "distribution" tells [..., n, K]; Q is their mean.
+    return, which the method "distribution" returns [..., n, K]; Q is their mean.
     """
 
     action: Discrete

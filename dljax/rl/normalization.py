@@ -29,8 +29,8 @@ def no_moments(shape: tuple[int, ...]) -> Moments:
     return Moments(jnp.float32(0), jnp.zeros(shape), jnp.zeros(shape))
 
 
-def seen(moments: Moments, x: Array) -> Moments:
-    """With x [..., *shape] added. Source: Chan et al. 1983, equation 2.1."""
+def update(moments: Moments, x: Array) -> Moments:
+    """Moments with x [..., *shape] added. Source: Chan et al. 1983, equation 2.1."""
     x = x.reshape(-1, *moments.mean.shape)
     n, mean = x.shape[0], x.mean(0)
     count = moments.count + n
@@ -70,6 +70,6 @@ def scaled(
         return jnp.where(step[1], 0.0, running), running
 
     running, returns = jax.lax.scan(one, scale.running, (reward, done))
-    moments = seen(scale.moments, returns)
+    moments = update(scale.moments, returns)
     factor = jax.lax.rsqrt(moments.variance() + 1e-8)
     return Scale(moments, running), jnp.clip(reward * factor, -clip, clip)

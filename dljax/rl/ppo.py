@@ -71,7 +71,7 @@ class Samples(NamedTuple):
     target: Array
 
 
-def _seen(settings: Settings, moments: Any, obs: Array) -> Array:
+def _normalized(settings: Settings, moments: Any, obs: Array) -> Array:
     return normalization.normalized(moments, obs) if settings.normalize_observations else obs
 
 
@@ -81,7 +81,7 @@ def acting(
     """Samples from the policy, or takes its most likely action."""
 
     def act(memory: Any, obs: Array, start: Array, noise: Array) -> tuple[Any, Array]:
-        obs = _seen(settings, state.moments, obs)
+        obs = _normalized(settings, state.moments, obs)
         memory, (policy, _) = network.apply(state.params, memory, obs, start)
         return memory, policy.mode() if best else policy.sample(noise)
 
@@ -94,7 +94,7 @@ def task(
     tx: optax.GradientTransformation,
     settings: Settings,
 ) -> Task:
-    """PPO as a Task: the batches of its feed are (), of its evaluation {"episode", "example_mask"}.
+    """PPO as a Task: batches of its feed are (), of its evaluation {"episode", "example_mask"}.
 
     tx is called epochs * minibatches times a step. Evaluation: mean return and length of the greedy
     policy's episodes, and "sampled_return" of the policy as it learns.
@@ -116,7 +116,7 @@ def task(
             params,
             tx.init(params),
             actors,
-            normalization.seen(moments, actors.obs) if s.normalize_observations else (),
+            normalization.update(moments, actors.obs) if s.normalize_observations else (),
             normalization.no_scale(n) if s.scale_rewards else (),
         )
 
@@ -138,17 +138,17 @@ def task(
         params, opt_state, sums = update(state.params, state.opt_state, memory, samples, update_key)
         moments = state.moments
         if s.normalize_observations:  # of the next rollout: within one, all see alike
-            moments = normalization.seen(moments, trajectory.obs)
+            moments = normalization.update(moments, trajectory.obs)
         return State(params, opt_state, actors, moments, scale), sums | ended
 
     def learn_from(state: State, t: rollout.Trajectory, reward: Array) -> Samples:
         """Advantages and targets; a truncated episode is worth the value of its last state."""
-        obs = _seen(s, state.moments, t.obs)
+        obs = _normalized(s, state.moments, t.obs)
         policy, v_tm1 = network.apply(
             state.params, state.actors.memory, obs, t.start, method="unroll"
         )
         memory, next_obs = batches.flat((t.memory, t.next_obs))
-        next_obs = _seen(s, state.moments, next_obs)
+        next_obs = _normalized(s, state.moments, next_obs)
         started = jnp.zeros(reward.size, bool)
         _, (_, v_t) = network.apply(state.params, memory, next_obs, started)
         advantage = jax.vmap(returns.gae, 1, 1)(
@@ -196,24 +196,24 @@ def task(
             params, opt_state, near = carry
             x = jax.tree.map(lambda x: x[:, chosen] if recurrent else x[chosen], samples)
             h = jax.tree.map(lambda x: x[chosen], memory)
-            gradient, told = jax.grad(loss, has_aux=True)(params, h, x)
+            gradient, metrics = jax.grad(loss, has_aux=True)(params, h, x)
             updates, new_opt_state = tx.update(gradient, opt_state, params)
             new = (optax.apply_updates(params, updates), new_opt_state)
-            told["gradient_norm"] = optax.global_norm(gradient)
+            metrics["gradient_norm"] = optax.global_norm(gradient)
             weight = jnp.float32(1)
             if s.target_kl:
-                near &= told["kl"] <= 1.5 * s.target_kl
+                near &= metrics["kl"] <= 1.5 * s.target_kl
                 new = jax.tree.map(
                     lambda new, old: jnp.where(near, new, old), new, (params, opt_state)
                 )
                 weight = near.astype(jnp.float32)
-            return (*new, near), (told, weight)
+            return (*new, near), (metrics, weight)
 
         chosen = batches.shuffled(key, whole, s.epochs, s.minibatches)
         first = (params, opt_state, jnp.array(True))
-        (params, opt_state, _), (told, weight) = jax.lax.scan(one, first, chosen)
+        (params, opt_state, _), (metrics, weight) = jax.lax.scan(one, first, chosen)
         total = jnp.float32(s.epochs * s.minibatches)
-        sums = {name: (x.sum(), total) for name, x in told.items()}
+        sums = {name: (x.sum(), total) for name, x in metrics.items()}
         if s.target_kl:
             sums["used"] = (weight.sum(), total)
         return params, opt_state, sums
@@ -224,7 +224,7 @@ def task(
 
         noise = functools.partial(policies.noise, env.action)
         best, sampled = acting(network, s, state, best=True), acting(network, s, state)
-        return rollout.measured(env, best, memory, noise, batch) | rollout.measured(
+        return rollout.evaluate(env, best, memory, noise, batch) | rollout.evaluate(
             env, sampled, memory, noise, batch, "sampled_"
         )
 

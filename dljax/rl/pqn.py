@@ -112,6 +112,6 @@ def task(
         del key  # the episodes have their own
 
         act = exploration.greedy(network, state.params)
-        return rollout.measured(env, act, (), rollout.silent, batch)
+        return rollout.evaluate(env, act, (), rollout.no_noise, batch)
 
     return Task(init, step, evaluate, State(P(), P(), P("data"), P()))

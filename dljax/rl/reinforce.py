@@ -114,7 +114,7 @@ def task(
         del key  # the episodes have their own
         noise = functools.partial(policies.noise, env.action)
         best, sampled = acting(network, state, best=True), acting(network, state)
-        return rollout.measured(env, best, (), noise, batch) | rollout.measured(
+        return rollout.evaluate(env, best, (), noise, batch) | rollout.evaluate(
             env, sampled, (), noise, batch, "sampled_"
         )
 

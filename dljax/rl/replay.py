@@ -1,4 +1,4 @@
-"""Replay memories on the device: rings of what N environments went through, sampled in windows.
+"""Replay memories on the device: ring buffers of N environments, sampled in windows.
 
 A memory holds rows, one for each time step, of N environments: [rows, N, ...]. A sample is a window
 of n consecutive rows of one environment, so returns of n steps need nothing of their own. Rows are

@@ -141,7 +141,7 @@ def play(
     return last[5], last[6].astype(jnp.float32)
 
 
-def measured(
+def evaluate(
     env: Environment, act: Act, memory: Any, noise: Noise, batch: Any, prefix: str = ""
 ) -> metrics.Sums:
     """Sums of "return" and "length" over the episodes of a masked batch, names with a prefix."""
@@ -150,8 +150,8 @@ def measured(
     return {prefix + name: metrics.mean(x, batch["example_mask"]) for name, x in values.items()}
 
 
-def silent(key: Key, shape: tuple[int, ...]) -> Array:
-    """The noise of an agent that needs none."""
+def no_noise(key: Key, shape: tuple[int, ...]) -> Array:
+    """The noise of a deterministic agent."""
     del key
     return jnp.zeros(shape)
 

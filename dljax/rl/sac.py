@@ -169,7 +169,7 @@ def task(
         del key  # the episodes have their own
         noise = functools.partial(policies.noise, env.action)
         best, sampled = acting(actor, state, best=True), acting(actor, state)
-        return rollout.measured(env, best, (), noise, batch) | rollout.measured(
+        return rollout.evaluate(env, best, (), noise, batch) | rollout.evaluate(
             env, sampled, (), noise, batch, "sampled_"
         )
 

@@ -1,4 +1,4 @@
-"""What to say of a few seeds (Agarwal et al. 2021, "Deep RL at the edge of the precipice")."""
+"""Statistics of a few seeds (Agarwal et al. 2021, "Deep RL at the edge of the precipice")."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What replay memories hold, and the n-step returns of windows of it."""
+"""Transitions of a replay memory, and n-step returns of windows of them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dljax.rl.rollout import Trajectory
 
 
 class Transitions(NamedTuple):
-    """What the memory holds, [T, N, ...]."""
+    """Transitions of N environments, [T, N, ...]."""
 
     obs: Array
     action: Array
@@ -25,8 +25,8 @@ class Transitions(NamedTuple):
 def n_step(window: Transitions, gamma: float) -> tuple[Array, Array, Array]:
     """Windows [n, B, ...] -> return [B], discount [B] of the value of the last state, its obs.
 
-    A window ends with the episode: a terminated state is worth nothing (discount 0), a truncated
-    one what its own observation is.
+    A window ends with the episode: a terminal state has no value (discount 0), a truncated one that
+    of its own observation.
     """
     total, discount = jnp.zeros(window.reward.shape[1:]), jnp.ones(window.reward.shape[1:])
     alive, last = jnp.ones(window.reward.shape[1:], bool), window.next_obs[0]
@@ -40,7 +40,7 @@ def n_step(window: Transitions, gamma: float) -> tuple[Array, Array, Array]:
 
 
 def transitions(t: Trajectory) -> Transitions:
-    """What is kept of a rollout."""
+    """The transitions of a rollout."""
     return Transitions(t.obs, t.action, t.reward, t.terminated, t.truncated, t.next_obs)
 
 
@@ -52,7 +52,7 @@ def no_transitions(rollout: int, obs: Array, action: Array) -> Transitions:
 
 
 def fits(played: int, environments: int, capacity: int, warmup: int, n: int) -> None:
-    """Raises ValueError where a memory of `capacity` transitions can't be used so.
+    """Checks the sizes of a memory of `capacity` transitions; raises ValueError.
 
     played: transitions of a step of the task. warmup: transitions before the first one. n: rows of
     a window.

@@ -7,9 +7,7 @@ calls "what a run leaves behind". A notebook calls the same functions.
 from __future__ import annotations
 
 import contextlib
-import json
 import re
-import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -19,10 +17,10 @@ import jax
 import numpy as np
 
 from dljax import plots
-from dljax.data import record
 from dljax.data.feed import Examples
-from dljax.run import sweep
-from dljax.run.config import C, Config, command, differences, from_json, same_path, to_json
+from dljax.run import sweep, workdirs
+from dljax.run.command_line import command
+from dljax.run.config import C, Config, from_json, to_json
 from dljax.run.experiment import Analysis, Experiment, Outcome
 from dljax.run.sweep import Chosen, Sweep
 from dljax.train import checkpoint, driver, loop, metrics, report, sweep_task
@@ -30,21 +28,6 @@ from dljax.train.files import write_json
 from dljax.train.parallel import Placement, place
 
 Score = Callable[[dict[str, np.ndarray]], float]
-
-LEFT_BEHIND = (
-    "checkpoints",
-    "tensorboard",
-    "plots",
-    "predictions",
-    "evaluations",
-    "samples",
-    "snapshots",
-    "config.json",
-    "metadata.json",
-    "facts.json",  # metadata.json's name before
-    "metrics.jsonl",
-    "summary.json",
-)
 
 
 class Trained(NamedTuple):
@@ -77,9 +60,10 @@ def placement(config: Config, batch_size: int | None = None) -> Placement:
     )
 
 
-def train(config: Config, experiment: Experiment) -> Outcome:
+def train(config: Config, experiment: Experiment, *, show_data: bool = True) -> Outcome:
     """Trains in config.workdir, or continues there, and leaves everything behind.
 
+    show_data: prints the summary of the data first; False where several runs share it.
     Raises ValueError if the workdir holds a run of another configuration or of other data,
     CheckpointError if another process holds it, and what `driver.train` raises.
     """
@@ -95,8 +79,8 @@ def train(config: Config, experiment: Experiment) -> Outcome:
         task, init_args = sweep.task(plan, config, experiment)
         score = _score(config, experiment)
         if first:
-            _claim(workdir, config, experiment)
-        _introduce(output, plan, experiment, workdir)
+            workdirs.claim(workdir, config, experiment)
+        _introduce(output, plan, experiment, workdir, show_data)
         trained = _train(config, experiment, plan, task, init_args, score, output)
         seconds = dict(trained.result.seconds)
         with _timed(seconds, "test", experiment.test):
@@ -111,11 +95,12 @@ def train(config: Config, experiment: Experiment) -> Outcome:
             run, analysis = _analyze(experiment, trained, baselines)
         trained = _with_metrics(trained, analysis)
         if first:
-            _write_metadata(workdir, experiment, trained.chosen, analysis)
+            workdirs.write_metadata(workdir, experiment, trained.chosen, analysis)
         summary = _summarise(config, experiment, trained, analysis, baselines, seconds, first)
         if config.plots and first:
             _draw(experiment, trained, run, analysis, workdir)
-        for line in (*(sweep.lines(trained.chosen) if plan else ()), *analysis.lines):
+        table = sweep.lines(trained.chosen, experiment.headline) if plan else []
+        for line in (*table, *analysis.lines):
             output.say(line)
         output.say(closing(summary, experiment.headline, workdir))
     return Outcome(trained.result.run, trained.sums, summary)
@@ -140,10 +125,12 @@ def _score(config: Config, experiment: Experiment) -> Score | None:
     return score
 
 
-def _introduce(output: report.Report, plan: Sweep, experiment: Experiment, workdir: Path) -> None:
+def _introduce(
+    output: report.Report, plan: Sweep, experiment: Experiment, workdir: Path, show_data: bool
+) -> None:
     """What is trained, on which data, before training starts."""
     output.say(f"{experiment.name} on {experiment.dataset}; {report.device_name()}; {workdir}")
-    read = experiment.data.lines() if experiment.data else ()
+    read = experiment.data.lines() if experiment.data and show_data else ()
     for line in dict.fromkeys((*read, *experiment.notes)):
         output.say(line)
     if plan:
@@ -303,12 +290,12 @@ def restore(
 
     Its states are those of the seeds that were not dropped; of a sweep, of the chosen members.
     """
-    values, metadata = _written(Path(config.workdir))
+    values, metadata = workdirs.written(Path(config.workdir))
     written, init_args, chosen = from_json(type(config), values), (), None
     if plan := sweep.parse(written):
         init_args = (plan.values(),)
         task = sweep_task.task(lambda values, made=task: made, task.spec)
-        chosen = _chosen(config, metadata)["members"]
+        chosen = workdirs.chosen_members(config, metadata)["members"]
     like = loop.abstract_run(task, seeds(written), placement, init_args)
     with checkpoint.Store(config.workdir, read_only=True) as store:
         step, found = store.best_step() if best else None, None
@@ -361,113 +348,24 @@ def saved(config: C) -> tuple[C, dict[str, Any]]:
     Of a sweep, the Config of the chosen point; ValueError where none is chosen yet, or where the
     workdir holds a run of another experiment.
     """
-    values, metadata = _written(Path(config.workdir))
-    _check_name(config.name, config.workdir, metadata)
+    values, metadata = workdirs.written(Path(config.workdir))
+    workdirs.check_name(config.name, config.workdir, metadata)
     now = {"workdir": config.workdir, "plots": config.plots}
     found = from_json(type(config), {**values, **now})
     if sweep.parse(found):
-        found = sweep.at(found, _chosen(found, metadata)["point"])
+        found = sweep.at(found, workdirs.chosen_members(found, metadata)["point"])
     return found, metadata
 
 
 def experiment_name(workdir: str | Path) -> str:
     """The name of the experiment whose run is in `workdir`."""
-    _, metadata = _written(Path(workdir))
+    _, metadata = workdirs.written(Path(workdir))
     if "experiment" not in metadata:
         raise ValueError(
             f"metadata.json in {workdir} does not name its experiment, as older runs do not: "
             "start the run's command once more, which adds the name and trains nothing again"
         )
     return metadata["experiment"]
-
-
-def _written(workdir: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """config.json and metadata.json of a run."""
-    try:
-        return json.loads((workdir / "config.json").read_text()), _read_metadata(workdir)
-    except FileNotFoundError:
-        raise FileNotFoundError(
-            f"{workdir} holds no run: train first, or name another --workdir"
-        ) from None
-    except ValueError as error:
-        raise ValueError(
-            f"{workdir} has a damaged config.json or metadata.json ({error})"
-        ) from None
-
-
-def _read_metadata(workdir: Path) -> dict[str, Any]:
-    path = workdir / "metadata.json"
-    return json.loads((path if path.exists() else workdir / "facts.json").read_text())
-
-
-def _chosen(config: Config, metadata: Mapping[str, Any]) -> Mapping[str, Any]:
-    if "sweep" not in metadata:
-        raise ValueError(
-            f"the sweep in {config.workdir} has not come to its end, so no value is chosen yet"
-        )
-    return metadata["sweep"]
-
-
-def _check_name(name: str, workdir: str | Path, metadata: Mapping[str, Any]) -> None:
-    found = metadata.get("experiment", name)
-    if found != name:
-        raise ValueError(f"{workdir} holds a run of {found}, not of {name}: name another --workdir")
-
-
-def _claim(workdir: Path, config: Config, experiment: Experiment) -> None:
-    """Makes the workdir this run's, or refuses, naming what differs from the run that is there."""
-    if config.overwrite:
-        for name in LEFT_BEHIND:
-            target = workdir / name
-            shutil.rmtree(target) if target.is_dir() else target.unlink(missing_ok=True)
-    path = workdir / "config.json"
-    if path.exists() and any((workdir / "checkpoints").glob("[0-9]*")):
-        try:
-            before, metadata = _written(workdir)
-        except (ValueError, FileNotFoundError) as error:
-            raise ValueError(f"{error}: --overwrite starts anew") from None
-        _check_name(experiment.name, workdir, metadata)
-        lines = differences(before, config) + _data_differences(
-            before, metadata, config, experiment
-        )
-        if lines:
-            raise ValueError(
-                f"{workdir} holds a run of another configuration ({'; '.join(lines)}): "
-                "use its flags and data, another --workdir, or --overwrite to start anew"
-            )
-    write_json(path, to_json(config))
-    if (
-        not any((workdir / "checkpoints").glob("[0-9]*"))
-        or not (workdir / "metadata.json").exists()
-    ):
-        _write_metadata(workdir, experiment, None, Analysis({}))
-
-
-def _data_differences(
-    before: Mapping[str, Any], metadata: Mapping[str, Any], config: Config, experiment: Experiment
-) -> list[str]:
-    """How the data differs from that of the run; for a run that kept no fingerprint, its name."""
-    if experiment.data is None:
-        return []
-    old, new = before.get("dataset"), getattr(config, "dataset", None)
-    same = not old or old == new or same_path(old, new)
-    named = [] if same else [f"dataset: {old!r} then, {new!r} now"]
-    if "data" not in metadata:
-        return named
-    found = record.differences(metadata["data"], experiment.data.fingerprint())
-    more = [f"and {len(found) - 3} more"] if len(found) > 3 else []
-    return named + found[:3] + more if found else []
-
-
-def _write_metadata(
-    workdir: Path, experiment: Experiment, chosen: Chosen | None, analysis: Analysis
-) -> None:
-    values: dict[str, Any] = {"experiment": experiment.name}
-    if experiment.data:
-        values["data"] = experiment.data.fingerprint()
-    if chosen:
-        values["sweep"] = {"point": chosen.point, "members": chosen.members}
-    write_json(workdir / "metadata.json", {**values, **experiment.metadata, **analysis.metadata})
 
 
 def _parameters(run: loop.Run) -> int | None:

@@ -16,7 +16,7 @@ import difflib
 import functools
 import itertools
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -197,11 +197,11 @@ def draw(chosen: Chosen, path: Path) -> None:
         plots.sweep(labels, scores, ", ".join(chosen.point), path)
 
 
-def lines(chosen: Chosen, shown: int = 4) -> list[str]:
-    """The table for a reader, a line a point, with the first few of the test's metrics."""
+def lines(chosen: Chosen, headline: Sequence[str]) -> list[str]:
+    """The table for a reader, a line a point, with the headline metrics of the test."""
     rows = [[" ", *chosen.point]]
     first = chosen.table[0]
-    names = list(first["metrics"])[:shown]
+    names = [name for name in headline if name in first["metrics"]]
     rows[0] += ["validation score"] * ("score" in first) + names
     for row in chosen.table:
         scored = [row["score"]] if "score" in row else []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import os
 import platform
 import time
 import zlib
@@ -15,11 +16,14 @@ import jax
 
 from dljax.train.parallel import Placement
 
+LEVEL = "xla_backend_optimization_level"
+
 
 class Program:
     """A function compiled at its first call; `seconds` is what that took.
 
-    once: it will be called once, so it is compiled quickly rather than well.
+    once: it will be called once, so it is compiled quickly rather than well (unless XLA_FLAGS name
+    a level).
     """
 
     def __init__(self, f: Callable, placement: Placement, once: bool = False):
@@ -30,8 +34,8 @@ class Program:
         if self._compiled is None:
             begin = time.perf_counter()
             options = compiler_options(self._placement.platform)
-            if self._once and options:  # LLVM's first level: two thirds of the time
-                options = options | {"xla_backend_optimization_level": 1}
+            if self._once and options and LEVEL not in os.environ.get("XLA_FLAGS", ""):
+                options = options | {LEVEL: 1}  # LLVM's first level: two thirds of the time
             self._compiled = self._f.lower(*args).compile(compiler_options=options)
             self.seconds = time.perf_counter() - begin
         return self._compiled(*args)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from PIL import Image
 
 Triple = tuple[float, float, float]
 
@@ -38,8 +39,6 @@ class Input(NamedTuple):
 
         Its shorter side is resized to size / crop first: as for the published accuracies.
         """
-        from PIL import Image
-
         if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[-1] != 3:
             raise ValueError(f"a picture is uint8 [H, W, 3], not {picture.dtype} {picture.shape}")
         height, width = picture.shape[:2]

@@ -104,7 +104,7 @@ def logistic_regression(x: np.ndarray, labels: np.ndarray, queries: np.ndarray) 
 
     Features are divided by their root mean square in x, all by the same number.
     """
-    from sklearn.linear_model import LogisticRegression
+    from sklearn.linear_model import LogisticRegression  # slow to import, and not always used
 
     scale = float(np.sqrt(np.mean(x**2))) or 1.0
     return LogisticRegression(max_iter=1000).fit(x / scale, labels).predict(queries / scale)

@@ -16,7 +16,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from flax.serialization import msgpack_restore
+from safetensors import SafetensorError, deserialize
+from safetensors.numpy import save_file
 
+from dljax.train import checkpoint
 from dljax.transfer import torch_file
 
 SAFETENSORS = {
@@ -54,16 +58,12 @@ def read(path: str | Path) -> dict[str, np.ndarray]:
 
 def write(path: str | Path, arrays: Mapping[str, np.ndarray], about: Mapping[str, str]) -> None:
     """Writes arrays to a .safetensors file, with the text `about` them in its header."""
-    from safetensors.numpy import save_file
-
     if Path(path).suffix != ".safetensors":
         raise ValueError(f"{path} must end in .safetensors")
     save_file({name: np.ascontiguousarray(x) for name, x in arrays.items()}, path, dict(about))
 
 
 def _safetensors(path: Path) -> dict[str, np.ndarray]:
-    from safetensors import SafetensorError, deserialize
-
     try:
         tensors = deserialize(path.read_bytes())
     except SafetensorError as error:
@@ -95,8 +95,6 @@ def _npz(path: Path) -> dict[str, np.ndarray]:
 
 
 def _msgpack(path: Path) -> dict[str, np.ndarray]:
-    from flax.serialization import msgpack_restore
-
     try:
         return flatten(msgpack_restore(path.read_bytes()))
     except Exception as error:  # msgpack raises a dozen kinds for a damaged file
@@ -104,8 +102,6 @@ def _msgpack(path: Path) -> dict[str, np.ndarray]:
 
 
 def _orbax(folder: Path) -> dict[str, np.ndarray]:
-    from dljax.train import checkpoint
-
     return flatten(checkpoint.arrays(folder))
 
 

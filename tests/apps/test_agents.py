@@ -1,6 +1,9 @@
-"""The scripts of reinforcement learning: a short run of each, what it leaves, and refusals."""
+"""The applications of reinforcement learning: a short run, what it leaves, and refusals."""
 
+import contextlib
+import io
 import json
+import types
 from typing import ClassVar
 
 import jax
@@ -8,68 +11,106 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from experiments import a2c, agents, dqn, ppo, pqn, reinforce, sac
+from dljax.apps import a2c, dqn, ppo, pqn, reinforce, sac
+from dljax.apps.configs.agent import AgentConfig, resolved, tuned_table
+from dljax.apps.rl import agent, training
+from dljax.run.command_line import UsageError, help_text, parse
 
-SHORT = {"num_seeds": 2, "total_steps": 256, "episodes": 4, "features": (8,), "quiet": True}
-SCRIPTS = {
+SHORT = {"num_seeds": 2, "total_steps": 256, "episodes": 4, "features": (8,), "eval_every": 1}
+TRAINED = {
     "ppo": (ppo, {"rollout": 32, "batch_size": 64}),
     "pqn": (pqn, {"rollout": 16, "environments": 8, "batch_size": 64, "epochs": 1}),
     "dqn": (dqn, {"capacity": 512, "warmup_steps": 64, "alpha": 0.5, "batch_size": 8}),
 }
 
 
-@pytest.mark.parametrize("name", SCRIPTS)
-def test_a_run_leaves_everything(name, tmp_path, capsys):
-    script, flags = SCRIPTS[name]
-    config = script.Config(workdir=tmp_path, **SHORT, **flags)
-    outcome = agents.train(config, script.make)
-    config = agents.resolved(config)
-    played = config.environments * config.rollout
-    assert outcome.summary["steps"] == 256 // played
-    scores = outcome.summary["metrics"]["return"]
+@pytest.fixture(scope="module", params=TRAINED)
+def trained(request, tmp_path_factory):
+    """An app, its Config, its Outcome, and what it printed."""
+    app, flags = TRAINED[request.param]
+    config = app.Config(workdir=tmp_path_factory.mktemp(request.param), **SHORT, **flags)
+    with contextlib.redirect_stderr(io.StringIO()) as printed:
+        outcome = app.train(config)
+    return types.SimpleNamespace(
+        app=app, config=config, outcome=outcome, printed=printed.getvalue()
+    )
+
+
+def test_a_run_leaves_everything(trained):
+    summary = trained.outcome.summary
+    config = resolved(trained.config)
+    assert summary["steps"] == 256 // (config.environments * config.rollout)
+    scores = summary["metrics"]["return"]
     assert len(scores["per_seed"]) == 2 and 8 <= scores["mean"] <= 500
-    middle = outcome.summary["interquartile_mean"]
-    assert middle["value"] == pytest.approx(scores["mean"])
-    assert 8 < outcome.summary["baselines"]["random"]["return"] < 100
-    with Image.open(tmp_path / "plots" / "returns.png") as image:
+    assert summary["interquartile_mean"]["value"] == pytest.approx(scores["mean"])
+    assert 8 < summary["baselines"]["random"]["return"] < 100
+    assert summary["data"]["CartPole-v1"] == {
+        "observation": "4 numbers", "action": "one of 2", "episode": "at most 500 steps"
+    }  # fmt: skip
+    with Image.open(f"{config.workdir}/plots/returns.png") as image:
         assert image.width > 500
-    total = agents.play(script.Config(workdir=tmp_path, play=2), script.make)
-    told = capsys.readouterr().out
-    assert f"return {total:.1f}" in told and "test episode 2" in told
-    with Image.open(tmp_path / "predictions" / "episode_2.gif") as film:
+
+
+def test_metrics_do_not_grow_with_environments(trained):
+    with open(f"{trained.config.workdir}/metrics.jsonl") as lines:
+        line = json.loads(lines.readline())
+    lengths = {len(x["per_seed"]) for x in line.values() if isinstance(x, dict)}
+    assert lengths == {2}  # seeds, of four environments or more each
+
+
+def test_what_is_printed_shows_spaces_and_returns(trained):
+    assert "CartPole-v1: observation 4 numbers, action one of 2" in trained.printed
+    lines = [line for line in trained.printed.splitlines() if line.startswith("step ")]
+    assert len(lines) == trained.outcome.summary["steps"]
+    assert all("validation: return" in line for line in lines)
+    assert "nan" not in trained.printed and "entropy" not in trained.printed
+    assert max(map(len, lines)) <= 100
+
+
+def test_an_episode_is_played(trained, capsys):
+    config = trained.app.Config(workdir=trained.config.workdir, play=2)
+    total = trained.app.play(config)
+    printed = capsys.readouterr().out
+    assert f"return {total:.1f}" in printed and "test episode 2" in printed
+    with Image.open(f"{config.workdir}/predictions/episode_2.gif") as film:
         assert film.n_frames == total  # CartPole pays one a step
         first = np.asarray(film.convert("RGB"))
         assert len(np.unique(first.reshape(-1, 3), axis=0)) > 3
 
 
-@pytest.mark.parametrize("script", [a2c, reinforce, sac])
-def test_other_scripts_make_what_the_loop_can_train(script):
+@pytest.mark.parametrize("app", [a2c, reinforce, sac])
+def test_other_apps_make_what_the_loop_can_train(app):
     """Traced, not run: their algorithms are trained elsewhere."""
-    config = agents.resolved(script.Config(features=(8,)))
-    agent = script.make(config)
-    state = jax.eval_shape(agent.task.init, jax.random.key(0))
-    after, sums = jax.eval_shape(agent.task.step, state, (), jax.random.key(1))
+    config = resolved(app.Config(features=(8,)))
+    made = app.make(config)
+    state = jax.eval_shape(made.task.init, jax.random.key(0))
+    after, sums = jax.eval_shape(made.task.step, state, (), jax.random.key(1))
     shapes = jax.tree.map(lambda x: (x.shape, x.dtype), (state, after))
     assert shapes[0] == shapes[1] and {"loss", "return", "gradient_norm"} <= sums.keys()
-    obs = jax.ShapeDtypeStruct((3, *agent.env.observation.shape), "float32")
+    obs = jax.ShapeDtypeStruct((3, *made.env.observation.shape), "float32")
     start = jax.ShapeDtypeStruct((3,), bool)
     _, action = jax.eval_shape(
-        lambda state, obs, start: agent.greedy(state)(agent.memory(3), obs, start, None),
+        lambda state, obs, start: made.greedy(state)(made.memory(3), obs, start, None),
         state, obs, start,
     )  # fmt: skip
-    assert action.shape == (3, *agent.env.action.shape)
+    assert action.shape == (3, *made.env.action.shape)
     assert config.steps * config.environments * config.rollout >= 0.9 * config.total_steps
 
 
 def test_total_steps_become_steps():
-    config = agents.resolved(ppo.Config(total_steps=5000, environments=4, rollout=128))
+    config = resolved(ppo.Config(total_steps=5000, environments=4, rollout=128))
     assert config.steps == 10
-    assert agents.resolved(ppo.Config(steps=3)).steps == 3
-    assert agents.resolved(config) == config
+    assert resolved(ppo.Config(steps=3)).steps == 3
+    assert resolved(config) == config
+
+
+def test_the_workdir_names_the_environment():
+    assert ppo.Config().workdir == "runs/ppo-CartPole-v1"
+    assert sac.Config().workdir == "runs/sac-Pendulum-v1"
 
 
 def test_flags_that_are_none_are_tuned_for_environment_then_family_then_all():
-    class Config(agents.Config):
+    class Config(AgentConfig):
         tuned: ClassVar = {
             "": {"total_steps": 1, "environments": 2, "rollout": 3},
             "MinAtar": {"environments": 4, "rollout": 5},
@@ -77,17 +118,20 @@ def test_flags_that_are_none_are_tuned_for_environment_then_family_then_all():
         }
 
     def found(env, **flags):
-        config = agents.resolved(Config(env=env, **flags))
+        config = resolved(Config(env=env, **flags))
         return config.environments, config.rollout
 
     assert found("CartPole-v1") == (2, 3)
     assert found("Asterix-MinAtar") == (4, 5)
     assert found("Breakout-MinAtar") == (4, 6)
     assert found("Breakout-MinAtar", environments=2, rollout=9) == (2, 9)
+    table = tuned_table(Config).splitlines()
+    assert "  any environment: total_steps=1, environments=2, rollout=3" in table
+    assert table[-1] == "  Breakout-MinAtar: rollout=6"
 
 
 @pytest.mark.parametrize(
-    "script, flags, message",
+    "app, flags, message",
     [
         (ppo, {"env": "Cartpole"}, "did you mean CartPole-v1"),
         (ppo, {"env_params": ("gravity",)}, "written name=value, not 'gravity'"),
@@ -95,37 +139,37 @@ def test_flags_that_are_none_are_tuned_for_environment_then_family_then_all():
         (ppo, {"batch_size": 100}, "batch_size=100 must divide the 4 environments times 128"),
         (ppo, {"core": "gru", "batch_size": 64}, "8 minibatches do not divide the 4"),
         (ppo, {"env": "FourRooms-misc", "hide_velocities": True}, "not of FourRooms-misc"),
-        (ppo, {"dataset": "digits"}, "see --env"),
-        (sac, {"env": "CartPole-v1"}, "SAC wants vectors and continuous actions"),
-        (sac, {"clip_norm": 1.0}, "would mix the gradients"),
-        (sac, {"vectorize_seeds": "vmap"}, "use vectorize_seeds=map"),
+        (sac, {"env": "CartPole-v1"}, "SAC needs vectors and continuous actions"),
+        (sac, {"vectorize_seeds": "on"}, "use vectorize_seeds=off"),
         (a2c, {"env": "Cartpole"}, "did you mean CartPole-v1"),
         (pqn, {"env": "Pendulum-v1"}, "continuous actions: use experiments.ppo"),
         (dqn, {"warmup_steps": 100}, "multiple of a step's 32 transitions"),
     ],
 )
-def test_refusals_are_one_line(script, flags, message):
+def test_refusals_are_one_line(app, flags, message):
     with pytest.raises(ValueError, match=message) as error:
-        agents.build(agents.resolved(script.Config(**flags)), script.make)
+        training.build(resolved(app.Config(**flags)), app.make)
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize(
+    "app, flag",
+    [(ppo, "dataset=digits"), (ppo, "predict=x"), (sac, "clip_norm=1"), (a2c, "batch_size=8")],
+)
+def test_flags_that_an_agent_does_not_serve(app, flag):
+    with pytest.raises(UsageError, match=f"unknown flag --{flag.partition('=')[0]}"):
+        parse(app.Config, ["app", f"--{flag}"])
+    assert f"--{flag.partition('=')[0]}=" not in help_text(app.Config, "", "app")
+
+
 def test_environments_of_a_config():
-    env = agents.environment(
+    env = agent.environment(
         ppo.Config(env="Pendulum-v1", hide_velocities=True, frame_stack=2, sticky=0.1)
     )
     assert env.observation.shape == (4,) and env.action.low == -1
-    short = agents.environment(ppo.Config(env_params=("max_steps_in_episode=7", "gravity=9.0")))
+    (spaces,) = agent.environment_record(env).summary.values()
+    assert spaces["action"] == "1 number from -1 to 1"
+    short = agent.environment(ppo.Config(env_params=("max_steps_in_episode=7", "gravity=9.0")))
     assert short.limit == 7
-    breakout = agents.environment(ppo.Config(env="Breakout-MinAtar"))
-    assert agents.pictured(breakout) and breakout.observation.shape == (10, 10, 4)
-
-
-def test_metrics_do_not_grow_with_environments(tmp_path):
-    config = ppo.Config(
-        workdir=tmp_path, environments=64, rollout=4, batch_size=128, steps=1, num_seeds=1,
-        episodes=4, features=(8,), quiet=True, plots=False,
-    )  # fmt: skip
-    agents.train(config, ppo.make)
-    line = json.loads((tmp_path / "metrics.jsonl").read_text().splitlines()[0])
-    assert all(len(x["per_seed"]) == 1 for x in line.values() if isinstance(x, dict))
+    breakout = agent.environment(ppo.Config(env="Breakout-MinAtar"))
+    assert agent.has_images(breakout) and breakout.observation.shape == (10, 10, 4)

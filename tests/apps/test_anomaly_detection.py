@@ -1,4 +1,4 @@
-"""Anomaly detection as a command: every kind of data, what it leaves, --predict, mistakes."""
+"""Anomaly detection as a command: data, results, --predict, --evaluate, mistakes."""
 
 import csv
 import json
@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from dljax.apps import anomaly_detection as app
+from dljax.apps.configs.anomaly_detection import Config
 from dljax.data.sources.anomaly_corpora import load_labelled
 from dljax.data.synthetic import KINDS, inject
-from experiments import anomaly_detection as script
-from experiments import base
+from dljax.run.command_line import parse
 from tests.rnn.corpora import wave, write_nab
 
 QUICK = {
@@ -25,8 +26,8 @@ QUICK = {
 }
 
 
-def configured(**changes) -> script.Config:
-    return script.Config(**(QUICK | changes))
+def configured(**changes) -> Config:
+    return Config(**(QUICK | changes))
 
 
 def write_csv(path: Path, rows: int = 260, labelled: bool = True) -> str:
@@ -47,7 +48,7 @@ def trained(tmp_path_factory):
     dataset = write_nab(root, corpus, others=("realTweets/absent.csv",))
     workdir = tmp_path_factory.mktemp("run")
     config = configured(workdir=workdir, dataset=dataset, num_seeds=2, plots=True)
-    return config, script.train(config)
+    return config, app.train(config)
 
 
 def test_a_run_over_nab(trained):
@@ -61,7 +62,9 @@ def test_a_run_over_nab(trained):
     assert set(summary["baselines"]) == {"windowed Gaussian", "seasonal z", "levels, no network"}
     assert set(summary["groups"]["standard"]) == {"waves"}
     assert outcome.run.states.errors.shape == (2, 2, 300)
-    assert len(list((Path(config.workdir) / "plots").glob("*.png"))) == 2
+    pictures = {path.stem for path in (Path(config.workdir) / "plots").iterdir()}
+    assert pictures == {"00_waves_0", "01_waves_1", "learning_curves"}
+    assert summary["data"]["rows"] == 550 and summary["data"]["labelled windows"] == 1
     with open(Path(config.workdir) / "predictions" / "detections.csv") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == summary["detections"] and any(row["in_window"] == "1" for row in rows)
@@ -71,7 +74,7 @@ def test_a_run_over_nab(trained):
 def test_predict_runs_the_detector_over_a_new_file(trained, tmp_path, capsys):
     config, _ = trained
     path = write_csv(tmp_path / "new.csv", labelled=False)
-    rows = script.predict(configured(workdir=config.workdir, predict=path, alarm=6.0), path)
+    rows = app.predict(configured(workdir=config.workdir, predict=path, alarm=6.0), path)
     assert 200 in [row["row"] for row in rows] and "in_window" not in rows[0]
     written = Path(config.workdir) / "predictions" / "new.csv"
     with open(written) as file:
@@ -79,10 +82,24 @@ def test_predict_runs_the_detector_over_a_new_file(trained, tmp_path, capsys):
     assert f"{len(rows)} detections in {written}" in capsys.readouterr().out
 
 
+def test_evaluate_scores_the_settings_on_labelled_data(trained, tmp_path, capsys):
+    """On the data of the run itself its metrics are found again."""
+    config, outcome = trained
+    found = app.evaluate(configured(workdir=config.workdir), config.dataset)
+    assert found["metrics"] == outcome.summary["metrics"]
+    name = config.dataset.rpartition("/")[2]
+    written = Path(config.workdir) / "evaluations" / f"{name}.json"
+    assert json.loads(written.read_text())["metrics"] == found["metrics"]
+    assert f"{config.dataset}: nab_standard" in capsys.readouterr().out
+    path = write_csv(tmp_path / "new.csv", labelled=False)
+    with pytest.raises(ValueError, match="no labelled anomalies: name their column with --labels"):
+        app.evaluate(configured(workdir=config.workdir), path)
+
+
 def test_a_csv_without_labels_gets_detections_alone(tmp_path):
     path = write_csv(tmp_path / "load.csv", labelled=False)
     config = configured(workdir=tmp_path / "run", dataset=path, detector="autoencoder")
-    summary = script.train(config).summary
+    summary = app.train(config).summary
     assert set(summary["metrics"]) == {"loss"} and not summary["baselines"]
     assert "no labels" in summary["dataset"] and "threshold" not in summary
     assert summary["detections"] >= 1
@@ -94,7 +111,7 @@ def test_a_csv_with_labels(tmp_path):
     assert [s.windows for s in corpus] == [((200, 205),)]
     np.testing.assert_allclose(corpus[0].values, wave(260, 0, windows=[(200, 205)]).values, 1e-4)
     assert any("semicolons" in note for note in notes)
-    experiment = script.build(configured(dataset=path, labels="odd", cell="lstm"))
+    experiment = app.build(configured(dataset=path, labels="odd", cell="lstm"))
     assert "1 labelled windows" in experiment.dataset
 
 
@@ -119,12 +136,12 @@ def test_a_mistake_is_one_line(mistake, tmp_path):
     changes, message = MISTAKES[mistake]
     changes = changes | {"dataset": changes["dataset"].format(tmp_path)}
     with pytest.raises((ValueError, FileNotFoundError), match=message) as caught:
-        script.build(configured(**changes))
+        app.build(configured(**changes))
     assert "\n" not in str(caught.value)
 
 
 def test_flags():
-    config = base.parse(script.Config, ["x", "--detector=autoencoder", "--target=a,b"])
+    config = parse(Config, ["x", "--detector=autoencoder", "--target=a,b"])
     assert config.detector == "autoencoder" and config.target == ("a", "b")
 
 

@@ -12,7 +12,8 @@ from PIL import Image
 from dljax.apps import export, forecasting, image_classification
 from dljax.apps.configs.export import Config
 from dljax.run import session
-from dljax.run.config import parse, to_json
+from dljax.run.command_line import parse
+from dljax.run.config import to_json
 from dljax.train import export as exported
 from dljax.train import loop
 from dljax.train.checkpoint import Store

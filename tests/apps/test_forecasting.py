@@ -1,19 +1,19 @@
-"""Forecasting as a command: every model and loss, every way to calibrate, --predict, mistakes."""
+"""Forecasting as a command: models, losses, calibration, data, --predict, --evaluate, mistakes."""
 
 import csv
+import dataclasses
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import jax
 import numpy as np
 import pytest
 
-from experiments import base
-from experiments import forecasting as script
+from dljax.apps import forecasting as app
+from dljax.apps.configs.forecasting import Config
+from dljax.run.command_line import UsageError, explain, help_text, parse
+from dljax.run.config import from_json
 
-ROOT = Path(__file__).parents[2]
 QUICK = {
     "steps": 2,
     "num_seeds": 1,
@@ -28,8 +28,8 @@ QUICK = {
 }
 
 
-def configured(**changes) -> script.Config:
-    return script.Config(**(QUICK | changes))
+def configured(**changes) -> Config:
+    return Config(**(QUICK | changes))
 
 
 def write(path, rows=200, step=1, columns=("a", "b", "wind"), broken=()):
@@ -51,29 +51,32 @@ def table(tmp_path_factory):
 
 
 TRAINED = {
-    "gru": {"covariates": ("wind",), "target": ("a", "b"), "loss": "gaussian"},
     "seq2seq": {"loss": "student", "calibrate": "adaptive", "ema": 0.9},
     "segrnn": {"loss": "mae", "segment": 4, "calendar": False, "dtype": "bfloat16"},
 }
 
 
-@pytest.mark.parametrize("model", TRAINED)
-def test_two_steps(model, table, tmp_path):
-    config = configured(model=model, workdir=tmp_path, dataset=table, **TRAINED[model])
-    outcome = script.train(config)
-    summary = json.loads((tmp_path / "summary.json").read_text())
-    series = 2 if model == "gru" else 3
-    assert outcome.sums["loss"][1] == 40 - 3 + 1  # every window of the last fifth
-    assert outcome.sums["mae_by_series"][0].shape == (1, series)
+def check(config, outcome, series):
+    """What every run leaves, whatever its network and loss."""
+    summary = json.loads((Path(config.workdir) / "summary.json").read_text())
+    assert (outcome.sums["loss"][1] == 40 - 3 + 1).all()  # every window of the last fifth
+    assert outcome.sums["mae_by_series"][0].shape == (config.num_seeds, series)
     assert all(x.dtype == np.float32 for x in jax.tree.leaves(outcome.run.states.params))
     assert {"last value", "seasonal naive", "drift", "ridge"} <= summary["baselines"].keys()
     assert summary["baselines"].keys() == summary["skill"].keys()
     assert summary["intervals"]["chosen"] == config.calibrate
+    assert any(line.startswith("Best ") for line in summary["notes"])
+    assert "network" in summary["backtest"]["errors"]
+    return summary
+
+
+@pytest.mark.parametrize("model", TRAINED)
+def test_two_steps(model, table, tmp_path):
+    config = configured(model=model, workdir=tmp_path, dataset=table, **TRAINED[model])
+    summary = check(config, app.train(config), series=3)
     assert summary["mean_forecast_of_seeds"]["mae"] == pytest.approx(
         summary["metrics"]["mae"]["mean"], rel=1e-4
     )
-    assert any(line.startswith("Best ") for line in summary["notes"])
-    assert "network" in summary["backtest"]["errors"]
 
 
 @pytest.mark.parametrize(
@@ -87,7 +90,7 @@ def test_two_steps(model, table, tmp_path):
 def test_every_other_model_takes_a_step(change):
     """Shapes alone, without compiling."""
     config = configured(**change)
-    task = script.make_task(config, script.forecaster(config), (14, 3, 2, 5, 4))
+    task = app.make_task(config, app.make_forecaster(config), app.Shapes(14, 3, 2, 5, 4))
     shapes = {"past": (14, 2), "past_known": (14, 5), "future": (3, 2), "future_known": (3, 4)}
     batch = {n: jax.ShapeDtypeStruct((8, *s), np.float32) for n, s in shapes.items()}
     key = jax.random.key(0)
@@ -106,7 +109,7 @@ def trained(table, tmp_path_factory):
         eval_every=20, steps_per_call=20, num_seeds=2, plots=True, refits=1, learning_rate=1e-2,
         model="gru",
     )  # fmt: skip
-    script.train(config)
+    check(config, app.train(config), series=2)
     return workdir
 
 
@@ -127,7 +130,7 @@ def test_a_run_scores_its_best_step_and_draws(trained):
 def test_predict_goes_on_after_the_end(trained, tmp_path):
     longer = write(tmp_path / "longer.csv", rows=230)
     before = Path(longer).read_text()
-    rows = script.predict(configured(workdir=trained, plots=True), longer)
+    rows = app.predict(configured(workdir=trained, plots=True), longer)
     assert Path(longer).read_text() == before
     assert [row["time"] for row in rows] == ["2023-08-19", "2023-08-20", "2023-08-21"]
     for row, t in zip(rows, (230, 231, 232), strict=True):
@@ -160,7 +163,7 @@ def test_mistakes_are_one_line_before_anything_is_trained(name, tmp_path):
     Path(path).write_text("\n".join(text))
     change, message = WRONG[name]
     with pytest.raises(ValueError, match=message) as error:
-        script.train(configured(workdir=tmp_path / "run", dataset=path, **change))
+        app.train(configured(workdir=tmp_path / "run", dataset=path, **change))
     assert "\n" not in str(error.value)
     assert not (tmp_path / "run" / "checkpoints").exists()
 
@@ -171,14 +174,17 @@ def test_a_series_that_begins_to_move_late_is_scored(tmp_path):
     lines = Path(path).read_text().splitlines()
     still = [f"{line.split(',')[0]},7" for line in lines[1:141]]
     Path(path).write_text("\n".join([lines[0], *still, *lines[141:]]))
-    script.train(configured(workdir=tmp_path / "run", dataset=path, model="linear", quiet=False))
+    config = configured(
+        workdir=tmp_path / "run", dataset=path, model="linear", loss="gaussian", quiet=False
+    )
+    app.train(config)
     summary = json.loads((tmp_path / "run" / "summary.json").read_text())
     assert summary["baselines"]["last value"]["mase"] is None
     assert summary["baselines"]["last value"]["mae"] > 0
 
 
 def test_quantiles_out_of_order_are_refused():
-    with pytest.raises(ValueError, match="quantiles must rise"):
+    with pytest.raises(ValueError, match="quantiles must increase"):
         configured(quantiles=(0.5, 0.1))
     assert configured(quantiles=(0.25, 0.75), level=0.9).levels() == (0.05, 0.25, 0.5, 0.75, 0.95)
 
@@ -190,20 +196,60 @@ def test_predict_refuses_what_does_not_fit(trained, tmp_path):
         write(tmp_path / "slow.csv", step=7): "D|day",
     }.items():
         with pytest.raises(ValueError, match=message) as error:
-            script.predict(configured(workdir=trained), file)
+            app.predict(configured(workdir=trained), file)
         assert "\n" not in str(error.value)
 
 
-def test_the_command_line_ends_in_one_line(tmp_path):
+def test_a_hole_in_the_data_ends_in_one_line(tmp_path):
     path = write(tmp_path / "holes.csv", broken={(50, 1)})
-    command = [sys.executable, "-m", "experiments.forecasting", f"--dataset={path}",
-               f"--workdir={tmp_path / 'run'}"]  # fmt: skip
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
-    assert done.returncode == 1
-    (line,) = done.stderr.strip().splitlines()
-    assert line.startswith("error: ") and "holes.csv" in line and "b" in line
+    with pytest.raises(ValueError) as caught:
+        app.run(configured(workdir=tmp_path / "run", dataset=path))
+    code, line = explain(caught.value, "again")
+    assert code == 1 and "\n" not in line
+    assert line.startswith("error: ") and "holes.csv, line 52: column b" in line
+
+
+def test_evaluate_scores_every_window_of_another_series(trained, tmp_path, capsys):
+    path = write(tmp_path / "other.csv", rows=230)
+    found = app.evaluate(configured(workdir=trained), path)
+    again = json.loads((trained / "evaluations" / "other.csv.json").read_text())
+    assert again["metrics"] == found["metrics"] and found["step"] > 0
+    assert f"{path}: quantile_loss" in capsys.readouterr().out
+    # The same network on the same rows as in training has the same errors, in the same unit.
+    summary = json.loads((trained / "summary.json").read_text())
+    assert found["metrics"]["mae"]["mean"] == pytest.approx(
+        summary["metrics"]["mae"]["mean"], rel=0.3
+    )
+    short = write(tmp_path / "short.csv", rows=15)
+    with pytest.raises(ValueError, match="need 17 rows; .* has 15"):
+        app.evaluate(configured(workdir=trained), short)
+
+
+def test_a_run_is_continued_on_the_same_data_only(trained):
+    saved = json.loads((trained / "config.json").read_text())
+    config = from_json(Config, {**saved, "plots": False, "refits": 0})
+    before = (trained / "metadata.json").read_text()
+    longer = write(trained / "longer.csv", rows=205)
+    with pytest.raises(ValueError, match="rows: 200 then, 205 now"):
+        app.train(dataclasses.replace(config, dataset=longer))
+    assert (trained / "metadata.json").read_text() == before
+
+
+def test_former_names():
+    with pytest.raises(UsageError, match="--told is now --teacher_forcing"):
+        parse(Config, ["x", "--told=0.2"])
+    with pytest.raises(UsageError, match="'tracked' is now 'adaptive'"):
+        parse(Config, ["x", "--calibrate=tracked"])
+    old = from_json(Config, {"told": 0.2, "calibrate": "tracked"})
+    assert (old.teacher_forcing, old.calibrate) == (0.2, "adaptive")
+
+
+def test_default_workdirs():
+    assert Config().workdir == "runs/forecasting-weather"
+    returns = Config(dataset="stocks", transform="returns")
+    assert returns.workdir == "runs/forecasting-stocks-returns"
 
 
 def test_the_help_names_every_flag():
-    text = base.help_text(script.Config, script.__doc__, "-m experiments.forecasting")
+    text = help_text(Config, "Forecasts.", "-m experiments.forecasting")
     assert all(flag in text for flag in ("--horizon", "--[no]calendar", "--quantiles", "--refits"))

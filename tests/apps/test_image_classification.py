@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,8 +13,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from experiments import base
-from experiments import image_classification as script
+from dljax.apps import image_classification as app
+from dljax.apps.configs.image_classification import MODELS, Config
+from dljax.run.command_line import run_main
 from tests.helpers import stripes
 
 ROOT = Path(__file__).parents[2]
@@ -29,8 +31,8 @@ QUICK = {
 }
 
 
-def configured(**changes) -> script.Config:
-    return script.Config(**(QUICK | changes))
+def configured(**changes) -> Config:
+    return Config(**(QUICK | changes))
 
 
 @pytest.fixture(scope="module")
@@ -72,20 +74,20 @@ TRAINED = {
 @pytest.mark.parametrize("model", TRAINED)
 def test_two_steps(model, npz, tmp_path):
     config = configured(model=model, workdir=tmp_path, dataset=npz, **TRAINED[model])
-    outcome = script.train(config)
+    outcome = app.train(config)
     assert int(outcome.run.step) == 2
     assert all(x.dtype == np.float32 for x in jax.tree.leaves(outcome.run.states.params))
     assert outcome.sums["accuracy"][1] == 12
     assert np.isfinite(outcome.summary["metrics"]["loss"]["mean"])
 
 
-@pytest.mark.parametrize("model", sorted(set(script.MODELS) - set(TRAINED)))
+@pytest.mark.parametrize("model", sorted(set(MODELS) - set(TRAINED)))
 def test_every_other_model_takes_a_step(model):
     """Shapes alone, without compiling."""
     shape, classes = (8, 8, 1), 10
     config = configured(model=model)
-    network = script.network(config, classes, shape)
-    task = script.make_task(config, network, lambda x: x, classes, shape)
+    network = app.network(config, classes, shape)
+    task = app.make_task(config, network, lambda x: x, classes, shape)
     key = jax.random.key(0)
     batch = {
         "image": jax.ShapeDtypeStruct((4, *shape), np.uint8),
@@ -112,7 +114,7 @@ def trained(folder, tmp_path_factory):
         model="lenet", widths=(4, 8), num_seeds=2, steps_per_call=20, crop=0,
         rotation=0.0, zoom=0.0, shear=0.0, label_smoothing=0.0, learning_rate=1e-2,
     )  # fmt: skip
-    script.train(config)
+    app.train(config)
     return workdir
 
 
@@ -128,11 +130,17 @@ def test_a_folder_in_memory_and_streamed(folder):
     """The same classes and test images; grey files become colour where they are not read before."""
     config = configured(dataset=str(folder), image_size=8)
     memory, streamed = (
-        script.build(dataclasses.replace(config, streaming=streaming))
-        for streaming in (False, True)
+        app.build(dataclasses.replace(config, streaming=streaming)) for streaming in (False, True)
     )
-    assert memory.facts["classes"] == streamed.facts["classes"] == ("level", "sloping", "upright")
-    assert (memory.facts["image_shape"], streamed.facts["image_shape"]) == ((8, 8, 1), (8, 8, 3))
+    assert (
+        memory.metadata["classes"]
+        == streamed.metadata["classes"]
+        == ("level", "sloping", "upright")
+    )
+    assert (memory.metadata["image_shape"], streamed.metadata["image_shape"]) == (
+        (8, 8, 1),
+        (8, 8, 3),
+    )
 
     def images(examples):
         items = [
@@ -149,7 +157,7 @@ def test_a_folder_in_memory_and_streamed(folder):
 
 
 def predict(workdir, path, capsys):
-    rows = script.predict(configured(workdir=workdir, plots=True), str(path))
+    rows = app.predict(configured(workdir=workdir, plots=True), str(path))
     with open(Path(workdir) / "predictions" / "predictions.csv", newline="") as file:
         written = list(csv.DictReader(file))
     assert [row["file"] for row in written] == [row["file"] for row in rows]
@@ -159,9 +167,9 @@ def predict(workdir, path, capsys):
 def test_predict_an_image(trained, tmp_path, capsys):
     upright = np.tile(np.uint8([20, 180]), (24, 12))  # 24 x 24: resized to what the net knows
     Image.fromarray(upright[:8, :8]).save(tmp_path / "one.png")
-    rows, told = predict(trained, tmp_path / "one.png", capsys)
+    rows, printed = predict(trained, tmp_path / "one.png", capsys)
     assert rows[0]["label"] == "upright" and rows[0]["probability"] > 0.5
-    assert "one.png: upright (0." in told or "one.png: upright (1." in told
+    assert "one.png: upright (0." in printed or "one.png: upright (1." in printed
     assert list((trained / "predictions").glob("*one.png"))
 
 
@@ -171,28 +179,67 @@ def test_predict_a_folder_with_a_broken_file(trained, folder, tmp_path, capsys):
         source = next((folder / "test" / file).iterdir())
         (tmp_path / name / "same.png").write_bytes(source.read_bytes())
     (tmp_path / "broken.png").write_bytes(b"no picture")
-    rows, told = predict(trained, tmp_path, capsys)
+    rows, printed = predict(trained, tmp_path, capsys)
     assert [row["label"] for row in rows] == ["upright", "level"]
-    assert "skipped: " in told and "broken.png" in told
+    assert "skipped: " in printed and "broken.png" in printed
     assert len(list((trained / "predictions").glob("*same.png"))) == 2
 
 
 def test_predict_what_is_not_there(trained, tmp_path):
     with pytest.raises(FileNotFoundError, match="There is no image or folder"):
-        script.predict(configured(workdir=trained), str(tmp_path / "missing.png"))
+        app.predict(configured(workdir=trained), str(tmp_path / "missing.png"))
     with pytest.raises(ValueError, match="has no readable image"):
-        script.predict(configured(workdir=trained), str(tmp_path))
+        app.predict(configured(workdir=trained), str(tmp_path))
+
+
+def test_the_model_is_scored_on_other_images(trained, tmp_path, capsys):
+    """Of a folder with two of the classes, in another order; a class of its own is refused."""
+    data, names = stripes(40, seed=9), ("upright", "level", "sloping")
+    for i, (image, label) in enumerate(zip(data["image"], data["label"], strict=True)):
+        if label < 2:
+            target = tmp_path / "more" / names[label]
+            target.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(image[..., 0]).save(target / f"{i}.png")
+    found = app.evaluate(configured(workdir=trained), str(tmp_path / "more"))
+    assert found["metrics"]["accuracy"]["mean"] > 0.8
+    assert json.loads((trained / "evaluations" / "more.json").read_text()) == found
+    assert "more: accuracy " in capsys.readouterr().out
+    (tmp_path / "more" / "level").rename(tmp_path / "more" / "dotted")
+    with pytest.raises(ValueError, match="has the class 'dotted', which is none of the model's"):
+        app.evaluate(configured(workdir=trained), str(tmp_path / "more"))
+
+
+def test_a_run_knows_its_classes_and_images(trained, folder, tmp_path):
+    """The same command on a folder whose class was renamed, or that has an image more."""
+    copy = tmp_path / "copy"
+    shutil.copytree(folder, copy)
+    config = configured(workdir=tmp_path / "run", dataset=str(copy), image_size=8, model="lenet",
+                        widths=(2, 3))  # fmt: skip
+    app.train(config)
+    before = (tmp_path / "run" / "metadata.json").read_bytes()
+    app.train(dataclasses.replace(config, dataset=f"{copy}/../copy/"))  # the same, spelt otherwise
+    for part in ("train", "test"):
+        (copy / part / "level").rename(copy / part / "across")
+    with pytest.raises(ValueError, match=r"classes: .*level .* then, absent now"):
+        app.train(config)
+    for part in ("train", "test"):
+        (copy / part / "across").rename(copy / part / "level")
+    picture = next((copy / "test" / "level").iterdir())
+    shutil.copy(picture, picture.with_name("one_more.png"))
+    with pytest.raises(ValueError, match="test 12 then, 13 now"):
+        app.train(config)
+    assert (tmp_path / "run" / "metadata.json").read_bytes() == before
 
 
 def test_predict_before_training(tmp_path):
     with pytest.raises(FileNotFoundError, match="holds no run: train first"):
-        script.predict(configured(workdir=tmp_path / "new"), str(ROOT))
+        app.predict(configured(workdir=tmp_path / "new"), str(ROOT))
     assert not (tmp_path / "new").exists()
 
 
 def run(capsys, *words) -> tuple[int, str]:
     with pytest.raises(SystemExit) as end:
-        base.main(script.run, script.Config, script.__doc__, ["script", *words])
+        run_main(app.run, Config, app.__doc__, ["script", *words])
     return end.value.code, capsys.readouterr().err.strip()
 
 
@@ -211,9 +258,9 @@ def run(capsys, *words) -> tuple[int, str]:
     ],
 )
 def test_mistakes_end_in_one_line(capsys, words, code, message):
-    found, told = run(capsys, "--quiet", *words)
-    assert found == code, told
-    assert message in told and len(told.splitlines()) == 1 and told.startswith("error: ")
+    found, printed = run(capsys, "--quiet", *words)
+    assert found == code, printed
+    assert message in printed and len(printed.splitlines()) == 1 and printed.startswith("error: ")
 
 
 def test_the_command(npz, tmp_path):

@@ -1,6 +1,12 @@
-"""Image GANs as a command: every model, what is left behind, --sample, a second start, mistakes."""
+"""Image GANs as a command: every model, what is left behind, --sample, a second start, mistakes.
 
+The runs have networks of dense layers; those of every model are traced (test_models), and trained
+by colabs/gan.ipynb.
+"""
+
+import dataclasses
 import json
+from functools import partial
 from pathlib import Path
 
 import jax
@@ -10,9 +16,11 @@ import pytest
 from PIL import Image
 
 from dljax.apps import image_gan
+from dljax.apps.configs.image_classification import Config as ClassifierConfig
 from dljax.apps.configs.image_gan import OWN, Config
 from dljax.apps.gan import feature_extractor
-from dljax.run import config as run_config
+from dljax.run import command_line
+from tests.gan import clips as small
 from tests.helpers import stripes
 
 QUICK = {
@@ -21,6 +29,7 @@ QUICK = {
     "width": 4,
     "latent": 6,
     "score_images": 20,
+    "validation": 0.4,  # as many images as are tested with: one program evaluates both
     "parallel": "none",
     "quiet": True,
 }
@@ -41,13 +50,29 @@ def npz(tmp_path_factory):
 @pytest.fixture(scope="module")
 def cheap_features(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(feature_extractor, "STEPS", 10)
+        patch.setattr(feature_extractor, "STEPS", 2)
+        plain = dict.fromkeys(("crop", "rotation", "zoom", "shear"), 0)
+        patch.setattr(feature_extractor, "Config", partial(ClassifierConfig, **plain))
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         yield
 
 
 @pytest.fixture(scope="module")
-def trained(npz, cheap_features, tmp_path_factory):
+def small_networks():
+    """Dense layers for images of 8x8 pixels; the networks of others stay."""
+
+    def networks(config, shape, classes, networks=image_gan.networks):
+        if shape == (8, 8, 1):
+            return small.DenseGenerator(), small.DenseDiscriminator()
+        return networks(config, shape, classes)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(image_gan, "networks", networks)
+        yield
+
+
+@pytest.fixture(scope="module")
+def trained(npz, cheap_features, small_networks, tmp_path_factory):
     """A conditional run of two seeds with its pictures."""
     config = Config(
         **QUICK, dataset=npz, workdir=tmp_path_factory.mktemp("gan"), conditional=True,
@@ -86,7 +111,7 @@ def test_sample(trained, capsys):
 
 def test_a_second_start_does_nothing_anew(trained):
     config, before = trained
-    again = image_gan.train(config)
+    again = image_gan.train(dataclasses.replace(config, plots=False))
     assert again.summary["scores"]["samples"] == before.summary["scores"]["samples"]
     lines = (Path(config.workdir) / "metrics.jsonl").read_text().splitlines()
     assert [json.loads(line)["step"] for line in lines] == [1, 2]
@@ -120,8 +145,8 @@ def test_models(flags):
 def test_mistakes(tmp_path):
     with pytest.raises(ValueError, match="say which one with augment"):
         Config(ada=0.6)
-    with pytest.raises(run_config.UsageError, match="unknown flag --predict"):
-        run_config.parse(Config, ["x", "--predict=x.png"])
+    with pytest.raises(command_line.UsageError, match="unknown flag --predict"):
+        command_line.parse(Config, ["x", "--predict=x.png"])
     with pytest.raises(ValueError, match="'modern' is now 'r3gan'"):
         Config(model="modern")
     with pytest.raises(ValueError, match="image_gan has no patience"):
@@ -134,8 +159,8 @@ def test_mistakes(tmp_path):
              test_images=wide, test_labels=labels)  # fmt: skip
     with pytest.raises(ValueError, match="not square: set --image_size"):
         image_gan.build(Config(dataset=tmp_path / "wide.npz"))
-    with pytest.raises(run_config.UsageError, match="loss must be one of"):
-        run_config.parse(Config, ["x", "--loss=best"])
+    with pytest.raises(command_line.UsageError, match="loss must be one of"):
+        command_line.parse(Config, ["x", "--loss=best"])
 
 
 def test_the_models_own_values_yield_to_flags():

@@ -1,4 +1,4 @@
-"""The probes' script: each problem for two steps, and what it leaves behind."""
+"""The probes as a command: each problem for two steps, and its results."""
 
 import json
 
@@ -6,7 +6,9 @@ import jax
 import numpy as np
 import pytest
 
-from experiments import sequence_probes as script
+from dljax.apps import sequence_probes as app
+from dljax.apps.configs.sequence_probes import Config
+from dljax.run.command_line import UsageError, parse
 
 SMALL = dict(steps=2, features=4, quiet=True, batch_size=8, baselines=False)
 
@@ -20,8 +22,8 @@ SMALL = dict(steps=2, features=4, quiet=True, batch_size=8, baselines=False)
     ],
 )
 def test_two_steps(probe, settings, tmp_path):
-    config = script.Config(workdir=tmp_path, probe=probe, **SMALL | settings)
-    outcome = script.train(config)
+    config = Config(workdir=tmp_path, probe=probe, **SMALL | settings)
+    outcome = app.train(config)
     assert int(outcome.run.step) == 2
     assert all(x.dtype == np.float32 for x in jax.tree.leaves(outcome.run.states.params))
     summary = json.loads((tmp_path / "summary.json").read_text())
@@ -34,6 +36,12 @@ def test_two_steps(probe, settings, tmp_path):
         assert pictures == {"learning_curves", "gradient_reach", "gates"}
 
 
-def test_nothing_to_predict(tmp_path):
-    with pytest.raises(ValueError, match="nothing to predict"):
-        script.run(script.Config(workdir=tmp_path, predict="x.csv"))
+def test_nothing_to_predict():
+    with pytest.raises(UsageError, match="unknown flag --predict"):
+        parse(Config, ["x", "--predict=x.csv"])
+
+
+def test_each_problem_has_a_workdir_of_its_own():
+    assert Config().workdir == "runs/sequence_probes-adding-gru"
+    read = Config(probe="digits_rows", cell="lstm", dataset="tfds:mnist")
+    assert read.workdir == "runs/sequence_probes-mnist-rows-lstm"

@@ -19,7 +19,8 @@ from dljax.apps.transfer import target as targets
 from dljax.data.image_scaling import Normalize
 from dljax.data.sources import letters
 from dljax.nn.allconv import AllConv
-from dljax.run.config import from_json, run_main
+from dljax.run.command_line import run_main
+from dljax.run.config import from_json
 from tests.helpers import assert_same, stripes
 
 QUICK = {
@@ -116,6 +117,17 @@ def test_evaluate_scores_as_the_test_does(compared, npz, capsys):
     with pytest.raises(ValueError, match="none of the model's"):
         inference.evaluate(one, "digits")
     assert "(12 images): accuracy 0." in capsys.readouterr().out
+
+
+def test_a_probe_of_another_source_is_refused(compared, tmp_path):
+    config, _ = compared
+    for name in ("config.json", "metadata.json"):
+        content = json.loads(Path(config.workdir, "probe-2", name).read_text())
+        if name == "metadata.json":
+            content["data"]["derived"][targets.WEIGHTS] = "00000000"
+        (tmp_path / name).write_text(json.dumps(content))
+    with pytest.raises(ValueError, match="holds other weights than those"):
+        inference.load(configured(workdir=tmp_path))
 
 
 def test_predict_by_each_kind_of_run(compared, source, tmp_path, capsys):
@@ -215,7 +227,7 @@ def test_each_method_starts_where_it_should(target, method, changes, shared):
     assert jax.tree.map(lambda x: (x.shape, x.dtype), after) == jax.tree.map(
         lambda x: (x.shape, x.dtype), state
     )
-    assert ("weights of the source" in experiment.data.derived) == shared
+    assert (targets.WEIGHTS in experiment.data.derived) == shared
     kernels = [x for x in jax.tree.leaves(experiment.init_args) if np.ndim(x) == 5]
     assert bool(kernels) == shared and all(np.all(kernel == 0.5) for kernel in kernels)
 

@@ -19,7 +19,7 @@ from dljax.apps.gan import feature_extractor, video_evaluation
 from dljax.apps.gan.feature_extractor import Extractor
 from dljax.data.sources import clips
 from dljax.data.sources.clips import Clips
-from dljax.run.config import UsageError, parse
+from dljax.run.command_line import UsageError, parse
 from tests.gan import clips as small
 
 QUICK = {

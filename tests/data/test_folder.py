@@ -205,7 +205,7 @@ def test_a_folder_can_be_streamed(tmp_path):
     memory = load(tmp_path)
     assert len(source) == 16 and source.classes == ("cat", "dog")
     with stream(source, 16) as data:
-        batch = next(data.evaluation_batches())
+        batch, _ = next(data.evaluation_batches())
         np.testing.assert_array_equal(batch["image"], memory.train["image"])
         np.testing.assert_array_equal(batch["label"], memory.train["label"])
         (tmp_path / "cat" / "000.png").write_bytes(b"")

@@ -1,7 +1,6 @@
 """Windows: what belongs to which part, what a batch holds, and that nothing of the future leaks."""
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -10,6 +9,7 @@ from dljax.data.sources.series import Series
 from dljax.data.windows import (
     Split,
     after_the_end,
+    all_windows,
     ett_split,
     fit_scaler,
     scaled,
@@ -111,6 +111,16 @@ def test_scaling_knows_the_train_rows_alone(cut):
     np.testing.assert_array_equal(fit_scaler(np.full((5, 1), 3.0)).std, [1.0])
 
 
+def test_all_windows_of_another_series_are_scaled_as_in_training(cut):
+    batch = batches(all_windows(ramp(), W, H, cut.scaler, cut.covariate_scaler))
+    assert len(batch["past"]) == 110 - W - H + 1
+    first = batches(cut.test)
+    for name, values in first.items():
+        np.testing.assert_array_equal(batch[name][80 - W :][: len(values)], values)
+    with pytest.raises(ValueError, match="need 15 rows; ramp has 14"):
+        all_windows(ramp(14), W, H, cut.scaler, cut.covariate_scaler)
+
+
 def test_splits():
     assert shares(1000, 0.1, 0.2) == Split((0, 700), (700, 800), (800, 1000))
     assert ett_split(ramp(14400)) == Split((0, 8640), (8640, 11520), (11520, 14400))
@@ -140,7 +150,7 @@ def test_parts_that_are_too_short_are_refused(window, horizon, batch, words):
 def test_the_window_after_the_end_of_a_file(cut):
     series = ramp()
     end, stamps = after_the_end(series, W, H)
-    batch = scaled(end, "h", H, cut.scaler, cut.covariate_scaler)
+    batch = jax.jit(scaled, static_argnums=(1, 2))(end, "h", H, cut.scaler, cut.covariate_scaler)
     np.testing.assert_allclose(rows_of(cut, batch["past"])[0], np.arange(100, 110), atol=1e-4)
     assert str(stamps[0]) == "2020-01-05T14:00:00" and len(stamps) == H
     longer = windows(ramp(115), W, H, 8, Split((0, 60), (60, 80), (80, 115)))
@@ -164,7 +174,7 @@ def test_the_calendar():
 @pytest.mark.parametrize("freq", ["MS", "B", "5min"])
 def test_the_calendar_inside_a_program(freq):
     time = np.datetime64("1896-12-30T18:25:07") + np.arange(0, 110000, 7) * np.timedelta64(26, "h")
-    inside = calendar_of_parts(jnp.asarray(parts(time)), freq)
+    inside = jax.jit(calendar_of_parts, static_argnums=1)(parts(time), freq)
     np.testing.assert_allclose(inside, calendar(time, freq)[1], atol=2e-6)  # angles of float32
 
 

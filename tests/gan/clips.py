@@ -1,4 +1,4 @@
-"""A small game of clips: squares that cross a canvas."""
+"""Small networks of clips, and of images of 8x8 pixels."""
 
 import flax.linen as nn
 
@@ -9,7 +9,7 @@ FRAMES, SIZE = 4, 8
 LATENT = video.Latent(content=4, motion=4, noise=2)
 
 
-class Painter(nn.Module):
+class DenseGenerator(nn.Module):
     """A dense layer from a vector to a frame."""
 
     @nn.compact
@@ -17,7 +17,7 @@ class Painter(nn.Module):
         return nn.tanh(Dense(SIZE * SIZE)(z)).reshape(-1, SIZE, SIZE, 1)
 
 
-class Judge(nn.Module):
+class DenseDiscriminator(nn.Module):
     """Two dense layers from an image to a logit."""
 
     @nn.compact
@@ -26,8 +26,10 @@ class Judge(nn.Module):
 
 
 def generator() -> video.ClipGenerator:
-    return video.ClipGenerator(FRAMES, lambda momentum: Painter(), LATENT, hidden=8)
+    return video.ClipGenerator(FRAMES, lambda momentum: DenseGenerator(), LATENT, hidden=8)
 
 
 def discriminator() -> video.ClipDiscriminator:
-    return video.ClipDiscriminator(FRAMES, Judge, Judge, Judge)
+    return video.ClipDiscriminator(
+        FRAMES, DenseDiscriminator, DenseDiscriminator, DenseDiscriminator
+    )

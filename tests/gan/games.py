@@ -1,5 +1,7 @@
 """Small adversarial games for the tests."""
 
+import flax.linen as nn
+import jax
 import numpy as np
 import optax
 
@@ -16,6 +18,19 @@ LATENT = 6
 def stripes(count: int, seed: int = 0) -> dict[str, np.ndarray]:
     """`helpers.stripes`, numbered as evaluations want it."""
     return helpers.stripes(count, seed) | {"index": np.arange(count, dtype=np.int32)}
+
+
+def variables(module: nn.Module, *inputs):
+    """Random variables of a module, made on the host: its initialisers need not be compiled."""
+    rng = np.random.default_rng(0)
+    shapes = dict(jax.eval_shape(module.init, jax.random.key(0), *inputs))
+    params = jax.tree.map(
+        lambda x: 0.3 * rng.normal(size=x.shape).astype(x.dtype), shapes.pop("params")
+    )
+    statistics = jax.tree_util.tree_map_with_path(
+        lambda path, x: np.full(x.shape, path[-1].key == "var", x.dtype), shapes
+    )
+    return {"params": params, **statistics}
 
 
 def generator(size: int = 8, classes: int = 0, channels: int = 1):
@@ -39,16 +54,21 @@ def game(*nets, loss="non_saturating", rate=2e-3, shape=(8, 8, 1), **settings) -
 
 def conditional() -> Task:
     """Conditional, with adapted augmentation and lazy R1."""
-    judge = dcgan.DCGANDiscriminator(8, width=4, classes=3)
+    discriminator = dcgan.DCGANDiscriminator(8, width=4, classes=3)
     change = diffaugment.chain(["translation"])
     regularization = Regularization(r1=0.1, every=2, augmentation=change, p=0.0, target=0.6)
-    return game(generator(classes=3), judge, regularization=regularization)
+    return game(generator(classes=3), discriminator, regularization=regularization)
 
 
 def spectral(**settings) -> Task:
-    """Hinge, spectral, two updates of the discriminator in a step."""
-    judge = dcgan.DCGANDiscriminator(8, width=4, norm=None)
-    regularization = Regularization(spectral=True)
+    """Hinge, spectral, two updates of the discriminator in a step, the first with R1."""
+    discriminator = dcgan.DCGANDiscriminator(8, width=4, norm=None)
+    regularization = Regularization(spectral=True, r1=3.0, every=2)
     return game(
-        generator(), judge, loss="hinge", updates=2, regularization=regularization, **settings
+        generator(),
+        discriminator,
+        loss="hinge",
+        updates=2,
+        regularization=regularization,
+        **settings,
     )

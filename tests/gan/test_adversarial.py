@@ -1,15 +1,18 @@
 """The game: networks of every size, what a step and an evaluation mean, samples."""
 
+from functools import partial
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from dljax.data import feed
-from dljax.gan import adversarial, dcgan, penalties, r3gan, sampling, scores, sngan
-from dljax.gan.adversarial import Regularization
+from dljax.gan import adversarial, dcgan, penalties, r3gan, sampling, scores, sngan, spectral
 from dljax.gan.eval_metrics import summarise
 from dljax.train import loop
+from dljax.train.loop import Run, Sums, Task
 from tests import helpers
 from tests.gan import games
 from tests.helpers import devices
@@ -29,16 +32,16 @@ PAIRS = {
 @pytest.mark.parametrize("size", [8, 12, 28, 50, 128])
 @pytest.mark.parametrize("pair", PAIRS)
 def test_shapes(pair, size):
-    make, judge, settings = PAIRS[pair]
+    generator, discriminator, settings = PAIRS[pair]
     settings = {"width": 4, "classes": 3, **settings}
     z, label = jnp.zeros((2, 6)), jnp.array([0, 2])
 
     def both(key):
-        images, made = make(size, 3, **settings).init_with_output(key, z, label)
-        logits, judged = judge(size, **settings).init_with_output(key, images, label)
-        return images, logits, made, judged
+        images, _ = generator(size, 3, **settings).init_with_output(key, z, label)
+        logits, _ = discriminator(size, **settings).init_with_output(key, images, label)
+        return images, logits
 
-    images, logits, *_ = jax.eval_shape(both, jax.random.key(0))
+    images, logits = jax.eval_shape(both, jax.random.key(0))
     assert images.shape == (2, size, size, 3)
     assert logits.shape == (2,)
 
@@ -56,42 +59,64 @@ def test_canvas():
 
 
 @pytest.mark.parametrize("hidden, alone", [(0, True), (8, False)])
-def test_a_hidden_layer_judges_the_image_as_a_whole(hidden, alone):
+def test_a_hidden_layer_combines_all_parts_of_the_image(hidden, alone):
     """Without it the logit of 28x28 images is a sum over places: far corners do not interact."""
-    judge = dcgan.DCGANDiscriminator(28, width=4, hidden=hidden)
-    corner = jax.random.normal(jax.random.key(0), (6, 6))
-    one = jnp.zeros((28, 28)).at[:6, :6].set(corner)
-    other = jnp.zeros((28, 28)).at[-6:, -6:].set(corner)
-    images = jnp.stack([one + other, one, other, jnp.zeros((28, 28))])[..., None]
-    logits, _ = judge.init_with_output(jax.random.key(1), images, jnp.zeros(4, jnp.int32))
+    discriminator = dcgan.DCGANDiscriminator(28, width=4, hidden=hidden)
+    corner = np.random.default_rng(0).normal(size=(6, 6))
+    images = np.zeros((4, 28, 28, 1), np.float32)  # both corners, one, the other, none
+    images[[0, 1], :6, :6, 0] = corner
+    images[[0, 2], -6:, -6:, 0] = corner
+    label = np.zeros(4, np.int32)
+    variables = games.variables(discriminator, images, label)
+    logits = jax.jit(discriminator.apply)(variables, images, label)
     interaction = abs(logits[0] - logits[1] - logits[2] + logits[3])
     assert (interaction < 1e-5 * abs(logits[1] - logits[3])) == alone
 
 
 def test_projection_tells_the_classes_apart():
-    judge = dcgan.DCGANDiscriminator(8, width=4, classes=3)
-    images = jax.random.normal(jax.random.key(0), (4, 8, 8, 1))
-    variables = judge.init(jax.random.key(1), images, jnp.zeros(4, jnp.int32))
-    one, other = (judge.apply(variables, images, jnp.full(4, c)) for c in (0, 1))
+    discriminator = dcgan.DCGANDiscriminator(8, width=4, classes=3)
+    images = np.tile(np.random.default_rng(0).normal(size=(4, 8, 8, 1)), (2, 1, 1, 1))
+    label = np.repeat(np.arange(2), 4)
+    variables = games.variables(discriminator, images, label)
+    logits = jax.jit(discriminator.apply)(variables, images, label)
+    one, other = logits[:4], logits[4:]
     assert not np.allclose(one, other)
+
+
+def features(images):
+    """The mean and a corner, as features and as logits of two classes."""
+    found = jnp.stack([images.mean((1, 2, 3)), images[:, 0, 0, 0]], 1)
+    return found, found
+
+
+class Played(NamedTuple):
+    """A game with features: its data, its States before the first step, its run and Sums after."""
+
+    task: Task
+    data: feed.Feed
+    before: adversarial.State
+    run: Run
+    sums: list[Sums]
 
 
 @pytest.fixture(scope="module")
 def played():
-    """32 steps of the spectral game, and the task."""
-    task = games.spectral()
+    """The spectral game after 32 steps, of which the first is a chunk of its own."""
+    task = games.spectral(features=features)
     data = feed.in_memory(helpers.stripes(96), 16)
-    run, sums = helpers.run_steps(task, data, devices(1), (0,), [8] * 4)
-    return task, run, sums
+    run = loop.start(task, (0,), devices(1))
+    before = jax.tree.map(lambda x: np.asarray(x[0]), run.states)
+    run, sums = helpers.run_steps(task, data, devices(1), (0,), [1, 7, 8, 8, 8], run)
+    return Played(task, data, before, run, sums)
 
 
 def test_a_step_is_two_updates_and_one(played):
-    _, run, sums = played
-    assert sums[0]["loss"][1] == 8 * 2 * 8  # steps, updates, images of half a batch
-    assert sums[0]["generator_loss"][1] == 8 * 8
-    assert sums[0]["discriminator_gradient"][1] == 8 * 2
+    run, sums = played.run, played.sums[-1]
+    assert sums["loss"][1] == 8 * 2 * 8  # steps, updates, images of half a batch
+    assert sums["generator_loss"][1] == 8 * 8
+    assert sums["discriminator_gradient"][1] == 8 * 2
     assert (np.asarray(run.states.step) == 32).all()
-    # The vectors follow the kernels: what they say is below the largest singular value, and near.
+    # The vectors follow the kernels: by them the norm is at most the largest singular value.
     params = jax.tree.map(lambda x: x[0], run.states.discriminator.params)
     for path, vector in run.states.vectors.items():
         kernel = np.asarray(dict(_leaves(params))[path])
@@ -105,25 +130,29 @@ def _leaves(params):
     return [(jax.tree_util.keystr(p), x) for p, x in jax.tree_util.tree_leaves_with_path(params)]
 
 
-def test_lazy_penalty_counts_every_other_update():
-    judge = dcgan.DCGANDiscriminator(8, width=4, norm=None)
-    data = feed.in_memory(helpers.stripes(96), 16)
-    regularization = Regularization(r1=3.0, every=2)
-    task = games.game(games.generator(), judge, rate=0.0, regularization=regularization)
-    run, sums = helpers.run_steps(task, data, devices(1), (0,), [1, 1])
-    params = jax.tree.map(lambda x: x[0], run.states.discriminator.params)
+def test_lazy_penalty_counts_every_other_update(played):
+    """Of the two updates of the first step, the first, times two; the second adds nothing."""
+    discriminator = dcgan.DCGANDiscriminator(8, width=4, norm=None)
+    before, data = played.before, played.data
     batch = data.batch(data.arrays, data.chunk(0, 0, 1)[0])
-    squared = penalties.squared_gradient(
-        lambda x: judge.apply({"params": params}, x, batch["label"]),
-        adversarial.scaled(batch["image"]),
+
+    @jax.jit
+    def squared(params, vectors, images, label):
+        params, _ = spectral.normalize(params, vectors)
+        return penalties.squared_gradient(
+            lambda x: discriminator.apply({"params": params}, x, label), adversarial.scaled(images)
+        )
+
+    expected = squared(
+        before.discriminator.params, before.vectors, batch["image"][:8], batch["label"][:8]
     )
-    found = [float(s["penalty"][0][0]) for s in sums]
-    np.testing.assert_allclose(found, [2 * 1.5 * squared.mean(), 0.0], rtol=1e-5)
+    total, updates = played.sums[0]["penalty"]
+    assert updates == 2
+    np.testing.assert_allclose(total, [2 * 1.5 * expected.mean()], rtol=1e-5)
 
 
 def test_samples_depend_on_their_number_and_the_averaged_generator_alone(played):
-    _, run, _ = played
-    state = next(sampling.seeds(run))
+    state = next(sampling.seeds(played.run))
     sampler = sampling.sampler(games.generator(), games.LATENT)
     labels = np.zeros(300, np.int32)
     whole = sampling.samples(sampler, state, labels)
@@ -140,18 +169,12 @@ def test_samples_depend_on_their_number_and_the_averaged_generator_alone(played)
 
 
 def test_streamed_scores(played):
-    _, run, _ = played
-
-    def features(images):  # the mean and a corner, as features and as logits of two classes
-        found = jnp.stack([images.mean((1, 2, 3)), images[:, 0, 0, 0]], 1)
-        return found, found
-
-    task = games.spectral(features=features)
     test = helpers.stripes(70, seed=1) | {"index": np.arange(70, dtype=np.int32)}
-    sums = loop.evaluate(task, run, feed.examples(test, 32), devices(1))
-    state = next(sampling.seeds(run))
+    sums = loop.evaluate(played.task, played.run, feed.examples(test, 32), devices(1))
+    state = next(sampling.seeds(played.run))
     z = adversarial.latents(jnp.arange(70), games.LATENT)
-    fake = adversarial.generate(games.generator(), state, z, jnp.zeros(70, jnp.int32))
+    draw = jax.jit(partial(adversarial.generate, games.generator()))
+    fake = draw(state, z, jnp.zeros(70, jnp.int32))
     np.testing.assert_allclose(sums["samples"][0][0], fake[:64], atol=1e-5)
     found = np.asarray(features((np.clip(fake, -1, 1) + 1) / 2)[0])
     reference = scores.Features(np.asarray(features(test["image"] / 255)[0]))

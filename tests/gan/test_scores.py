@@ -151,12 +151,12 @@ def test_bounds_hold_between_them_what_is_scored(halves):
         bounds.score(halves[:20])
 
 
-def test_collapse_is_said(halves):
+def test_collapse_is_reported(halves):
     bounds = assessment.bounds(quarters, halves[:250], halves[250:])
     one = np.repeat(halves[:10:2], 30, 0)
-    said = assessment.collapse(bounds.score(one), bounds.real)
-    assert any("1 classes, real images into 2" in line for line in said)
-    assert any("collapse: 0." in line and "sample near them" in line for line in said)
+    lines = assessment.collapse(bounds.score(one), bounds.real)
+    assert any("1 classes, real images into 2" in line for line in lines)
+    assert any("collapse: 0." in line and "sample near them" in line for line in lines)
     wrong = assessment.collapse(bounds.noise, bounds.real)
     assert any("failure" in line for line in wrong)
 

@@ -10,6 +10,7 @@ from dljax.data.sources import clips, moving_images
 from dljax.data.sources.dataset import Dataset
 from dljax.gan import video
 from tests.gan import clips as small
+from tests.gan import games
 
 
 def test_strips_clips_and_stacks_hold_the_same_frames():
@@ -28,9 +29,9 @@ def test_strips_clips_and_stacks_hold_the_same_frames():
 def generated():
     """The parameters of a small generator, a z, and the function from both to clips."""
     generator = small.generator()
-    z = jax.random.normal(jax.random.key(0), (3, small.LATENT.length(small.FRAMES)))
-    label = jnp.zeros(3, jnp.int32)
-    params = jax.jit(generator.init)(jax.random.key(1), z, label)
+    z = np.random.default_rng(0).normal(size=(3, small.LATENT.length(small.FRAMES)))
+    z, label = jnp.asarray(z, jnp.float32), np.zeros(3, np.int32)
+    params = games.variables(generator, z, label)
 
     def draw(z):
         return video.to_clips(generator.apply(params, z, label), small.FRAMES)
@@ -58,7 +59,7 @@ def test_content_changes_every_frame(generated):
 def test_shift_by_whole_and_half_pixels():
     image = np.random.default_rng(0).normal(size=(4, 5, 2)).astype(np.float32)
     ways = jnp.array([[0.0, 0], [1, -2], [0, 0.5], [9, 0]])
-    same, whole, half, far = video.shift(jnp.tile(image, (4, 1, 1, 1)), ways)
+    same, whole, half, far = jax.jit(video.shift)(jnp.tile(image, (4, 1, 1, 1)), ways)
     np.testing.assert_allclose(same, image, atol=1e-6)
     np.testing.assert_allclose(whole[1:, :-2], image[:-1, 2:], atol=1e-6)
     np.testing.assert_allclose(whole[0, :-2], image[0, 2:], atol=1e-6)  # the edge goes on
@@ -67,7 +68,7 @@ def test_shift_by_whole_and_half_pixels():
 
 
 class Mean:
-    """A judge whose logit is the mean of an image, times a factor."""
+    """A discriminator whose logit is the mean of an image, times a factor."""
 
     def __init__(self, factor):
         self.factor = factor
@@ -79,29 +80,34 @@ class Mean:
 def test_the_discriminator_adds_clip_and_frame_by_hand():
     """Clips whose frames are 0, 1, 2: the clip's mean is 1, frame i's is i."""
     strips = video.to_strips(jnp.tile(jnp.arange(3.0)[:, None, None, None], (4, 1, 2, 2, 1)))
-    judge = video.ClipDiscriminator(3, lambda: Mean(10.0), lambda: Mean(100.0), lambda: Mean(1.0))
-    logits = judge.apply({}, strips, jnp.zeros(4, jnp.int32), train=True)
+    discriminator = video.ClipDiscriminator(
+        3, lambda: Mean(10.0), lambda: Mean(100.0), lambda: Mean(1.0)
+    )
+    logits = discriminator.apply({}, strips, jnp.zeros(4, jnp.int32), train=True)
     np.testing.assert_allclose(logits, [110, 111, 112, 110])  # each clip's own time
-    np.testing.assert_allclose(judge.apply({}, strips, jnp.zeros(4, jnp.int32)), 111)
+    np.testing.assert_allclose(discriminator.apply({}, strips, jnp.zeros(4, jnp.int32)), 111)
 
 
-def test_identity_is_what_is_seen_and_not_where():
-    judge, label = video.Identity(24, width=4, hidden=8), jnp.zeros(1, jnp.int32)
+def test_identity_depends_on_content_and_not_on_place():
+    discriminator = video.Identity(24, width=4, hidden=8)
     things = np.random.default_rng(0).normal(size=(2, 2, 2))
 
     def clip(*frames):
         made = np.zeros((1, len(frames), 24, 24, 1), np.float32)
         for number, (thing, y, x) in enumerate(frames):
             made[0, number, y : y + 2, x : x + 2, 0] = things[thing]
-        return jnp.asarray(made)
+        return made
 
-    still = clip((0, 8, 8), (0, 8, 8))
-    variables = judge.init(jax.random.key(0), still, label)
-    found = judge.apply(variables, still, label)
-    moved = judge.apply(variables, clip((0, 8, 12), (0, 12, 8)), label)
-    other = judge.apply(variables, clip((0, 8, 12), (1, 12, 8)), label)
-    np.testing.assert_allclose(moved, found, rtol=1e-5)
-    assert abs(other - found) > 1e-3 * abs(found)
+    clips = [
+        clip((0, 8, 8), (0, 8, 8)),
+        clip((0, 8, 12), (0, 12, 8)),
+        clip((0, 8, 12), (1, 12, 8)),
+    ]
+    inputs = np.concatenate(clips), np.zeros(3, np.int32)
+    variables = games.variables(discriminator, *inputs)
+    still, moved, other = jax.jit(discriminator.apply)(variables, *inputs)
+    np.testing.assert_allclose(moved, still, rtol=1e-5)
+    assert abs(other - still) > 1e-3 * abs(still)
 
 
 def test_images_bounce_between_the_walls():

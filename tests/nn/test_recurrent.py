@@ -12,9 +12,6 @@ from dljax.nn.recurrent import cells
 from dljax.nn.recurrent.layers import GRU, LSTM, RNN, Stack, from_torch
 from dljax.nn.recurrent.scan import recur, recur_reference
 
-# Compiles faster than with optimisation, which small arrays do not need.
-jit = partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
-
 LAYERS = [RNN, LSTM, GRU]
 B, T, INPUTS, F = 3, 7, 4, 5
 X = jax.random.normal(jax.random.key(0), (B, T, INPUTS))
@@ -94,7 +91,7 @@ def test_equals_torch(layer, depth, ways):
         outputs = ours(*args)
         return weighed(outputs), outputs
 
-    gradients, outputs = jit(jax.grad(loss, (0, 1, 2), has_aux=True))(params, x, carry)
+    gradients, outputs = jax.jit(jax.grad(loss, (0, 1, 2), has_aux=True))(params, x, carry)
     their_outputs, their_dx, their_dcarry, their_dparams = torch_run(net, x, carry)
     close(outputs, their_outputs)
     close(gradients[1], their_dx)
@@ -145,7 +142,7 @@ def test_gradients_equal_the_definition(layer, mask, reverse):
 
     args = (weights.recurrent, weights.recurrent_bias, carry, a)
 
-    @jit
+    @jax.jit
     def compared(*args):
         fast, again = partial(loss, recur), jax.checkpoint(partial(loss, recur))
         plain = partial(loss, recur_reference)
@@ -178,7 +175,7 @@ def test_one_step_by_hand():
 def test_a_mask_is_as_good_as_cutting_the_sequences(layer, bidirectional):
     stack = Stack(F, 2, layer, bidirectional)
     variables, carries = begun(stack)
-    run = jit(stack.apply)
+    run = jax.jit(stack.apply)
     last, ys = run(variables, X, carries, MASK)
     spoilt, same = run(variables, jnp.where(MASK[..., None], X, 1e3), carries, MASK)
     close((last, ys), (spoilt, same), 0)
@@ -194,8 +191,8 @@ def test_a_mask_is_as_good_as_cutting_the_sequences(layer, bidirectional):
 def test_reverse_is_the_reversed_sequence(layer):
     module = layer(F)
     variables, carry = begun(module)
-    last, ys = jit(partial(module.apply, reverse=True))(variables, X, carry)
-    other, turned = jit(module.apply)(variables, X[:, ::-1], carry)
+    last, ys = jax.jit(partial(module.apply, reverse=True))(variables, X, carry)
+    other, turned = jax.jit(module.apply)(variables, X[:, ::-1], carry)
     close((last, ys), (other, turned[:, ::-1]))
 
 
@@ -203,9 +200,9 @@ def test_reverse_is_the_reversed_sequence(layer):
 def test_steps_equal_the_call(layer):
     stack = Stack(F, 2, layer, residual=True)
     variables, carries = begun(stack)
-    last, ys = jit(stack.apply)(variables, X, carries)
+    last, ys = jax.jit(stack.apply)(variables, X, carries)
 
-    @jit
+    @jax.jit
     def steps(variables, carries, xs):
         def step(carries, x):
             return stack.apply(variables, carries, x, method="step")
@@ -231,8 +228,8 @@ def test_stretches_with_the_carry_between_them(layer):
         last, second = stack.apply(late, X[:, 4:], jax.lax.stop_gradient(middle))
         return weighed(second[:, -1]), (last, jnp.concatenate([first, second], axis=1))
 
-    _, outputs = jit(whole)(variables, variables)
-    gradients, found = jit(jax.grad(stretches, (0, 1), has_aux=True))(variables, variables)
+    _, outputs = jax.jit(whole)(variables, variables)
+    gradients, found = jax.jit(jax.grad(stretches, (0, 1), has_aux=True))(variables, variables)
     close(found, outputs)
     assert not any(x.any() for x in jax.tree.leaves(gradients[0]))
     assert all(x.any() for x in jax.tree.leaves(gradients[1]))
@@ -254,8 +251,8 @@ def test_under_vmap_and_inside_a_loop(layer):
 
         return jax.lax.fori_loop(0, 2, step, variables)
 
-    alone = [jit(descend)(v) for v in seeds]
-    together = jit(jax.vmap(descend))(jax.tree.map(lambda *v: jnp.stack(v), *seeds))
+    alone = [jax.jit(descend)(v) for v in seeds]
+    together = jax.jit(jax.vmap(descend))(jax.tree.map(lambda *v: jnp.stack(v), *seeds))
     for i, one in enumerate(alone):
         close(jax.tree.map(lambda x, i=i: x[i], together), one)
 
@@ -264,13 +261,13 @@ def test_under_vmap_and_inside_a_loop(layer):
 def test_bfloat16_computes_about_the_same(layer):
     module = layer(F, dtype=jnp.bfloat16)
     variables, carry = begun(module)
-    last, ys = jit(module.apply)(variables, X, carry, MASK)
+    last, ys = jax.jit(module.apply)(variables, X, carry, MASK)
     assert ys.dtype == jnp.bfloat16
     assert {x.dtype for x in jax.tree.leaves(last)} == {jnp.dtype("float32")}
-    close((last, ys), jit(layer(F).apply)(variables, X, carry, MASK), 0.03)
+    close((last, ys), jax.jit(layer(F).apply)(variables, X, carry, MASK), 0.03)
 
     def gradient(module):
-        return jit(jax.grad(lambda v: weighed(module.apply(v, X, carry)).astype(jnp.float32)))
+        return jax.jit(jax.grad(lambda v: weighed(module.apply(v, X, carry)).astype(jnp.float32)))
 
     close(gradient(module)(variables), gradient(layer(F))(variables), 0.05)
 
@@ -279,7 +276,7 @@ def test_bfloat16_computes_about_the_same(layer):
 
 
 def test_initialisation():
-    params = LSTM(F).init(jax.random.key(0), X)["params"]
+    params = jax.jit(LSTM(F).init)(jax.random.key(0), X)["params"]
     for gate in jnp.split(params["recurrent"], 4, axis=1):
         np.testing.assert_allclose(gate.T @ gate, np.eye(F), atol=1e-6)
     np.testing.assert_array_equal(params["bias"].reshape(4, F).mean(1), [0, 1, 0, 0])
@@ -288,7 +285,7 @@ def test_initialisation():
 def test_residual_adds_the_input_from_the_second_layer_on():
     variables, _ = begun(Stack(F, 2))
 
-    @jit
+    @jax.jit
     def outputs(variables):
         first, second = ({"params": variables["params"][f"forward_{i}"]} for i in (0, 1))
         _, below = GRU(F).apply(first, X)

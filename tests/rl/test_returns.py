@@ -3,7 +3,6 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
-import pytest
 
 from dljax.rl import returns
 
@@ -52,59 +51,8 @@ def test_a_truncated_step_ends_in_the_value_of_its_last_state():
     # 3 + 0.5 * 40 = 23; 2 + 0.5 * 99 = 51.5; 1 + 0.5 * 51.5 = 26.75
     expected = [26.75, 51.5, 23.0]
     np.testing.assert_allclose(returns.lambda_returns(R, discount, V_T, lambda_), expected)
-    np.testing.assert_allclose(returns.n_step_returns(R, discount, V_T, 3, lambda_), expected)
     gae = returns.gae(R, discount, V_TM1, V_T, lambda_)
     np.testing.assert_allclose(gae + V_TM1, expected, rtol=1e-6)
-
-
-def test_n_step_returns():
-    r, v = jnp.array([1.0, 2.0, 3.0, 4.0]), jnp.array([10.0, 20.0, 30.0, 40.0])
-    # two steps: 1 + 0.5 * 2 + 0.25 * 20; ...; the last one has but one
-    found = returns.n_step_returns(r, jnp.full(4, 0.5), v, 2)
-    np.testing.assert_allclose(found, [7.0, 11.0, 15.0, 24.0])
-    one = returns.n_step_returns(r, jnp.full(4, 0.5), v, 1)
-    np.testing.assert_allclose(one, r + 0.5 * v)
-    with pytest.raises(ValueError, match="n of at least 1, not 0"):
-        returns.n_step_returns(r, jnp.full(4, 0.5), v, 0)
-
-
-def test_vtrace_by_hand():
-    """Ratios 2, 0.5 and 1 are clipped to rho 1.5, 0.5, 1 and to c 1, 0.5, 1."""
-    found, advantage = returns.vtrace(
-        R, DISCOUNT, V_TM1, V_T, jnp.array([2.0, 0.5, 1.0]), clip_rho=1.5
-    )
-    # deltas of TD: 1, -18, -7 (see test_gae); times rho: 1.5, -9, -7
-    # corrections, backwards: -7; -9 + 0; 1.5 + 0.5 * 1 * -9 = -3
-    np.testing.assert_allclose(found, [7.0, 11.0, 23.0])
-    # 1.5 (1 + 0.5 * 11 - 10); 0.5 (2 - 20); 1 (3 + 0.5 * 40 - 30)
-    np.testing.assert_allclose(advantage, [-5.25, -9.0, -7.0])
-
-
-def test_vtrace_by_its_definition():
-    """Equation 1 of Espeholt et al. 2018: a sum over the rest of the trajectory."""
-    key = jax.random.split(jax.random.key(0), 3)
-    r, ratio = jax.random.normal(key[0], (5,)), jnp.exp(jax.random.normal(key[1], (5,)))
-    values = jax.random.normal(key[2], (6,))
-    discount, rho_bar, c_bar = 0.9, 1.3, 0.8
-    rho, c = np.minimum(ratio, rho_bar), np.minimum(ratio, c_bar)
-    expected = []
-    for s in range(5):
-        total = values[s]
-        for t in range(s, 5):
-            delta = rho[t] * (r[t] + discount * values[t + 1] - values[t])
-            total += discount ** (t - s) * np.prod(c[s:t]) * delta
-        expected.append(total)
-    found, advantage = returns.vtrace(
-        r, jnp.full(5, discount), values[:-1], values[1:], ratio, 1.0, rho_bar, c_bar
-    )
-    np.testing.assert_allclose(found, expected, rtol=1e-5)
-    after = np.append(expected[1:], values[-1])
-    np.testing.assert_allclose(advantage, rho * (r + discount * after - values[:-1]), rtol=1e-5)
-
-
-def test_vtrace_on_policy_is_the_return():
-    found, _ = returns.vtrace(R, DISCOUNT, V_TM1, V_T, jnp.ones(3))
-    np.testing.assert_allclose(found, returns.discounted(R, DISCOUNT, 40.0), rtol=1e-6)
 
 
 def test_many_trajectories_by_vmap():

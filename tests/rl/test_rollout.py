@@ -20,10 +20,13 @@ def ones(memory, obs, start, noise):
 
 
 def rolled(env, steps, environments=5, chunks=1):
-    actors = rollout.begin(env, jax.random.key(0), environments, jnp.zeros(environments, jnp.int32))
+    """The last of some rollouts, each of so many steps."""
     noise = jnp.zeros((steps, environments))
+    memory = jnp.zeros(environments, jnp.int32)
+    actors = jax.jit(lambda key: rollout.begin(env, key, environments, memory))(jax.random.key(0))
+    roll = jax.jit(lambda actors, key: rollout.rollout(env, ones, actors, key, noise))
     for chunk in range(chunks):
-        actors, trajectory, sums = rollout.rollout(env, ones, actors, jax.random.key(chunk), noise)
+        actors, trajectory, sums = roll(actors, jax.random.key(chunk))
     return actors, trajectory, sums
 
 
@@ -58,7 +61,7 @@ def test_fresh_starts_differ():
 def test_episodes_that_measure_do_not_depend_on_their_batch():
     env = probes.mixture([probes.seen(), probes.cut(), probes.remembered()])
     memory = jnp.zeros(8, jnp.int32)
-    play = jax.jit(partial(rollout.play, env, ones, memory, rollout.silent))
+    play = jax.jit(partial(rollout.play, env, ones, memory, rollout.no_noise))
     numbers, mask = jnp.arange(8), jnp.ones(8)
     total, length = play(numbers, mask)
     again, _ = play(numbers[::-1], mask)
@@ -67,11 +70,11 @@ def test_episodes_that_measure_do_not_depend_on_their_batch():
     np.testing.assert_array_equal(part, jnp.where(jnp.arange(8) < 3, total, 0))
     assert (none[3:] == 0).all()
     assert set(length.tolist()) <= {1, 3} and len(set(total.tolist())) > 1
-    for number in range(3):  # what is watched is what was measured
-        watch = partial(rollout.watch, env, ones, memory[:1], rollout.silent)
-        states, shown, going = jax.jit(watch)(number)
-        assert float((shown.reward[:, 0] * going).sum()) == total[number]
-        assert int(going.sum()) == length[number]
+    record = jax.jit(partial(rollout.record_episode, env, ones, memory[:1], rollout.no_noise))
+    for number in range(3):  # what is recorded is what was measured
+        states, trajectory, alive = record(number)
+        assert float((trajectory.reward[:, 0] * alive).sum()) == total[number]
+        assert int(alive.sum()) == length[number]
         assert states.place.time[0] == 0
 
 
@@ -121,8 +124,9 @@ def test_running_moments_are_those_of_all_that_was_seen():
     x = jax.random.normal(jax.random.key(0), (3, 40, 2)) * 5 + 2
     moments = normalization.no_moments((2,))
     np.testing.assert_array_equal(normalization.normalized(moments, x[0, :1] * 0 + 1), 1)
+    add = jax.jit(normalization.update)
     for part in x:
-        moments = normalization.seen(moments, part)
+        moments = add(moments, part)
     flat = np.asarray(x).reshape(-1, 2)
     np.testing.assert_allclose(moments.mean, flat.mean(0), rtol=1e-5)
     np.testing.assert_allclose(moments.variance(), flat.var(0), rtol=1e-5)
@@ -134,7 +138,7 @@ def test_running_moments_are_those_of_all_that_was_seen():
 def test_rewards_are_scaled_by_the_deviation_of_the_return():
     reward = jnp.array([[2.0], [2.0], [4.0]])
     done = jnp.array([[False], [True], [False]])
-    scale, scaled = normalization.scaled(normalization.no_scale(1), reward, done, 0.5)
+    scale, scaled = jax.jit(normalization.scaled)(normalization.no_scale(1), reward, done, 0.5)
     running = np.array([2.0, 3.0, 4.0])  # 2; 2 + 1; after the end: 4
     np.testing.assert_allclose(scaled[:, 0], reward[:, 0] / running.std(), rtol=1e-5)
     assert scale.running.tolist() == [4]
@@ -156,17 +160,18 @@ def test_a_core_forgets_where_an_episode_starts(layer):
     obs = jax.random.normal(jax.random.key(0), (6, 3, 4))
     start = jnp.zeros((6, 3), bool).at[4, 1].set(True)
     memory = jax.tree.map(lambda h: jax.random.normal(jax.random.key(1), h.shape), network.begin(3))
-    params = network.init(jax.random.key(2), memory, obs[0], start[0])
-    policy, value = network.apply(params, memory, obs, start, method="unroll")
+    params = jax.jit(network.init)(jax.random.key(2), memory, obs[0], start[0])
+    unroll, step = jax.jit(partial(network.apply, method="unroll")), jax.jit(network.apply)
+    policy, value = unroll(params, memory, obs, start)
     stepped, found = memory, []
     for x, s in zip(obs, start, strict=True):
-        stepped, (one, v) = network.apply(params, stepped, x, s)
+        stepped, (one, v) = step(params, stepped, x, s)
         found.append((one.logits, v))
     np.testing.assert_allclose(policy.logits, jnp.stack([p for p, _ in found]), atol=1e-6)
     np.testing.assert_allclose(value, jnp.stack([v for _, v in found]), atol=1e-6)
-    fresh, _ = network.apply(params, network.begin(3), obs[4:], start[4:] * 0, method="unroll")
-    np.testing.assert_allclose(policy.logits[4:, 1], fresh.logits[:, 1], atol=1e-6)
-    assert abs(policy.logits[4:, 0] - fresh.logits[:, 0]).max() > 1e-4
+    fresh, _ = unroll(params, network.begin(3), jnp.roll(obs, 2, 0), start & False)
+    np.testing.assert_allclose(policy.logits[4:, 1], fresh.logits[:2, 1], atol=1e-6)
+    assert abs(policy.logits[4:, 0] - fresh.logits[:2, 0]).max() > 1e-4
     with pytest.raises(ValueError, match="shared=True"):
         networks.ActorCritic(Discrete(2), core=networks.Core(8)).init(
             jax.random.key(0), memory, obs[0], start[0]
@@ -176,11 +181,11 @@ def test_a_core_forgets_where_an_episode_starts(layer):
 def test_duelling_values_are_centred():
     network = networks.ActionValues(Discrete(3), partial(networks.MLP, (8,)), duelling=True)
     obs = jax.random.normal(jax.random.key(0), (5, 4))
-    params = network.init(jax.random.key(1), obs)
+    params, apply = jax.jit(network.init)(jax.random.key(1), obs), jax.jit(network.apply)
     moved = jax.tree.map(lambda x: x, params)
     bias = moved["params"]["Dense_0"]["bias"]  # of the advantages: a common change is no change
     moved["params"]["Dense_0"]["bias"] = bias + 3
-    np.testing.assert_allclose(network.apply(moved, obs), network.apply(params, obs), atol=1e-5)
+    np.testing.assert_allclose(apply(moved, obs), apply(params, obs), atol=1e-5)
 
 
 def test_minibatches_hold_each_sample_once_an_epoch():

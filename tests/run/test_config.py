@@ -4,30 +4,50 @@ import dataclasses
 import importlib
 import json
 import pathlib
+import re
 import shlex
 import subprocess
 import sys
 from dataclasses import dataclass
+from typing import ClassVar
 
+import jax
 import pytest
 from absl import flags
 
-from experiments import base
+from dljax.run import command_line
+from dljax.run import config as base
+from dljax.run.config import DataConfig, field, override
+from experiments import __main__ as scripts
+from experiments.__main__ import listing
 
 ROOT = pathlib.Path(__file__).parents[2]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(base.Config):
-    workdir: str = base.field("runs/probe", "folder of the run", path=True, resume=False)
-    model: str = base.field("lenet", "network", choices=("lenet", "resnet"))
-    widths: tuple[int, ...] = base.field((8, 16), "channels of the layers", minimum=1)
-    names: tuple[str, ...] = base.field((), "what to look for")
-    clip: float | None = base.field(None, "largest global norm", minimum=0)
+class Config(DataConfig):
+    name: ClassVar[str] = "probe"
+    not_served: ClassVar[tuple[str, ...]] = ("on_nan",)
+
+    model: str = field(
+        "lenet", "network", choices=("lenet", "resnet"), formerly="net",
+        former_values={"residual": "resnet"},
+    )  # fmt: skip
+    widths: tuple[int, ...] = field((8, 16), "channels of the layers", minimum=1)
+    names: tuple[str, ...] = field((), "what to look for")
+    clip: float | None = field(None, "largest global norm", minimum=0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tuned(Config):
+    name: ClassVar[str] = "tuned"
+
+    steps = override(20)
+    model = override("resnet", help="the network of tuned")
 
 
 def parse(*words: str) -> Config:
-    return base.parse(Config, ["probe", *words])
+    return command_line.parse(Config, ["probe", *words])
 
 
 def test_no_flags_give_the_defaults():
@@ -76,14 +96,14 @@ def test_forms_of_a_bool(words, quiet, plots):
     ],
 )
 def test_what_is_wrong_is_said(word, message):
-    with pytest.raises(base.UsageError) as caught:
+    with pytest.raises(command_line.UsageError) as caught:
         parse(word)
     assert str(caught.value) == message
 
 
 @pytest.mark.parametrize("word", ["--steps=many", "--steps=1.5", "--quiet=perhaps", "--steps"])
 def test_what_is_no_value_is_named(word):
-    with pytest.raises(base.UsageError, match=word.split("=")[0].lstrip("-")) as caught:
+    with pytest.raises(command_line.UsageError, match=word.split("=")[0].lstrip("-")) as caught:
         parse(word)
     assert "\n" not in str(caught.value)
 
@@ -120,12 +140,12 @@ def test_a_type_that_no_flag_can_have_is_a_defect():
         table: dict = base.field(None, "not a flag")
 
     with pytest.raises(TypeError, match=r"Wrong\.table"):
-        base.define_flags(Wrong)
+        command_line.define_flags(Wrong)
 
 
 def test_the_global_flags_stay_untouched():
     before = set(flags.FLAGS)
-    base.define_flags(Config)
+    command_line.define_flags(Config)
     assert set(flags.FLAGS) == before
 
 
@@ -140,8 +160,8 @@ def test_what_keeps_a_run_from_going_on():
     saved = json.loads(json.dumps(base.to_json(Config())))
     assert base.differences(saved, Config(workdir="elsewhere", quiet=True, eval_every=5)) == []
     assert base.differences(saved, Config(widths=(8, 17), steps=5)) == [
-        "steps: 1000 in the run, 5 asked for",
-        "widths: [8, 16] in the run, [8, 17] asked for",
+        "steps: 1000 in the run, 5 now",
+        "widths: [8, 16] in the run, [8, 17] now",
     ]
 
 
@@ -150,7 +170,7 @@ def test_runs_of_older_and_newer_code():
     del saved["model"]
     assert base.differences(saved, Config()) == []
     assert base.differences(saved, Config(model="resnet")) == [
-        "model: 'lenet' in the run, 'resnet' asked for"
+        "model: 'lenet' in the run, 'resnet' now"
     ]
     assert base.differences({**saved, "depth": 3}, Config()) == ["depth: no longer a flag"]
 
@@ -159,7 +179,7 @@ def test_the_command_reads_back_as_the_same_configuration():
     config = Config(
         workdir="my runs/x", plots=False, quiet=True, widths=(3, 4), clip=1e-3, overwrite=True
     )
-    line = base.command(config, "-m experiments.probe")
+    line = command_line.command(config, "-m experiments.probe")
     assert line == (
         "python -m experiments.probe '--workdir=my runs/x' --quiet --noplots --widths=3,4"
         " --clip=0.001"
@@ -170,24 +190,101 @@ def test_the_command_reads_back_as_the_same_configuration():
 
 
 def test_help_lists_each_flag_with_default_and_limits():
-    text = base.help_text(Config, "Trains a probe.\n\nMore.", "-m experiments.probe")
+    text = command_line.help_text(Config, "Trains a probe.\n\nMore.", "-m experiments.probe")
     assert text.startswith("Trains a probe.")
-    own, common = text.split("Flags common to all experiments:")
+    own = text.partition("This experiment:")[2].partition("Training, evaluation")[0]
     for line in (
         "--model=STR               network [default lenet; one of lenet, resnet]",
         "--widths=INT,...          channels of the layers [default 8,16; at least 1]",
         "--clip=FLOAT              largest global norm [default none; at least 0]",
     ):
         assert line in own
-    for name in ("--workdir=STR", "--seed=INT", "--[no]quiet", "--learning_rate=FLOAT"):
-        assert name in common and name not in own
+    flags_in_order = re.findall(r"^  --(?:\[no\])?(\w+)", text, re.MULTILINE)
+    assert flags_in_order[:3] == ["workdir", "dataset", "steps"]
+    assert flags_in_order[-2:] == ["batch_size", "learning_rate"]  # the optimiser's come last
+    assert "on_nan" not in flags_in_order and "[default runs/probe]" in text
     assert max(map(len, text.splitlines())) <= 100
+
+
+def test_an_override_changes_the_default_and_nothing_else():
+    assert (Tuned().steps, Config().steps, Tuned().model) == (20, 1000, "resnet")
+    assert Tuned(model="lenet").workdir == "runs/tuned"
+    with pytest.raises(ValueError, match="steps must be at least 1"):
+        Tuned(steps=0)
+    text = command_line.help_text(Tuned, "", "")
+    assert "training steps [default 20; at least 1]" in text
+    assert "the network of tuned [default resnet; one of lenet, resnet]" in text
+
+
+def test_a_flag_that_is_not_served_is_none():
+    with pytest.raises(command_line.UsageError, match="unknown flag --on_nan"):
+        parse("--on_nan=drop")
+    with pytest.raises(ValueError, match="probe has no on_nan"):
+        Config(on_nan="drop")
+
+
+def test_the_default_workdir_names_the_data(tmp_path):
+    for dataset, name in (
+        ("", "probe"), ("digits", "probe-digits"), ("tfds:mnist", "probe-mnist"),
+        ("tfds:glue/cola", "probe-glue_cola"), ("~/data/photos", "probe-photos"),
+        (str(tmp_path / "x.csv"), "probe-x"), ("my data/a b.csv", "probe-a_b"),
+    ):  # fmt: skip
+        assert parse(f"--dataset={dataset}").workdir == f"runs/{name}"
+    assert parse("--dataset=digits", "--workdir=elsewhere").workdir == "elsewhere"
+    line = command_line.command(Config(dataset="digits"), "-m experiments.probe")
+    assert line == "python -m experiments.probe --dataset=digits"
+
+
+def test_former_names_are_refused_in_commands_and_read_in_runs():
+    with pytest.raises(command_line.UsageError, match="--net is now --model"):
+        parse("--net=lenet")
+    with pytest.raises(command_line.UsageError, match="model: 'residual' is now 'resnet'"):
+        parse("--model=residual")
+    saved = base.to_json(Config(workdir="runs/probe"))
+    del saved["model"]
+    old = {**saved, "net": "residual", "predict": ""}  # predict was everybody's flag, left empty
+    assert base.from_json(Config, old) == Config(model="resnet")
+    assert base.differences(old, Config(model="resnet")) == []
+    assert base.differences(old, Config()) == ["model: 'resnet' in the run, 'lenet' now"]
+
+
+def test_two_spellings_of_a_path_are_one(tmp_path, monkeypatch):
+    @dataclass(frozen=True, kw_only=True)
+    class Pathed(base.Config):
+        weights: str = field("", "file of weights", path=True)
+
+    (tmp_path / "a").write_text("")
+    (tmp_path / "link").symlink_to(tmp_path / "a")
+    monkeypatch.chdir(tmp_path)
+    saved = base.to_json(Pathed(weights="a"))
+    for spelling in ("./a", str(tmp_path / "a"), "link"):
+        assert base.differences(saved, Pathed(weights=spelling)) == []
+    assert len(base.differences(saved, Pathed(weights="b"))) == 1
+
+
+def test_values_of_a_sweep_are_traced_past_the_checks():
+    config = Config(sweep=("learning_rate=1,2",))
+
+    @jax.jit
+    def program(rate):
+        inside = base.with_traced(config, {"learning_rate": rate})
+        assert inside.sweep == () and inside.steps == config.steps
+        return 2 * inside.learning_rate
+
+    assert program(3.0) == 6 and config.learning_rate == 1e-3
+
+
+@pytest.mark.parametrize("word", ["accuracy", "best:accuracy", "max:", "max"])
+def test_choose_by_names_way_and_metric(word):
+    with pytest.raises(command_line.UsageError, match="choose_by is written max:METRIC or min:"):
+        parse(f"--choose_by={word}")
+    assert parse("--choose_by=min:loss").choose_by == "min:loss"
 
 
 def outcome(capsys, run, *words: str) -> tuple[int, str, str]:
     """Exit code, stdout and stderr of `main`."""
     with pytest.raises(SystemExit) as caught:
-        base.main(run, Config, "Doc.", ["probe.py", *words])
+        command_line.run_main(run, Config, "Doc.", ["probe.py", *words])
     return caught.value.code, *capsys.readouterr()
 
 
@@ -234,7 +331,7 @@ def test_main_shows_the_traceback_on_request(capsys, monkeypatch):
 
 def test_main_lets_a_defect_through():
     with pytest.raises(TypeError, match="a defect"):
-        base.main(raising(TypeError("a defect")), Config, "Doc.", ["probe.py"])
+        command_line.run_main(raising(TypeError("a defect")), Config, "Doc.", ["probe.py"])
 
 
 def test_main_on_what_the_loop_raises(capsys):
@@ -259,10 +356,10 @@ def test_a_script_answers_without_jax(tmp_path):
     script.write_text(
         '"""A probe."""\n'
         "import sys\n"
-        "from experiments import base\n"
+        "from dljax.run import command_line, config\n"
         "if __name__ == '__main__':\n"
         "    assert not {'jax', 'flax', 'numpy'} & set(sys.modules)\n"
-        "    base.main(lambda config: None, base.Config, __doc__)\n"
+        "    command_line.run_main(lambda _: None, config.Config, __doc__)\n"
     )
     environment = {"PYTHONPATH": str(ROOT)}
     for words, code in (["--help"], 0), (["--nothing"], 2), ([], 0):
@@ -281,17 +378,24 @@ def test_a_script_answers_without_jax(tmp_path):
     assert done.stdout.startswith("A probe.\n\nusage: python -m probe [--flag=value ...]\n")
 
 
-SCRIPTS = sorted(
-    path.stem
-    for path in (ROOT / "experiments").glob("*.py")
-    if "\nif __name__ ==" in path.read_text(encoding="utf-8") and path.stem != "export"
-)  # which trains nothing
+SCRIPTS = [name for name, _, _ in listing()]
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_every_experiment_keeps_the_conventions(name):
     module = importlib.import_module(f"experiments.{name}")
-    assert issubclass(module.Config, base.Config)
-    assert module.Config().workdir == f"runs/{name}"
     assert f"experiments.{name}" in module.__doc__
+    assert max(map(len, module.__doc__.splitlines())) <= 100
     assert all("help" in entry.metadata for entry in dataclasses.fields(module.Config))
+    if name != "export":  # which trains nothing
+        assert issubclass(module.Config, base.Config) and module.Config.name == name
+        assert module.Config().workdir.startswith(f"runs/{name}")
+
+
+def test_the_scripts_are_listed_with_the_time_of_their_default(capsys, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["experiments"])
+    scripts.main()
+    text = capsys.readouterr().out
+    assert all(re.search(rf"^  {name} +\S", text, re.MULTILINE) for name in SCRIPTS)
+    assert "Image classification with a convolutional network. (a minute)" in text
+    assert {"image_classification", "forecasting", "ppo"} <= set(SCRIPTS)

@@ -3,32 +3,41 @@
 import json
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import optax
 import pytest
 
+from dljax.apps import ppo
+from dljax.apps.configs.agent import resolved
+from dljax.apps.rl import training
 from dljax.data import feed
+from dljax.run import command_line, session, sweep
+from dljax.run import config as run_config
+from dljax.run.config import field, override
+from dljax.run.experiment import Experiment
 from dljax.train.report import read_metrics
-from experiments import agents, base, ppo, session, sweep
 from tests import helpers
 from tests.helpers import assert_same, devices
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(base.Config):
-    steps: int = base.field(20, "training steps", minimum=1)
-    learning_rate: float = base.field(0.2, "rate", minimum=0, maximum=100)
-    number: int | None = base.field(None, "a whole number", minimum=1)
-    noise: float = base.field(1.0, "not of the step")
+class Config(run_config.Config):
+    name: ClassVar[str] = "toy"
+
+    steps = override(20)
+    learning_rate = override(0.2, maximum=100)
+    number: int | None = field(None, "a whole number", minimum=1)
+    noise: float = field(1.0, "not of the step")
 
 
 def config(tmp_path="unused", **fields) -> Config:
     return Config(workdir=tmp_path, quiet=True, num_seeds=2, seed=1, **fields)
 
 
-def experiment(asked: Config) -> session.Experiment:
-    return session.Experiment(
+def experiment(asked: Config) -> Experiment:
+    return Experiment(
         name="toy",
         dataset="none",
         task=lambda config: helpers.toy(optax.sgd(config.learning_rate)),
@@ -36,21 +45,23 @@ def experiment(asked: Config) -> session.Experiment:
         placement=devices(1),
         validation=helpers.episodes(4, 4),
         test=helpers.episodes(5, 5),
-        score=lambda values: -float(np.nanmean(values["loss"])),
+        choose_by="min:loss",
     )
 
 
 def test_points():
-    assert sweep.points(config()) == [{}] and sweep.count(config()) == 2
+    plain = sweep.parse(config())
+    assert not plain and plain.points == ({},) and plain.count == 2
     asked = config(sweep=("learning_rate=0.1", "0.2", "number=3", "4"))
-    assert sweep.points(asked) == [
+    found = sweep.parse(asked)
+    assert found and list(found.points) == [
         {"learning_rate": rate, "number": n} for rate in (0.1, 0.2) for n in (3, 4)
     ]
-    assert sweep.count(asked) == 8 and session.seeds(asked) == (1, 2) * 4
-    given = sweep.given(asked)
-    np.testing.assert_array_equal(given["number"], [3, 3, 4, 4, 3, 3, 4, 4])
-    assert given["number"].dtype == np.int32 and given["learning_rate"].dtype == np.float32
-    assert base.parse(Config, ["x", "--sweep=learning_rate=0.1,1"]).sweep == (
+    assert found.count == 8 and session.seeds(asked) == (1, 2) * 4
+    values = found.values()
+    np.testing.assert_array_equal(values["number"], [3, 3, 4, 4, 3, 3, 4, 4])
+    assert values["number"].dtype == np.int32 and values["learning_rate"].dtype == np.float32
+    assert command_line.parse(Config, ["x", "--sweep=learning_rate=0.1,1"]).sweep == (
         "learning_rate=0.1", "1",
     )  # fmt: skip
 
@@ -108,12 +119,14 @@ def test_a_sweep_to_its_end(tmp_path, capsys):
     assert_same(again.run, outcome.run)
     assert len(read_metrics(tmp_path / "sweep")["validation/loss"][0]) == 10
 
-    chosen, facts = session.saved(asked)
-    assert chosen.learning_rate == 0.2 and not chosen.sweep and facts["sweep"]["members"] == [2, 3]
+    chosen, metadata = session.saved(asked)
+    assert (
+        chosen.learning_rate == 0.2 and not chosen.sweep and metadata["sweep"]["members"] == [2, 3]
+    )
     run, step = session.restore(chosen, experiment(chosen).task(chosen), devices(1))
     assert run.states["weights"].shape == (2, 3) and step in (18, 20)
 
-    lines = sweep.lines(sweep.Chosen(summary["chosen"], [2, 3], [low, best]))
+    lines = sweep.lines(sweep.Chosen(summary["chosen"], [2, 3], [low, best]), ("loss",))
     assert lines[0].split() == ["learning_rate", "validation", "score", "loss"]
     assert lines[2].startswith("*  0.2") and "±" in lines[2] and not lines[1].startswith("*")
 
@@ -125,19 +138,19 @@ def test_a_sweep_to_its_end(tmp_path, capsys):
 def test_what_agents_may_sweep(words, good):
     """An environment and its networks are made anew inside the program that is traced."""
     small = {"features": (8,), "environments": 4, "rollout": 8, "batch_size": 16, "epochs": 1}
-    asked = agents.resolved(ppo.Config(sweep=words, num_seeds=2, **small))
-    built = agents.build(asked, ppo.make)
+    asked = resolved(ppo.Config(sweep=words, num_seeds=2, **small))
+    built, plan = training.build(asked, ppo.make), sweep.parse(asked)
     if good:
-        _, (values,) = sweep.task(asked, built)
+        _, (values,) = sweep.task(plan, asked, built)
         assert set(values) == {"learning_rate", "gamma"} and len(values["gamma"]) == 4
     else:
         with pytest.raises(ValueError, match="rollout can't be swept"):
-            sweep.task(asked, built)
+            sweep.task(plan, asked, built)
 
 
 def test_a_sweep_that_has_not_ended_predicts_nothing(tmp_path):
     asked = config(tmp_path, sweep=("learning_rate=0.1", "0.2"))
-    for name, text in {"config": base.to_json(asked), "facts": {}}.items():
+    for name, text in {"config": run_config.to_json(asked), "metadata": {}}.items():
         (tmp_path / f"{name}.json").write_text(json.dumps(text))
     with pytest.raises(ValueError, match="has not come to its end, so no value is chosen yet"):
         session.saved(asked)

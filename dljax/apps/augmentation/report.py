@@ -19,7 +19,8 @@ from dljax.gan import sampling
 from dljax.gan.synthetic_data import Interval, interval
 from dljax.plots import samples as pictures
 from dljax.plots.gains import gains
-from dljax.run.config import command, to_json
+from dljax.run.command_line import command
+from dljax.run.config import to_json
 from dljax.train import loop, metrics, report
 
 GAINS = {"samples over alone": ("samples", "alone"), "both over standard": ("both", "standard")}

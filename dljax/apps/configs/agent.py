@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, TypeVar
@@ -80,5 +81,6 @@ def tuned_table(config_type: type[AgentConfig]) -> str:
     lines = ["\nTuned, where a flag is none:"]
     for name, flags in config_type.tuned.items():
         values = ", ".join(f"{flag}={value}" for flag, value in flags.items())
-        lines.append(f"  {name or 'any environment'}: {values}")
+        line = f"{name or 'any environment'}: {values}"
+        lines.append(textwrap.fill(line, 100, initial_indent="  ", subsequent_indent="    "))
     return "\n".join(lines)

@@ -25,7 +25,7 @@ class Config(DataConfig, OptimizerConfig):
     weight_decay = override(1e-3)
     clip_norm = override(1.0, help="largest norm of a series' gradient; 0: no clipping")
 
-    time: str | None = field(None, "column of dates; none: the one that looks like one")
+    time: str | None = field(None, "column of dates; none: detected")
     target: tuple[str, ...] = field((), "columns of values; none: all that are numeric")
     labels: str | None = field(None, "column that is positive in anomalous rows; none: no labels")
     detector: str = field(

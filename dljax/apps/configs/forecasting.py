@@ -27,7 +27,7 @@ class Config(DataConfig, OptimizerConfig):
     learning_rate = override(2e-3)
     eval_every = override(50, help="steps between evaluations; the best step is used")
 
-    time: str | None = field(None, "column of dates; none: the one that looks like one")
+    time: str | None = field(None, "column of dates; none: detected")
     target: tuple[str, ...] = field((), "columns to forecast; none: all that are numeric")
     covariates: tuple[str, ...] = field((), "further columns, known up to the present")
     freq: str | None = field(None, "time step: h, 15min, D, B, MS; none: the most common")

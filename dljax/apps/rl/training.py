@@ -81,7 +81,7 @@ def random_play(env: Environment, episodes: int) -> dict[str, float]:
         return jax.random.uniform(key, (*shape, *env.action.shape), minval=-1, maxval=1)
 
     batch = {"episode": TEST + jnp.arange(episodes), MASK: jnp.ones(episodes)}
-    sums = jax.jit(lambda batch: rollout.measured(env, act, (), random_action, batch))(batch)
+    sums = jax.jit(lambda batch: rollout.evaluate(env, act, (), random_action, batch))(batch)
     return {name: float(total / count) for name, (total, count) in sums.items()}
 
 
@@ -134,7 +134,7 @@ def play(config: AgentConfig, make: Make) -> float:
     def one(states: Any) -> rollout.Recording:
         act = agent.greedy(jax.tree.map(lambda x: x[0], states))
         return rollout.record_episode(
-            agent.env, act, agent.memory(1), rollout.silent, TEST + number
+            agent.env, act, agent.memory(1), rollout.no_noise, TEST + number
         )
 
     recording = jax.device_get(jax.jit(one)(run.states))

@@ -108,7 +108,7 @@ def _draw_plane(config: AgentConfig, agent: Agent, state: Any, path: Path) -> No
 
     def evaluate(state: Any) -> Any:
         act, memory = agent.greedy(state), agent.memory(1)
-        episode = rollout.record_episode(agent.env, act, memory, rollout.silent, TEST)
+        episode = rollout.record_episode(agent.env, act, memory, rollout.no_noise, TEST)
         return agent.value_and_greedy(state)(obs), episode
 
     (value, action), (states, _, alive) = jax.device_get(jax.jit(evaluate)(state))

@@ -13,7 +13,7 @@ from dljax.apps.configs.transfer_learning import Config
 from dljax.apps.transfer import source as sources
 from dljax.apps.transfer.methods import EVALUATION_BATCH, HEADLINE, make_task, network
 from dljax.apps.transfer.source import Source
-from dljax.apps.transfer.target import features, fitted
+from dljax.apps.transfer.target import WEIGHTS, checksum, features, fitted
 from dljax.cnn.classification import classifier, inspection
 from dljax.data import feed
 from dljax.data.image_scaling import Normalize, in_floats
@@ -64,7 +64,13 @@ def load(config: Config) -> Trained:
         )
     config, metadata = session.saved(config)
     classes, shape = tuple(metadata["classes"]), tuple(metadata["image_shape"])
-    source = fitted_source(config)
+    loaded = sources.load(config.source, config.workdir, config.architecture)
+    weights = metadata.get("data", {}).get("derived", {}).get(WEIGHTS)
+    if config.method == ("probe",) and weights not in (None, checksum(loaded)):
+        raise ValueError(
+            f"{config.source} holds other weights than those that {workdir} was trained on"
+        )
+    source = fitted(loaded, config)
     scale, width = metadata["scale"], metadata["features"]
     task = make_task(config, source, len(classes), (width,) if width else shape, scale)
     normalize = Normalize(tuple(metadata["mean"]), tuple(metadata["std"]))

@@ -12,7 +12,7 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 
 from dljax.apps.configs.transfer_learning import Config
 from dljax.apps.transfer.source import BUILT_IN, Source
-from dljax.apps.transfer.target import Target, feature_baselines
+from dljax.apps.transfer.target import WEIGHTS, Target, feature_baselines
 from dljax.cnn.classification import classifier
 from dljax.data import augment, feed
 from dljax.data.sources.dataset import Arrays
@@ -177,7 +177,7 @@ def build(config: Config, target: Target) -> Experiment:
     parts, source, record = _parts(config, target), target.source, target.record
     placement = session.placement(config, min(config.batch_size, shots * len(target.classes)))
     if method != "scratch":
-        record = record.deriving(**{"weights of the source": target.weights})
+        record = record.deriving(**{WEIGHTS: target.weights})
     if method == "probe":
         record = record.deriving(**{"scale of the features": target.scale})
 

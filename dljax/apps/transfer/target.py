@@ -20,6 +20,8 @@ from dljax.data.sources.image import convert_all
 from dljax.run import session
 from dljax.transfer import finetuning, linear_probe, stem
 
+WEIGHTS = "weights of the source"  # what a run's record calls their checksum
+
 
 @dataclasses.dataclass(frozen=True)
 class Target:
@@ -115,8 +117,13 @@ def _subsample(config: Config, loaded: Source, data: Dataset) -> Target:
         test=part(data.test, test),
         notes=data.notes,
         record=images_record({"train": data.train, "test": data.test}, data.classes),
-        weights=linear_probe.digest(loaded.variables)[:8],
+        weights=checksum(loaded),
     )
+
+
+def checksum(source: Source) -> str:
+    """Of a source's weights, as they were loaded."""
+    return linear_probe.digest(source.variables)[:8]
 
 
 def fitted(source: Source, config: Config) -> Source:

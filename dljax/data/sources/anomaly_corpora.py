@@ -1,4 +1,4 @@
-"""The corpora that anomaly detection takes: embedded, NAB's layout, or a CSV."""
+"""The corpora of anomaly detection: embedded, in NAB's layout, or a CSV."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ def load_labelled(
     labels: str | None = None,
     seed: int = 0,
 ) -> tuple[tuple[Labelled, ...], tuple[str, ...]]:
-    """A corpus, and notes on the way there.
+    """A corpus, and notes on how it was read.
 
     dataset: 'injected' (Seattle's weather and the logarithm of four stocks' prices, with anomalies
-    put in at places drawn from the seed), 'nab:FOLDER' (the layout of NAB), or a CSV.
+    injected at positions drawn from the seed), 'nab:FOLDER' (the layout of NAB), or a CSV.
     time, targets: the CSV's columns of dates and of values (default: found; all other numbers).
-    labels: its column that is not 0 where a row is anomalous, for all targets.
+    labels: its column that is positive in anomalous rows, for all targets.
     Raises FileNotFoundError or ValueError, in one line, for what can't be used.
     """
     if dataset == EMBEDDED:

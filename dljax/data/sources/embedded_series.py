@@ -28,7 +28,7 @@ def stocks() -> tuple[Table, tuple[str, ...]]:
     """Daily closing prices, adjusted for splits and dividends, over the span common to all four.
 
     Package bokeh_sampledata; origin Quandl WIKI Prices (public domain). The package notes that the
-    adjustment includes corporate actions after the span, a constant factor that returns don't see.
+    adjustment includes corporate actions after the span, a constant factor that cancels in returns.
     """
     text = gzip.decompress(_content("bokeh_sampledata", "stocks.csv.gz")).decode()
     prices: dict[str, dict[str, str]] = {name: {} for name in STOCKS}
@@ -53,7 +53,7 @@ def weather() -> tuple[Table, tuple[str, ...]]:
 def weather_hourly() -> tuple[Table, tuple[str, ...]]:
     """Seattle, hourly temperature (deg F) of 2010: NOAA's climate normals, so smooth.
 
-    Package vega_datasets. An hour is missing where summer time begins; the one before stands in.
+    Package vega_datasets. The hour missing where summer time begins is filled with the one before.
     """
     text = _content("vega_datasets", "seattle-temps.csv").decode()
     text = re.sub(

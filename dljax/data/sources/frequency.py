@@ -1,8 +1,8 @@
-"""The regular grid that the stamps of a series stand on: its step, its gaps, its continuation.
+"""The regular grid of the times of a series: its step, its gaps, its continuation.
 
 A step is written as pandas writes it: '5min', 'h', 'D', 'B' (business days), 'W', 'MS' (months),
-'QS', 'YS'. Months and years are steps of the calendar, the others of the clock. Business days are
-rows: a holiday is no gap, the next row is the next step.
+'QS', 'YS'. Months and years are calendar steps, the others have a fixed length. On business
+days every row is a step: a holiday is no gap.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ import numpy as np
 
 CLOCK = {"s": 1, "min": 60, "h": 3600, "D": 86400, "W": 604800}
 MONTHS = {"M": 1, "MS": 1, "ME": 1, "Q": 3, "QS": 3, "QE": 3, "Y": 12, "YS": 12, "YE": 12}
-# Steps until the pattern repeats that a forecaster would repeat first.
+# Steps of the main season.
 SEASONS = {"h": 24, "D": 7, "B": 5, "W": 52, "MS": 12, "QS": 4, "YS": 1}
 
 
 def step(freq: str) -> tuple[str, int]:
     """('s', seconds), ('month', months) or ('B', 1) of a step like '15min', 'h', 'MS'.
 
-    Raises ValueError for what is no step.
+    Raises ValueError for anything else.
     """
     match = re.fullmatch(r"(\d*)\s*([A-Za-z]+)(-[A-Z]{3})?", freq)
     count, unit = (int(match[1] or 1), match[2]) if match else (0, "")
@@ -37,7 +37,7 @@ def step(freq: str) -> tuple[str, int]:
 
 
 def alias(kind: str, count: int) -> str:
-    """The shortest way to write a step: ('s', 7200) is '2h'."""
+    """The shortest notation of a step: ('s', 7200) is '2h'."""
     if kind == "B":
         return "B"
     units = (("W", "D", "h", "min", "s"), CLOCK) if kind == "s" else (("YS", "QS", "MS"), MONTHS)
@@ -47,14 +47,14 @@ def alias(kind: str, count: int) -> str:
 
 
 def infer(time: np.ndarray) -> str:
-    """The step of stamps datetime64[s] [T] in order: the commonest difference, or the calendar's.
+    """The step of ordered times datetime64[s] [T]: the most common difference or calendar step.
 
     Days without any Saturday and Sunday are business days.
     """
     steps = np.diff(time).astype(np.int64)
     values, counts = np.unique(steps, return_counts=True)
-    commonest = int(values[counts.argmax()])
-    days = commonest / 86400
+    common = int(values[counts.argmax()])
+    days = common / 86400
     if days >= 28 and ((_day(time) == _day(time)[0]).all() or _month_end(time)):
         months = np.diff(time.astype("datetime64[M]")).astype(int)
         values, counts = np.unique(months, return_counts=True)
@@ -62,7 +62,7 @@ def infer(time: np.ndarray) -> str:
     weekday = (time.astype("datetime64[D]").astype(int) + 3) % 7
     if days == 1 and (weekday < 5).all() and len(time) > 5:
         return "B"
-    return alias("s", max(commonest, 1))
+    return alias("s", max(common, 1))
 
 
 def _day(time: np.ndarray) -> np.ndarray:
@@ -75,7 +75,7 @@ def _month_end(time: np.ndarray) -> bool:
 
 
 def position(time: np.ndarray, freq: str) -> np.ndarray:
-    """Steps since the first stamp, float64 [T]: whole numbers where a stamp is on the grid."""
+    """Steps since the first time, float64 [T]: whole numbers where a time is on the grid."""
     kind, count = step(freq)
     if kind == "s":
         return (time - time[0]).astype(np.int64) / count
@@ -88,7 +88,7 @@ def position(time: np.ndarray, freq: str) -> np.ndarray:
 
 
 def steps_after(start: np.datetime64, freq: str, count: int) -> np.ndarray:
-    """`count` stamps of the grid, `start` first: datetime64[s] [count]."""
+    """`count` times of the grid from `start` on: datetime64[s] [count]."""
     kind, size = step(freq)
     start = np.datetime64(start, "s")
     if kind == "s":
@@ -107,7 +107,7 @@ def steps_after(start: np.datetime64, freq: str, count: int) -> np.ndarray:
 
 
 def season(freq: str) -> int:
-    """Steps of the main season: a day of what is finer than days, a week of days, a year of months.
+    """Steps of the main season: a day of steps below a day, a week of days, a year of months.
 
     1 (no season) where a day is no whole number of steps.
     """

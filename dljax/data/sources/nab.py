@@ -3,8 +3,8 @@
     FOLDER/data/<group>/<name>.csv            columns timestamp, value
     FOLDER/labels/combined_windows.json       {"<group>/<name>.csv": [[first stamp, last stamp]]}
 
-Any groups: the labels may name files that are not there. A file that the labels do not name is a
-mistake, since its detections could not be told right from wrong.
+Any groups: the labels may name files that are absent. A file that the labels do not name is an
+error, since its detections could not be scored.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pandas
 
 from dljax.data.anomaly_series import Labelled, Window
 
@@ -20,8 +21,8 @@ from dljax.data.anomaly_series import Labelled, Window
 def read_nab(folder: str | Path) -> tuple[Labelled, ...]:
     """Every series below FOLDER/data, in the order of their names "<group>/<name>.csv".
 
-    Raises FileNotFoundError if the folder has not the layout, ValueError for a file that can't be
-    read or has no labels.
+    Raises FileNotFoundError if the folder does not have the layout, ValueError for a file that
+    can't be read or has no labels.
     """
     root = Path(folder)
     files = sorted((root / "data").glob("*/*.csv"))
@@ -38,11 +39,9 @@ def read_nab(folder: str | Path) -> tuple[Labelled, ...]:
 
 
 def _read(file: Path, labels: dict[str, list[list[str]]], path: Path) -> Labelled:
-    import pandas
-
     name = f"{file.parent.name}/{file.name}"
     if name not in labels:
-        raise ValueError(f"{path} says nothing about {name}: add its windows, or [] if none")
+        raise ValueError(f"{path} has no entry for {name}: add its windows, or [] if none")
     try:
         table = pandas.read_csv(file, usecols=["timestamp", "value"])
         time = pandas.to_datetime(table["timestamp"]).to_numpy().astype("datetime64[s]")
@@ -56,7 +55,7 @@ def _read(file: Path, labels: dict[str, list[list[str]]], path: Path) -> Labelle
 
 
 def _rows(time: np.ndarray, first: str, last: str, name: str) -> Window:
-    """The rows of a window: the first ones with (or after, or before) its two stamps."""
+    """The rows of a window: the first ones at (or after, or before) its two times."""
     first_stamp, last_stamp = (np.datetime64(stamp[:19], "s") for stamp in (first, last))
     inside = np.flatnonzero((time >= first_stamp) & (time <= last_stamp))
     if not len(inside):

@@ -1,7 +1,7 @@
-"""Rows made regular: in order, on the grid of one step, without holes, or refused with the line.
+"""Rows in order on the grid of one time step without gaps; other rows are refused with the line.
 
-Nothing is filled unless a rule is named: 'forward' repeats the last value before, so it uses the
-past alone; 'linear' interpolates, which looks ahead.
+Nothing is filled unless a rule is named: 'forward' repeats the last value before, which uses the
+past only; 'linear' interpolates, which looks ahead.
 """
 
 from __future__ import annotations
@@ -11,19 +11,19 @@ import numpy as np
 from dljax.data.sources import frequency
 from dljax.data.sources.table import Table
 
-HOLIDAYS = 0.1  # share of business days without a row, at most
-CLOSURE = 10  # business days without a row at a stretch, at most
+HOLIDAYS = 0.1  # largest share of business days without a row
+CLOSURE = 10  # largest number of consecutive business days without a row
 
 
 def in_order(
     table: Table, when: np.ndarray, matrix: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, tuple[str, ...]]:
-    """The rows with rising stamps and their lines; newest-first files are turned round."""
+    """The rows in increasing order of time and their lines; newest-first files are reversed."""
     lines, notes = table.lines, ()
     steps = np.diff(when).astype(np.int64)
     if len(steps) and (steps < 0).all():
         when, matrix, lines, steps = when[::-1], matrix[::-1], lines[::-1], -steps[::-1]
-        notes += ("The file begins with the newest row: it is read backwards.",)
+        notes += ("The file begins with the newest row: its order is reversed.",)
     if (steps < 0).any():
         row = int((steps < 0).argmax()) + 1
         raise ValueError(
@@ -53,10 +53,10 @@ def on_grid(
     freq: str,
     fill: str,
 ) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
-    """Rising stamps [T] and values [T, C], NaN where missing, on the whole grid of step `freq`.
+    """Increasing times [T] and values [T, C], NaN where missing, on the complete grid of `freq`.
 
-    name, lines, columns: for messages. fill: 'refuse', 'forward' or 'linear'. Returns stamps,
-    finite values and notes. Raises ValueError for what is to be refused.
+    name, lines, columns: for messages. fill: 'refuse', 'forward' or 'linear'. Returns times,
+    finite values and notes. Raises ValueError for rows that are refused.
     """
     business = frequency.step(freq)[0] == "B"
     place, notes = frequency.position(when, freq), ()
@@ -82,20 +82,20 @@ def on_grid(
     if not (gaps or uneven or absent.any()):
         return when, matrix, notes
     if fill == "linear":
-        notes += ("Linear filling looks ahead: scores at filled places are too kind.",)
+        notes += ("Linear interpolation looks ahead: errors at filled rows are too low.",)
     where = np.arange(length, dtype=np.float64)
     matrix = np.stack([_filled(place, column, where, fill) for column in matrix.T], -1)
     when = when if business else frequency.steps_after(when[0], freq, length)
     begin = int(np.isnan(matrix).any(1).argmin())
     if begin:
         notes += (
-            f"Rows cut off at the beginning, with nothing before them to fill from: {begin}.",
+            f"Rows cut off at the beginning, without an earlier value to fill from: {begin}.",
         )
     return when[begin:], matrix[begin:], notes
 
 
 def _refuse(name, when, matrix, lines, columns, freq, place) -> None:
-    """Raises ValueError for the first stamp off the grid, the first hole, or a missing value."""
+    """Raises ValueError for the first time off the grid, the first gap, or a missing value."""
     hint = "choose --fill=forward (past values) or --fill=linear"
     uneven, holes, absent = place != np.rint(place), np.diff(place) > 1, np.isnan(matrix)
     if uneven.any():
@@ -120,7 +120,7 @@ def _refuse(name, when, matrix, lines, columns, freq, place) -> None:
 
 
 def _business(name, when, place, lines):
-    """Rows as steps: the business days without a row are taken as holidays, if they are few."""
+    """Rows as steps: business days without a row count as holidays, if they are few."""
     off = (place != np.rint(place)) | ~np.is_busday(when.astype("datetime64[D]"))
     if off.any():
         row = int(off.argmax())
@@ -140,7 +140,7 @@ def _business(name, when, place, lines):
 
 
 def _filled(place: np.ndarray, column: np.ndarray, where: np.ndarray, fill: str) -> np.ndarray:
-    """The column at the places `where` of the grid; NaN before its first value."""
+    """The column at the positions `where` of the grid; NaN before its first value."""
     known = ~np.isnan(column)
     place, column = place[known], column[known]
     last = np.searchsorted(place, where, side="right") - 1

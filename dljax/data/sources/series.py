@@ -1,12 +1,12 @@
-"""Time series from the kinds of `--dataset` value that forecasting takes.
+"""Time series from the values of `--dataset` in forecasting.
 
     load_series("stocks")                                        # embedded, needs no network
     load_series("weather", targets=("temp_max", "wind"))
     load_series("ETTh1.csv")                                     # any CSV with a column of dates
     load_series("sales.csv", time="day", targets=("shop",), covariates=("price",), fill="forward")
 
-What comes back is a `Series`: finite numbers on a regular grid of time, and notes of what was done
-to get there. Nothing is filled unless a rule is named.
+A `Series` has finite numbers on a regular grid of times, and notes of how they were read. Nothing
+is filled unless a rule is named.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Series(NamedTuple):
 
     name: one word or path. time: datetime64[s] [T] on a grid of step `freq`, as pandas writes it
     (business days: every row is a step, holidays are left out). values: float64 [T, C], finite, of
-    the targets `columns`. covariates: float64 [T, K], finite, known only up to the present. season:
+    the targets `columns`. covariates: float64 [T, K], finite, known up to the present only. season:
     steps of the main season. notes: lines for the user.
     """
 
@@ -60,13 +60,13 @@ def load_series(
       dataset: 'stocks' (daily adjusted closing prices of AAPL, GOOG, IBM, MSFT, 2004-2013),
         'weather' (Seattle, daily, 2012-2015), 'weather_hourly' (Seattle, the normal temperature of
         each hour of a year), or a CSV.
-      time: the column(s) of dates; the default is the one that looks like it.
+      time: the column(s) of dates; detected by default.
       targets: columns to forecast; the default is all that are numeric ('weather': temp_max).
       covariates: further numeric columns that are known up to the present.
-      freq: the step of time ('h', '15min', 'D', 'B', 'MS'); the default is the commonest one.
-      fill: what becomes of missing values and missing or uneven stamps. 'refuse': an error.
-        'forward': the last value before, so only the past is used. 'linear': interpolation, which
-        looks ahead (a test on it is too kind). What is missing at the beginning is cut off.
+      freq: the time step ('h', '15min', 'D', 'B', 'MS'); by default the most common one.
+      fill: how missing values and missing or uneven times are treated. 'refuse': an error.
+        'forward': the last value before, which uses the past only. 'linear': interpolation, which
+        looks ahead (test errors are too low). Rows without an earlier value are cut off.
 
     Raises:
       FileNotFoundError, ValueError: one line with file, column and line.
@@ -108,9 +108,9 @@ def from_table(
     if targets:
         values = {name: _target(table, name) for name in targets}
     else:
-        values, dull = _candidates(table, (*time_columns, *covariates))
-        if dull:
-            notes += (f"Left out, being constant or a count of rows: {', '.join(dull)}.",)
+        values, unusable = _candidates(table, (*time_columns, *covariates))
+        if unusable:
+            notes += (f"Left out, as constant or a count of rows: {', '.join(unusable)}.",)
     targets = tuple(values)
     for name in covariates:
         if name in targets or name in time_columns:
@@ -143,8 +143,8 @@ def from_table(
 def returns(series: Series) -> Series:
     """The logarithmic returns log(p_t / p_(t-1)) in per cent, at the time of the later price.
 
-    So row t is known when p_t is. Covariates keep their values at that time. Raises ValueError for
-    values that are not positive.
+    Row t is known at the time of p_t. Covariates keep their values at that time. Raises ValueError
+    for values that are not positive.
     """
     if (series.values <= 0).any():
         column = series.columns[int((series.values <= 0).any(0).argmax())]
@@ -156,9 +156,9 @@ def returns(series: Series) -> Series:
 def volatility(series: Series, window: int = 21) -> Series:
     """The logarithm of the realised volatility: of the root mean square of `window` returns.
 
-    Row t looks at the returns of rows t - window + 1 to t, so neighbouring rows share all but one
-    of them and the last value is a strong forecast for less than `window` steps. Returns of a
-    step are in per cent; a month of trading days is 21.
+    Row t depends on the returns of rows t - window + 1 to t, so neighbouring rows share all but one
+    of them and the last value is a strong forecast for fewer than `window` steps. Returns are in
+    per cent; 21 trading days are a month.
 
     Raises ValueError for values that are not positive, fewer rows than the window, or a window in
     which a price does not move.
@@ -168,7 +168,9 @@ def volatility(series: Series, window: int = 21) -> Series:
     squares = np.square(returns(series).values)
     total = np.lib.stride_tricks.sliding_window_view(squares, window, 0).mean(-1)
     if (total <= 0).any():
-        raise ValueError(f"{series.name} has {window} returns of zero: no volatility to take.")
+        raise ValueError(
+            f"{series.name} has {window} returns of zero, whose volatility is undefined."
+        )
     note = f"Volatility is the logarithm of the root mean square of {window} returns in per cent."
     return _from_row(series, window, np.log(total) / 2, "volatility of", note)
 
@@ -185,7 +187,7 @@ def _from_row(series: Series, row: int, values: np.ndarray, what: str, note: str
 
 
 def _target(table: Table, name: str) -> np.ndarray:
-    """A column that was asked for: ValueError if there is nothing in it to forecast."""
+    """A column named as target. Raises ValueError if it is constant."""
     column = numbers(table, name)
     if _constant(column):
         raise ValueError(f"{table.name}: column {name} is constant: nothing to forecast.")
@@ -195,14 +197,16 @@ def _target(table: Table, name: str) -> np.ndarray:
 def _candidates(
     table: Table, others: tuple[str, ...]
 ) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
-    """All other numeric columns that vary, and the names of those that don't or only count."""
+    """All other numeric columns that vary, and the names of constant ones and counters."""
     rest = [name for name in table.cells if name not in others and is_numeric(table, name)]
     values = {name: numbers(table, name) for name in rest}
-    dull = tuple(name for name in rest if _constant(values[name]) or _counter(values[name]))
-    if len(dull) == len(rest):
-        reason = f"{', '.join(dull)} only count or are constant" if dull else "none is numeric"
+    unusable = tuple(name for name in rest if _constant(values[name]) or _counter(values[name]))
+    if len(unusable) == len(rest):
+        reason = (
+            f"{', '.join(unusable)} only count or are constant" if unusable else "none is numeric"
+        )
         raise ValueError(f"{table.name} has no column to forecast: {reason}.")
-    return {name: values[name] for name in rest if name not in dull}, dull
+    return {name: values[name] for name in rest if name not in unusable}, unusable
 
 
 def _constant(column: np.ndarray) -> bool:

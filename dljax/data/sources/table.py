@@ -1,7 +1,7 @@
-"""A CSV file as people have it: any of the usual separators, encodings and decimal signs.
+"""CSV files with the usual separators, encodings and decimal signs.
 
-`read_table` gives the cells as text with the line each row stands on; `numbers` reads a column as
-numbers. What is wrong with a file is said in one line that names file, column and line.
+`read_table` returns the cells as text with the line of each row; `numbers` reads a column as
+numbers. Errors are one line that names file, column and line.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Table(NamedTuple):
 
     name: of the file, as messages call it. cells: column name -> text [rows], stripped, in the
     file's order. lines: int [rows], the line of the file that each row begins on. separator: the
-    one it was split at. notes: what the user should know of the reading.
+    one it was split at. notes: lines for the user on how it was read.
     """
 
     name: str
@@ -39,7 +39,7 @@ class Table(NamedTuple):
     notes: tuple[str, ...] = ()
 
     def column(self, name: str) -> np.ndarray:
-        """The cells of a column; ValueError with near matches if there is none of that name."""
+        """The cells of a column; raises ValueError with near matches if there is none."""
         if name not in self.cells:
             near = difflib.get_close_matches(name, self.cells, n=3, cutoff=0.5)
             known = f"did you mean {' or '.join(near)}?" if near else "it has "
@@ -51,8 +51,8 @@ class Table(NamedTuple):
 def read_table(path: str) -> Table:
     """Reads a CSV with a header line; gzip is unpacked.
 
-    Separators: comma, semicolon, tab, bar. Encodings: UTF-8 and UTF-16 with or without their
-    marks, else Windows' Western one.
+    Separators: comma, semicolon, tab, bar. Encodings: UTF-8 and UTF-16 with or without
+    byte order marks, else Windows-1252.
 
     Raises:
       FileNotFoundError: there is no such file.
@@ -105,7 +105,7 @@ def parse_table(content: bytes, name: str) -> Table:
 
 
 def _text(content: bytes, name: str) -> tuple[str, tuple[str, ...]]:
-    """The content as text, and notes on the way there."""
+    """The content as text, and notes on how it was read."""
     if content[:2] == b"\x1f\x8b":
         try:
             content = gzip.decompress(content)
@@ -128,7 +128,7 @@ def _text(content: bytes, name: str) -> tuple[str, tuple[str, ...]]:
 
 
 def _separator(text: str) -> str:
-    """The separator that cuts the first lines into the same number of cells, the most of them."""
+    """The separator that splits the most of the first lines into the same number of cells."""
     sample = [line for line in text.splitlines()[:50] if line.strip()]
 
     def agreement(separator: str) -> tuple[float, int]:
@@ -160,7 +160,7 @@ def _number(cell: str) -> bool:
 
 
 def missing(cells: np.ndarray) -> np.ndarray:
-    """Which cells stand for no value: empty, NA, NaN, null, ? and the like; bool [rows]."""
+    """Which cells are missing values: empty, NA, NaN, null, ? and the like; bool [rows]."""
     words, inverse = np.unique(cells, return_inverse=True)
     return np.array([word.lower() in MISSING for word in words])[inverse]
 
@@ -169,7 +169,7 @@ def numbers(table: Table, column: str) -> np.ndarray:
     """A column as float64 [rows], NaN where a value is missing.
 
     In a file that is not separated by commas a comma is the decimal sign (1.234,5 is 1234.5); in
-    one that is, it groups thousands ("1,234.5").
+    one that is, it separates thousands ("1,234.5").
 
     Raises:
       ValueError: no such column, a cell that is no number, or an infinite one.
@@ -198,14 +198,14 @@ def numbers(table: Table, column: str) -> np.ndarray:
 
 
 def _point(cell: str, separator: str) -> str:
-    """A number with the decimal sign and groups that its file uses, as Python writes it."""
+    """A number in Python's notation, from one with the decimal sign and separators of its file."""
     if separator != "," and DECIMAL_COMMA.fullmatch(cell):
         return cell.replace(".", "").replace(",", ".")
     return cell.replace(",", "") if THOUSANDS.fullmatch(cell) else cell
 
 
 def is_numeric(table: Table, column: str) -> bool:
-    """Whether most of a sample of the cells are numbers: a stray word is an error, not a class."""
+    """Whether at least 90 % of a sample of the cells are numbers."""
     cells = table.column(column)
     cells = cells[~missing(cells)]
     cells = cells[:: len(cells) // 1000 + 1]

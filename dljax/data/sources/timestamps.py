@@ -1,8 +1,8 @@
-"""The time column of a table: found, and read in the forms that people write dates in.
+"""The time column of a table: detected, and parsed from the usual date formats.
 
-ISO dates with any separator, day/month/year and month/day/year (told apart by a number above 12,
-else by which of them is in order), Excel's serial days, Unix seconds and milliseconds, YYYYMMDD,
-years, names of months, and year, month, day, hour in columns of their own.
+ISO dates with any separator, day/month/year and month/day/year (distinguished by a number above 12,
+else by which of them is evenly spaced), Excel's serial days, Unix seconds and milliseconds,
+YYYYMMDD, years, names of months, and year, month, day, hour in separate columns.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 
 import numpy as np
+import pandas as pd
 
 from dljax.data.sources import frequency
 from dljax.data.sources.table import Table, missing, numbers
@@ -25,7 +26,7 @@ YEAR_LAST = re.compile(r"(\d{1,2})[-/.](\d{1,2})[-/.](\d{4}|\d{2})" + CLOCK)
 
 
 def time_column(table: Table, time: str | None = None) -> tuple[str, ...]:
-    """The columns that hold the time: the given one(s), or those that look like it.
+    """The columns that hold the time: the given one(s), or those detected.
 
     `time` may name several columns, separated by commas: year,month,day,hour.
 
@@ -57,7 +58,7 @@ def time_column(table: Table, time: str | None = None) -> tuple[str, ...]:
 
 
 def _is_date(cell: str, named: bool) -> bool:
-    """Whether a cell looks like a date; bare numbers do in a column that is named like one."""
+    """Whether a cell looks like a date; bare numbers count in a column with a name like one."""
     if YEAR_FIRST.fullmatch(cell) or YEAR_LAST.fullmatch(cell):
         return True
     if re.fullmatch(r"\d+(\.\d*)?", cell):
@@ -67,10 +68,10 @@ def _is_date(cell: str, named: bool) -> bool:
 
 
 def read_stamps(table: Table, columns: tuple[str, ...]) -> tuple[np.ndarray, tuple[str, ...]]:
-    """The stamps of a table's rows, datetime64[s] [rows], in the file's order, and notes.
+    """The time stamps of a table's rows, datetime64[s] [rows], in the file's order, and notes.
 
     Raises:
-      ValueError: a cell that is no date, or days and months that can't be told apart.
+      ValueError: a cell that is no date, or an ambiguous order of day and month.
     """
     if len(columns) > 1:
         return _joined(table, columns), ()
@@ -95,7 +96,7 @@ def read_stamps(table: Table, columns: tuple[str, ...]) -> tuple[np.ndarray, tup
 
 
 def _match(table: Table, name: str, pattern: re.Pattern) -> np.ndarray:
-    """The groups of the pattern in each cell [rows, groups], '' for those that are absent."""
+    """The groups of the pattern in each cell [rows, groups], '' for absent ones."""
     found = [pattern.fullmatch(cell) for cell in table.column(name)]
     _refuse(table, name, np.array([match is None for match in found]))
     return np.array([match.groups("") for match in found])
@@ -112,7 +113,7 @@ def _refuse(table: Table, name: str, bad: np.ndarray) -> None:
 
 
 def _slashed(table, name, first, second, year, clock) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Dates like 3/4/1999: the order of day and month is found out, or refused."""
+    """Dates like 3/4/1999, whose order of day and month is inferred or refused."""
     example = str(table.column(name)[0])
     one, two = first.astype(int), second.astype(int)
     if (one > 12).any():
@@ -134,7 +135,7 @@ def _slashed(table, name, first, second, year, clock) -> tuple[np.ndarray, tuple
 
 
 def _evenness(stamps: np.ndarray) -> float:
-    """Share of the stamps of a grid that are there, if they are in order; 1 for no holes."""
+    """The share of the times of a grid that are present, if in order; 1 without gaps."""
     stamps = stamps[::-1] if stamps[0] > stamps[-1] else stamps
     if len(stamps) < 3 or (np.diff(stamps).astype(np.int64) <= 0).any():
         return 0.0
@@ -142,7 +143,7 @@ def _evenness(stamps: np.ndarray) -> float:
 
 
 def _assemble(table, name, year, month, day, clock) -> np.ndarray:
-    """datetime64[s] from text parts [rows]; zones are taken off if they are all the same."""
+    """datetime64[s] from text parts [rows]; a zone that all rows share is dropped."""
     hour, minute, second, half, zone = clock
     digits = [np.where(part == "", "0", part).astype(int) for part in (hour, minute, second)]
     hours, minutes, seconds = digits
@@ -172,7 +173,7 @@ def _offset(zone: str) -> int:
 
 
 def _unit(value: float) -> str | None:
-    """What a bare number counts, by its size."""
+    """The unit of a bare number, by its size."""
     for low, high, unit in (
         (1500, 2200, "years"),
         (15000, 80000, "Excel's days since 1899-12-30"),
@@ -220,8 +221,6 @@ def _joined(table: Table, columns: tuple[str, ...]) -> np.ndarray:
 
 
 def _words(cells: np.ndarray) -> np.ndarray:
-    """Dates with the month's name, as pandas reads them; NaT for what is none."""
-    import pandas as pd
-
+    """Dates with the month's name, as pandas reads them; NaT for other cells."""
     stamps = pd.to_datetime(pd.Series(cells), errors="coerce", format="mixed", utc=True)
     return stamps.dt.tz_localize(None).to_numpy().astype("datetime64[s]")

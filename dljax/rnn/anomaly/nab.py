@@ -4,8 +4,7 @@ A detection in a labelled window earns a reward that falls as a sigmoid from its
 last; only the earliest detection counts, and a window without one is penalised. Every detection
 outside is penalised too, less so shortly after a window. The first 15 % of a series are not scored.
 One threshold for all series maximises the sum, which is scaled so that a detector without any
-detection has 0 and one that detects the first row of each window, and no other, has (sigmoid aside)
-100.
+detection has 0 and one that detects only the first row of each window has (up to the sigmoid) 100.
 """
 
 from __future__ import annotations

@@ -61,7 +61,7 @@ def adaptive(
 
     The quantile tracker of Angelopoulos, Candes and Tibshirani 2023 (equation 4): after a miss the
     radius grows by rate * level * b, otherwise it shrinks by rate * (1 - level) * b, with b the
-    largest earlier score. The share of misses goes to 1 - level whatever the series does.
+    largest earlier score. The share of misses converges to 1 - level for any series.
 
     Args:
       earlier: scores of the validation windows [M, H, C], which give the first radius.

@@ -1,7 +1,7 @@
 """Forecasting: a network of `nn/forecasters.py`, a likelihood, and a Task for the shared loop.
 
 A batch holds "past" [B, W, C], "past_known" [B, W, K], "future" [B, H, C] and "future_known"
-[B, H, L], float32 scaled by the training span; evaluation batches hold "example_mask" [B] too.
+[B, H, L], float32 scaled by the training part; evaluation batches hold "example_mask" [B] too.
 """
 
 from __future__ import annotations

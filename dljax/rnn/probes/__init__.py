@@ -1,1 +1,1 @@
-"""Problems of known difficulty for recurrent networks, and a look inside them."""
+"""Diagnostic problems for recurrent networks, and the inspection of their gradients and gates."""

@@ -141,7 +141,7 @@ def test_what_is_wrong_with_a_layout(tmp_path):
     write_nab(tmp_path, [wave(30, 1)])
     extra = tmp_path / "data" / "waves" / "new.csv"
     extra.write_text("timestamp,value\n2024-01-01 00:00:00,1\n")
-    with pytest.raises(ValueError, match=r"says nothing about waves/new.csv"):
+    with pytest.raises(ValueError, match=r"has no entry for waves/new.csv"):
         read_nab(tmp_path)
     extra.write_text("when,value\n2024-01-01 00:00:00,1\n")
     labels = tmp_path / "labels" / "combined_windows.json"

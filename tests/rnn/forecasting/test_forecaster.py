@@ -7,7 +7,7 @@ from dljax.data.windows import shares, windows
 from dljax.nn.forecasters import Direct, Linear
 from dljax.rnn.forecasting import forecaster, likelihoods
 from dljax.train import driver, loop, metrics, optim
-from tests.helpers import devices
+from tests.helpers import SEEDS, devices, most
 from tests.rnn.series import C, H, W, cut, hourly, sines
 
 LEVELS = (0.1, 0.5, 0.9)
@@ -19,10 +19,12 @@ def test_a_sine_is_forecast():
     model = forecaster.Forecaster(Direct(H, features=16), likelihoods.point("mse"))
     tx = optim.optimizer("adamw", optim.schedule("cosine", 1e-2, 600))
     task = forecaster.task(model, tx, forecaster.Shapes(W, H, C))
-    run = driver.train(task, data.train, steps=600, placement=devices(1)).run
-    scores = metrics.scalars(loop.evaluate(task, run, data.test, devices(1)))
-    assert scores["mse"] < 1e-3, scores
-    values, quantiles = forecaster.predictions(model, run.states, data.test)
+    placement = devices(1, vmap=True)
+    run = driver.train(task, data.train, steps=600, seeds=SEEDS, placement=placement).run
+    scores = metrics.scalars(loop.evaluate(task, run, data.test, placement))
+    assert most(scores["mse"] < 1e-3), scores
+    first = jax.tree.map(lambda x: x[:1], run.states)
+    values, quantiles = forecaster.predictions(model, first, data.test)
     truth = data.truth("test")
     assert values.shape == truth.shape and quantiles.shape == (*truth.shape, 0)
     np.testing.assert_allclose(np.square(values - truth).mean(), scores["mse"][0], rtol=1e-4)
@@ -30,44 +32,46 @@ def test_a_sine_is_forecast():
 
 @pytest.mark.parametrize("name", ["no_normalization", "by_last_value", "by_mean_and_deviation"])
 def test_normalization_goes_there_and_back(name):
-    """What the network sees is normalised; a window's shift and scale pass to its forecast."""
+    """The network's input is normalised; a window's shift and scale pass to its forecast."""
     normalize = getattr(forecaster, name)
     batch = {k: jnp.asarray(x[:3]) for k, x in cut(3).items()}
     model = forecaster.Forecaster(Linear(H, 3), likelihoods.quantiles(LEVELS), normalize)
-    variables = Linear(H, 3).init(
+    variables = jax.jit(Linear(H, 3).init)(
         jax.random.key(0), batch["past"], batch["past_known"], batch["future_known"]
     )
-    before = model(variables, batch)
+    forecast = jax.jit(model.__call__)
+    before = forecast(variables, batch)
     assert before.shape == (3, H, C, 3)
     shift, scale = normalize(batch["past"])
-    seen = (batch["past"] - shift) / scale
+    normalized = (batch["past"] - shift) / scale
     if name == "by_last_value":
-        np.testing.assert_array_equal(seen[:, -1], 0)
+        np.testing.assert_array_equal(normalized[:, -1], 0)
     if name == "by_mean_and_deviation":
-        np.testing.assert_allclose(seen.mean(1), 0, atol=1e-5)
-        np.testing.assert_allclose(seen.std(1), 1, rtol=1e-4)
-    moved = model(variables, batch | {"past": batch["past"] + 5})
+        np.testing.assert_allclose(normalized.mean(1), 0, atol=1e-5)
+        np.testing.assert_allclose(normalized.std(1), 1, rtol=1e-4)
+    moved = forecast(variables, batch | {"past": batch["past"] + 5})
     followed = np.allclose(moved, before + 5, atol=1e-4)
     assert followed == (name != "no_normalization")
-    stretched = model(variables, batch | {"past": 10 * batch["past"]})
+    stretched = forecast(variables, batch | {"past": 10 * batch["past"]})
     assert np.allclose(stretched, 10 * before, rtol=1e-2) == (name == "by_mean_and_deviation")
 
 
 def test_evaluation_counts_what_it_says():
-    """All sums by hand, for a network that always says its bias."""
+    """All sums by hand, for a network whose output is its bias."""
     levels = np.array([-1.0, 0.5, 2.0], np.float32)
     model = forecaster.Forecaster(Linear(H, 3), likelihoods.quantiles(LEVELS))
     task = forecaster.task(model, optim.optimizer("sgd", 0.1), forecaster.Shapes(W, H, C))
     batch = {k: jnp.asarray(x) for k, x in cut(5).items()}
     none = jnp.zeros((5, W, 0)), jnp.zeros((5, H, 0))
     batch |= dict(zip(("past_known", "future_known"), none, strict=True))
-    state = jax.tree.map(jnp.zeros_like, task.init(jax.random.key(0)))
+    shapes = jax.eval_shape(task.init, jax.random.key(0))
+    state = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
     kernel = state.params["window"]["kernel"]
     params = {"window": {"kernel": kernel, "bias": jnp.tile(levels, H)}}
     state = state.replace(params=params)
     mask = jnp.array([1.0, 1, 1, 0, 0])
     batch["future"] = batch["future"].at[3:].set(jnp.nan)  # padding is never read
-    sums = task.evaluate(state, batch | {"example_mask": mask}, jax.random.key(0))
+    sums = jax.jit(task.evaluate)(state, batch | {"example_mask": mask}, jax.random.key(0))
     found, y = metrics.ratios(sums), np.asarray(batch["future"][:3], np.float64)
     error = 0.5 - y
     inside = (y >= -1) & (y <= 2)

@@ -1,0 +1,120 @@
+"""A workdir and what lies in it besides checkpoints: config.json and metadata.json."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from dljax.data import record
+from dljax.run.config import Config, differences, same_path, to_json
+from dljax.run.experiment import Analysis, Experiment
+from dljax.run.sweep import Chosen
+from dljax.train.files import write_json
+
+LEFT_BEHIND = (
+    "checkpoints",
+    "tensorboard",
+    "plots",
+    "predictions",
+    "evaluations",
+    "samples",
+    "snapshots",
+    "config.json",
+    "metadata.json",
+    "facts.json",  # metadata.json's name before
+    "metrics.jsonl",
+    "summary.json",
+)
+
+
+def written(workdir: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """config.json and metadata.json of a run."""
+    try:
+        return json.loads((workdir / "config.json").read_text()), _read_metadata(workdir)
+    except FileNotFoundError:
+        raise FileNotFoundError(
+            f"{workdir} holds no run: train first, or name another --workdir"
+        ) from None
+    except ValueError as error:
+        raise ValueError(
+            f"{workdir} has a damaged config.json or metadata.json ({error})"
+        ) from None
+
+
+def _read_metadata(workdir: Path) -> dict[str, Any]:
+    path = workdir / "metadata.json"
+    return json.loads((path if path.exists() else workdir / "facts.json").read_text())
+
+
+def chosen_members(config: Config, metadata: Mapping[str, Any]) -> Mapping[str, Any]:
+    if "sweep" not in metadata:
+        raise ValueError(
+            f"the sweep in {config.workdir} has not come to its end, so no value is chosen yet"
+        )
+    return metadata["sweep"]
+
+
+def check_name(name: str, workdir: str | Path, metadata: Mapping[str, Any]) -> None:
+    found = metadata.get("experiment", name)
+    if found != name:
+        raise ValueError(f"{workdir} holds a run of {found}, not of {name}: name another --workdir")
+
+
+def claim(workdir: Path, config: Config, experiment: Experiment) -> None:
+    """Makes the workdir this run's, or refuses, naming what differs from the run that is there."""
+    if config.overwrite:
+        for name in LEFT_BEHIND:
+            target = workdir / name
+            shutil.rmtree(target) if target.is_dir() else target.unlink(missing_ok=True)
+    path = workdir / "config.json"
+    if path.exists() and any((workdir / "checkpoints").glob("[0-9]*")):
+        try:
+            before, metadata = written(workdir)
+        except (ValueError, FileNotFoundError) as error:
+            raise ValueError(f"{error}: --overwrite starts anew") from None
+        check_name(experiment.name, workdir, metadata)
+        lines = differences(before, config) + _data_differences(
+            before, metadata, config, experiment
+        )
+        if lines:
+            raise ValueError(
+                f"{workdir} holds a run of another configuration or of other data "
+                f"({'; '.join(lines)}): use its flags and data, another --workdir, or --overwrite "
+                "to start anew"
+            )
+    write_json(path, to_json(config))
+    if (
+        not any((workdir / "checkpoints").glob("[0-9]*"))
+        or not (workdir / "metadata.json").exists()
+    ):
+        write_metadata(workdir, experiment, None, Analysis({}))
+
+
+def _data_differences(
+    before: Mapping[str, Any], metadata: Mapping[str, Any], config: Config, experiment: Experiment
+) -> list[str]:
+    """How the data differs from that of the run; for a run that kept no fingerprint, its name."""
+    if experiment.data is None:
+        return []
+    old, new = before.get("dataset"), getattr(config, "dataset", None)
+    same = not old or old == new or same_path(old, new)
+    named = [] if same else [f"dataset: {old!r} then, {new!r} now"]
+    if "data" not in metadata:
+        return named
+    found = record.differences(metadata["data"], experiment.data.fingerprint())
+    more = [f"and {len(found) - 3} more"] if len(found) > 3 else []
+    return named + found[:3] + more if found else []
+
+
+def write_metadata(
+    workdir: Path, experiment: Experiment, chosen: Chosen | None, analysis: Analysis
+) -> None:
+    values: dict[str, Any] = {"experiment": experiment.name}
+    if experiment.data:
+        values["data"] = experiment.data.fingerprint()
+    if chosen:
+        values["sweep"] = {"point": chosen.point, "members": chosen.members}
+    write_json(workdir / "metadata.json", {**values, **experiment.metadata, **analysis.metadata})
