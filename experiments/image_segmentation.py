@@ -10,7 +10,7 @@
 """
 
 from dljax.apps.configs.image_segmentation import Config
-from dljax.run.config import run_main
+from dljax.run.command_line import run_main
 
 
 def main(config: Config) -> None:

@@ -10,7 +10,7 @@
 """
 
 from dljax.apps.configs.object_detection import Config
-from dljax.run.config import run_main
+from dljax.run.command_line import run_main
 
 
 def main(config: Config) -> None:

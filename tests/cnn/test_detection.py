@@ -132,8 +132,9 @@ def test_coco_scores_are_those_of_pycocotools():
             for box, label, many in zip(truth.astype(float), labels, crowd, strict=True):
                 sides = [*box[:2], *(box[2:] - box[:2])]
                 data["annotations"].append(
-                    {"id": len(data["annotations"]) + 1, "image_id": image, "category_id": int(label),
-                     "bbox": sides, "area": float(sides[2] * sides[3]), "iscrowd": int(many)}
+                    {"id": len(data["annotations"]) + 1, "image_id": image,
+                     "category_id": int(label), "bbox": sides,
+                     "area": float(sides[2] * sides[3]), "iscrowd": int(many)}
                 )  # fmt: skip
             for box, label, score in zip(found.astype(float), guess, scores, strict=True):
                 sides = [*box[:2], *(box[2:] - box[:2])]
@@ -257,7 +258,8 @@ def test_binned_average_precision_is_near_the_exact_one():
         parts.append(
             detector.histograms(detections, *map(jnp.asarray, (true, labels, flags)), classes)
         )
-    right, wrong, objects = (sum(np.asarray(x, float) for x in part) for part in zip(*parts, strict=True))
+    columns = zip(*parts, strict=True)
+    right, wrong, objects = (sum(np.asarray(x, float) for x in part) for part in columns)
     sums = {
         "right_50": (right[None], np.ones(1)),
         "wrong_50": (wrong[None], np.ones(1)),

@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-from functools import partial
-from typing import Any
-
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 
+from dljax.apps import backbones
+from dljax.apps.backbones import Backbone
 from dljax.apps.configs.object_detection import Config
 from dljax.cnn.detection import detector
 from dljax.data import augment, augment_boxes
 from dljax.data.annotated import AnnotatedImages
 from dljax.data.image_scaling import Normalize, normalization
-from dljax.nn import efficientnet_lite, resnet
 from dljax.nn.detection_head import Detector
-from dljax.nn.encoder_decoder import ENCODER
 from dljax.run import optimizer
 from dljax.train.loop import Task
-from dljax.transfer import pretrained
 
-COARSEST = 32  # stride of the smallest map of a published backbone
 SAMPLE = 256  # images of a streamed set that the normalisation is computed from
 
 
@@ -31,7 +24,7 @@ def network(config: Config, classes: int) -> Detector:
     """The Flax module that --model, --widths, --finest, --width and --depth name."""
     return Detector(
         classes,
-        _backbone(config),
+        backbone_of(config).module,
         levels=len(strides(config)),
         width=config.width,
         depth=config.depth,
@@ -39,30 +32,24 @@ def network(config: Config, classes: int) -> Detector:
     )
 
 
-def _backbone(config: Config) -> partial:
-    """The encoder: its maps have strides 2, 4, 8, 16 and so on."""
-    if config.model == "efficientnet_lite0":
-        return partial(efficientnet_lite.efficientnet_lite0, classes=1, pyramid=True)
-    settings = {"classes": 1, "small_images": False, "pyramid": True}
-    if config.model == "resnet18":
-        return partial(resnet.resnet18, **settings)
-    sizes = (1,) * len(config.widths)
-    return partial(resnet.ResNet, stage_sizes=sizes, widths=config.widths, pool=False, **settings)
+def backbone_of(config: Config) -> Backbone:
+    """The encoder that --model and --widths name: its maps have strides 2, 4, 8, 16 and so on."""
+    if config.model == "small":
+        return backbones.small(config.widths)
+    return backbones.load(config.model, config.pretrained)
 
 
 def strides(config: Config) -> tuple[int, ...]:
     """Of the maps that are searched, from the largest map on."""
-    coarsest = 2 ** len(config.widths) if config.model == "small" else COARSEST
-    return tuple(s for s in (4, 8, 16, 32, 64) if config.finest <= s <= coarsest)
+    return tuple(s for s in backbone_of(config).strides if s >= config.finest)
 
 
 def make_task(
     config: Config, model: nn.Module, normalize: Normalize, image_shape: tuple[int, int, int]
 ) -> Task:
     """The Task of a Config: its optimiser, augmentation and loss around `model`."""
-    rates = None
-    if from_imagenet(config):
-        rates = optax.masked(optax.scale(config.backbone_rate), is_backbone)
+    pretrained = backbone_of(config).variables is not None
+    rates = backbones.rates(config.backbone_rate) if pretrained else None
     return detector.task(
         model,
         optimizer.transformation(config, rates=rates),
@@ -88,35 +75,11 @@ def augmentation(config: Config) -> augment_boxes.Augment | None:
     return augment_boxes.chain(*steps) if steps else None
 
 
-def from_imagenet(config: Config) -> bool:
-    """Whether the backbone starts from ImageNet's weights."""
-    return config.pretrained and config.model == "efficientnet_lite0"
-
-
-def is_backbone(params: Any) -> Any:
-    """True for the parameters of the backbone."""
-    return jax.tree.map_with_path(lambda path, _: path[0].key == ENCODER, params)
-
-
-def start(config: Config, model: nn.Module, image_shape: tuple[int, int, int]) -> Any:
-    """ImageNet's weights and BatchNorm statistics of the backbone, as a part of the variables."""
-    blank = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
-    wanted = jax.eval_shape(partial(model.init, train=False), jax.random.key(0), blank)
-    found = pretrained.load(config.model).variables
-    encoder = {kind: _common(found[kind], part[ENCODER]) for kind, part in wanted.items()}
-    return {kind: {ENCODER: part} for kind, part in encoder.items()}
-
-
-def _common(variables: Any, wanted: Any) -> Any:
-    """The variables of modules that the network has (not those of the classifier's head)."""
-    return {name: variables[name] for name in wanted}
-
-
 def normalize_for(config: Config, data: AnnotatedImages) -> Normalize:
     """The backbone's own, or that of the training images; of a streamed set, of a sample."""
-    if from_imagenet(config):
-        expected = pretrained.load(config.model).input
-        return Normalize(tuple(expected.mean), tuple(expected.std))
+    own = backbone_of(config).normalize
+    if own:
+        return own
     if data.arrays:
         return normalization(data.arrays["train"]["image"])
     source = data.sources["train"]

@@ -9,7 +9,7 @@ from dljax.cnn.segmentation.segmentation_metrics import from_confusion
 
 
 def counts(predicted: np.ndarray, labels: np.ndarray, classes: int) -> np.ndarray:
-    """Confusion counts [C, C] of class ids [N, H, W] (predicted may be [H, W], the same for all)."""
+    """Confusion counts [C, C] of class ids [N, H, W]; predicted may be [H, W], for all images."""
     predicted = np.broadcast_to(predicted, labels.shape)
     inside = labels != IGNORE
     index = labels[inside].astype(int) * classes + predicted[inside]

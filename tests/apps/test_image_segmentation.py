@@ -1,0 +1,147 @@
+"""Semantic segmentation as a command: training, --predict, --evaluate, export, mistakes."""
+
+import csv
+import json
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+from PIL import Image
+
+from dljax.apps import export as exports
+from dljax.apps import image_segmentation as app
+from dljax.apps.configs.export import Config as ExportConfig
+from dljax.apps.configs.image_segmentation import LOSSES, MODELS, Config
+from dljax.run.command_line import run_main
+from experiments import image_segmentation as script
+
+QUICK = {
+    "steps": 2, "num_seeds": 1, "batch_size": 4, "steps_per_call": 2, "parallel": "none",
+    "widths": (4, 8), "plots": False, "quiet": True, "validation": 0.25,
+}  # fmt: skip
+
+
+def configured(**changes) -> Config:
+    return Config(**(QUICK | changes))
+
+
+def paint(folder: Path, count: int, rng, names=("images", "masks")) -> None:
+    """Bright squares on dark noise, 24 x 32, and their masks 0 / 255."""
+    for name in names:
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    for i in range(count):
+        image = rng.integers(0, 60, (24, 32)).astype(np.uint8)
+        mask = np.zeros((24, 32), np.uint8)
+        top, left = rng.integers(0, 14), rng.integers(0, 20)
+        mask[top : top + 10, left : left + 12] = 255
+        image[mask > 0] += 150
+        Image.fromarray(image).save(folder / names[0] / f"{i}.png")
+        Image.fromarray(mask).save(folder / names[1] / f"{i}.png")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    root = tmp_path_factory.mktemp("squares")
+    rng = np.random.default_rng(0)
+    paint(root / "train", 16, rng)
+    paint(root / "test", 6, rng)
+    return root
+
+
+@pytest.fixture(scope="module")
+def trained(folder, tmp_path_factory):
+    """A workdir with a U-Net of two seeds that has learned to find squares, and its Outcome."""
+    workdir = tmp_path_factory.mktemp("trained")
+    config = configured(
+        workdir=workdir, dataset=str(folder), steps=80, num_seeds=2, plots=True, eval_every=40,
+        learning_rate=2e-2, jitter=0.0, scale=(1.0, 1.0), steps_per_call=40,
+    )  # fmt: skip
+    return workdir, app.train(config)
+
+
+def test_squares_are_found_and_a_run_leaves_pictures(trained):
+    workdir, outcome = trained
+    summary = json.loads((workdir / "summary.json").read_text())
+    assert summary["metrics"]["miou"]["mean"] > 0.9
+    assert summary["baselines"]["most frequent class"]["miou"] < 0.5
+    assert summary["ensemble"]["boundary_f1"] > 0.8 and len(summary["iou"]) == 2
+    assert outcome.sums["confusion"][0].shape == (2, 2, 2)
+    pictures = {path.stem for path in (workdir / "plots").iterdir()}
+    assert pictures >= {"learning_curves", "confusion", "classes", "examples", "worst"}
+
+
+def test_predictions_have_the_size_of_the_image(trained, tmp_path, capsys):
+    workdir, _ = trained
+    big = np.zeros((48, 64), np.uint8)
+    big[10:30, 20:44] = 200
+    Image.fromarray(big).save(tmp_path / "big.png")
+    rows = app.predict(configured(workdir=workdir, plots=True), str(tmp_path / "big.png"))
+    folder = workdir / "predictions"
+    with Image.open(folder / rows[0]["mask"]) as picture:
+        assert picture.mode == "P" and picture.size == (64, 48)
+        mask = np.array(picture)
+    assert ((mask > 0) == (big > 0)).mean() > 0.9
+    with open(folder / "predictions.csv", newline="") as file:
+        assert next(csv.DictReader(file))["file"] == rows[0]["file"]
+    assert (folder / "big_overlay.png").exists() and "checkpoint of step" in capsys.readouterr().out
+
+
+def test_scored_on_other_images_and_exported(trained, tmp_path, capsys):
+    workdir, _ = trained
+    paint(tmp_path / "more", 5, np.random.default_rng(5))
+    found = app.evaluate(configured(workdir=workdir), str(tmp_path / "more"))
+    assert found["metrics"]["miou"]["mean"] > 0.8
+    path = exports.export(ExportConfig(workdir=str(workdir), platforms=("cpu",)))
+    assert path.exists() and "probability" in capsys.readouterr().out
+
+
+SETTINGS = {
+    "unet": {"crop": (16, 16), "flip": True, "dihedral": True, "window": (16, 16), "overlap": 4},
+    "efficientnet_lite0": {"pretrained": False, "aspp": (1, 2)},
+    "resnet18": {"class_weights": "enet"},
+}
+
+
+@pytest.mark.parametrize("model, loss", zip(MODELS, LOSSES[:3], strict=True))
+def test_every_model_takes_a_step(model, loss):
+    """Shapes alone, without compiling."""
+    shape, classes = (24, 32, 3), 3
+    config = configured(model=model, loss=loss, **SETTINGS[model])
+    backbone = app.backbone_of(config)
+    network = app.network(config, classes, backbone)
+    share = np.array([0.8, 0.2, 0.0])
+    task = app.make_task(config, network, lambda x: x, classes, shape, share)
+    batch = {
+        "image": jax.ShapeDtypeStruct((4, *shape), np.uint8),
+        "mask": jax.ShapeDtypeStruct((4, *shape[:2]), np.uint8),
+    }
+    state = jax.eval_shape(task.init, jax.random.key(0))
+    after, _ = jax.eval_shape(task.step, state, batch, jax.random.key(0))
+    assert jax.tree.map(lambda x: x.shape, after) == jax.tree.map(lambda x: x.shape, state)
+    sums = jax.eval_shape(
+        task.evaluate, state, batch | {"example_mask": np.ones(4)}, jax.random.key(0)
+    )
+    assert sums["confusion"][0].shape == (3, 3)
+
+
+def command(capsys, *words) -> tuple[int, str]:
+    with pytest.raises(SystemExit) as end:
+        run_main(script.main, Config, script.__doc__, ["script", *words])
+    return end.value.code, capsys.readouterr().err.strip()
+
+
+@pytest.mark.parametrize(
+    "words, code, message",
+    [
+        (["--model=segnet"], 2, "model must be one of unet, efficientnet_lite0, resnet18"),
+        (["--crop=64"], 2, "crop is two numbers"),
+        (["--scale=2,1"], 2, "scale names the smallest magnification first"),
+        (["--dataset=/nowhere/at/all"], 1, "/nowhere/at/all"),
+        (["--dataset=scene"], 1, "scene"),
+        (["--predict=x.png", "--workdir=/nowhere/at/all"], 1, "holds no run: train first"),
+    ],
+)
+def test_mistakes_end_in_one_line(capsys, words, code, message):
+    found, printed = command(capsys, "--quiet", *words)
+    assert found == code and message in printed and len(printed.splitlines()) == 1
