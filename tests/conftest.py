@@ -5,8 +5,9 @@ starts a process of its own.
 
 Most of the tests' time goes into compiling, so all processes of one run of the tests share what
 they compiled, down to the smallest program, and keep it no longer. They compile at LLVM's level 0
-and without XLA's newer fusion emitters, which takes half of the time. `make test TEST_XLA_LEVEL=3`
-compiles as real runs do.
+and without XLA's newer fusion emitters, which takes half of the time, and for AVX: without fused
+multiply-adds, which level 0 places here and there, programs that are the same by design have the
+same bits. `make test TEST_XLA_LEVEL=3` compiles as real runs do.
 """
 
 import os
@@ -18,7 +19,7 @@ _flags = [
     f"--xla_backend_optimization_level={_level}",
 ]
 if _level == "0":  # an extra option that a release of XLA doesn't know is ignored
-    _flags.append("--xla_cpu_parallel_codegen_split_count=1")
+    _flags += ["--xla_cpu_max_isa=AVX", "--xla_cpu_parallel_codegen_split_count=1"]
     _flags.append("--xla_backend_extra_options=xla_cpu_disable_new_fusion_emitters")
 
 if "PYTEST_XDIST_WORKER" not in os.environ:  # a worker inherits all this

@@ -5,9 +5,7 @@ promises bit for bit; the rest (another number of devices, another way to map th
 the order of additions alone.
 """
 
-import contextlib
-import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -18,7 +16,7 @@ import pytest
 from dljax.data import feed
 from dljax.data.feed import Examples, Feed
 from dljax.rnn.anomaly import detector, prequential
-from dljax.train import compilation, loop, metrics
+from dljax.train import loop, metrics
 from dljax.train.checkpoint import Store
 from dljax.train.loop import Task
 from dljax.train.parallel import Placement
@@ -71,14 +69,13 @@ def sequences(falls: float) -> Case:
     )
 
 
-def read_once(judge: detector.Detector, falls: float, atol: float = 1e-5) -> Case:
+def read_once(judge: detector.Detector, falls: float) -> Case:
     stacked = prequential.stack(corpora.waves(21), multiple=8)
     return Case(
         corpora.make_task(judge, stacked),
         prequential.feed(stacked, prequential.Clock(STEPS), windows=2, length=12),
         lambda size, m: prequential.examples(21, size, m),
         falls,
-        atol,
     )
 
 
@@ -104,7 +101,7 @@ CASES = {
     "forecast_gru_quantiles": lambda: windows(series.gru_quantiles(), 0.6),
     "forecast_segrnn": lambda: windows(series.segrnn(), 0.8),
     "anomaly_forecast": lambda: read_once(detector.forecaster(6), 0.8),
-    "anomaly_autoencoder": lambda: read_once(detector.autoencoder(6), 0.8, atol=5e-5),
+    "anomaly_autoencoder": lambda: read_once(detector.autoencoder(6), 0.8),
     "sequences_of_unequal_length": lambda: sequences(0.7),
     "own_data": lambda: Case(
         helpers.toy(), feed.empty(), lambda size, m: helpers.episodes(21, size, m), 0.1
@@ -130,30 +127,14 @@ class Trained(NamedTuple):
     sums: list[loop.Sums]  # of each LENGTH steps
 
 
-@contextlib.contextmanager
-def same_bits() -> Iterator[None]:
-    """Compiles at LLVM's level 1 and with fusion emitters, both of which conftest.py spares.
-
-    At level 0 or without them, one seed's sums may be rounded unlike those of two.
-    """
-    level = max(int(os.environ.get("TEST_XLA_LEVEL", 0)), 1)
-    options = {compilation.LEVEL: level, "xla_backend_extra_options": ""}
-    options |= compilation.compiler_options("cpu")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(compilation, "compiler_options", lambda kind: options)
-        yield
-
-
 @pytest.fixture(scope="module", params=CASES)
 def trained(request) -> Trained:
     case = CASES[request.param]()
-    with same_bits():
-        start = loop.start(case.task, SEEDS, devices(1))
+    start = loop.start(case.task, SEEDS, devices(1))
     advance = loop.advance(case.task, case.feed, devices(1), LENGTH)
     run, runs, sums = copied(start), [], []
     for step in range(0, STEPS, LENGTH):
-        with same_bits():
-            run, total, bad = advance(run, advance.prepare(SEEDS, step, LENGTH), LENGTH)
+        run, total, bad = advance(run, advance.prepare(SEEDS, step, LENGTH), LENGTH)
         assert (np.asarray(bad) == -1).all()
         runs.append(copied(run))
         sums.append(jax.device_get(total))
@@ -211,8 +192,7 @@ def test_resume(trained, tmp_path):
 
 def test_a_seed_alone(trained):
     case = trained.case
-    with same_bits():
-        alone, _ = helpers.run_steps(case.task, case.feed, devices(1), SEEDS[1:], [LENGTH])
+    alone, _ = helpers.run_steps(case.task, case.feed, devices(1), SEEDS[1:], [LENGTH])
     assert_same(one_seed(alone, 0), one_seed(trained.early, 1))
     first, second = (one_seed(trained.early, i)[1] for i in (0, 1))
     different = jax.tree.map(lambda a, b: not np.array_equal(a, b), first, second)
