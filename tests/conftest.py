@@ -11,6 +11,7 @@ same bits. `make test TEST_XLA_LEVEL=3` compiles as real runs do.
 """
 
 import os
+import platform
 import tempfile
 
 _level = os.environ.get("TEST_XLA_LEVEL", "0")
@@ -19,7 +20,9 @@ _flags = [
     f"--xla_backend_optimization_level={_level}",
 ]
 if _level == "0":  # an extra option that a release of XLA doesn't know is ignored
-    _flags += ["--xla_cpu_max_isa=AVX", "--xla_cpu_parallel_codegen_split_count=1"]
+    _flags.append("--xla_cpu_parallel_codegen_split_count=1")
+    if platform.machine() in ("x86_64", "AMD64"):
+        _flags.append("--xla_cpu_max_isa=AVX")
     _flags.append("--xla_backend_extra_options=xla_cpu_disable_new_fusion_emitters")
 
 if "PYTEST_XDIST_WORKER" not in os.environ:  # a worker inherits all this

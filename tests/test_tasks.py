@@ -16,7 +16,7 @@ import pytest
 from dljax.data import feed
 from dljax.data.feed import Examples, Feed
 from dljax.rnn.anomaly import detector, prequential
-from dljax.train import loop, metrics
+from dljax.train import compilation, loop, metrics
 from dljax.train.checkpoint import Store
 from dljax.train.loop import Task
 from dljax.train.parallel import Placement
@@ -197,6 +197,23 @@ def test_a_seed_alone(trained):
     first, second = (one_seed(trained.early, i)[1] for i in (0, 1))
     different = jax.tree.map(lambda a, b: not np.array_equal(a, b), first, second)
     assert any(jax.tree.leaves(different))
+
+
+@pytest.mark.parametrize("name", ["classification", "own_data"])
+def test_as_real_runs_compile(name, monkeypatch):
+    """The promises of bits once more, without what conftest.py takes off the compiler's work."""
+    real = {compilation.LEVEL: 3, "xla_backend_extra_options": "", "xla_cpu_max_isa": ""}
+    options = {**real, **compilation.compiler_options("cpu")}
+    monkeypatch.setattr(compilation, "compiler_options", lambda kind: options)
+    case = CASES[name]()
+
+    def run(seeds, chunks, start=None):
+        return helpers.run_steps(case.task, case.feed, devices(1), seeds, chunks, start, 5)[0]
+
+    whole = copied(run(SEEDS, [5, 3]))
+    assert_same(run(SEEDS, [1, 2, 5]), whole)
+    assert_same(run(SEEDS, [5], run(SEEDS, [3])), whole)
+    assert_same(one_seed(run(SEEDS[1:], [5, 3]), 0), one_seed(whole, 1))
 
 
 def test_vmapped_seeds(trained):
