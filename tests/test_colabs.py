@@ -78,9 +78,9 @@ def test_runs_to_its_end(path, tmp_path, monkeypatch):
     paths = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     for name, value in {**folders, "PYTHONPATH": paths, "DLJAX_QUICK": "1"}.items():
         monkeypatch.setenv(name, value)
-    # One device, as a reader's; compiled at the level of the other tests (conftest.py).
-    level = os.environ.get("TEST_XLA_LEVEL", 1)
-    monkeypatch.setenv("XLA_FLAGS", f"--xla_backend_optimization_level={level}")
+    # One device, as a reader's; compiled as the other tests, whose programs it shares.
+    flags = [x for x in os.environ["XLA_FLAGS"].split() if "device_count" not in x]
+    monkeypatch.setenv("XLA_FLAGS", " ".join(flags))
     monkeypatch.delenv("MPLBACKEND", raising=False)
 
     notebook = nbformat.read(path, as_version=4)

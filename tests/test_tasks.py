@@ -5,9 +5,7 @@ promises bit for bit; the rest (another number of devices, another way to map th
 the order of additions alone.
 """
 
-import contextlib
-import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -143,26 +141,14 @@ class Trained(NamedTuple):
     sums: list[loop.Sums]  # of each LENGTH steps
 
 
-@contextlib.contextmanager
-def same_bits() -> Iterator[None]:
-    """Compiles at LLVM's level 1 or more: at 0, one seed's sums are rounded unlike those of two."""
-    level = max(int(os.environ.get("TEST_XLA_LEVEL", 0)), 1)
-    options = compilation.compiler_options("cpu") | {compilation.LEVEL: level}
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(compilation, "compiler_options", lambda kind: options)
-        yield
-
-
 @pytest.fixture(scope="module", params=CASES)
 def trained(request) -> Trained:
     case = CASES[request.param]()
-    with same_bits():
-        start = loop.start(case.task, SEEDS, devices(1))
+    start = loop.start(case.task, SEEDS, devices(1))
     advance = loop.advance(case.task, case.feed, devices(1), LENGTH)
     run, runs, sums = copied(start), [], []
     for step in range(0, STEPS, LENGTH):
-        with same_bits():
-            run, total, bad = advance(run, advance.prepare(SEEDS, step, LENGTH), LENGTH)
+        run, total, bad = advance(run, advance.prepare(SEEDS, step, LENGTH), LENGTH)
         assert (np.asarray(bad) == -1).all()
         runs.append(copied(run))
         sums.append(jax.device_get(total))
@@ -220,12 +206,28 @@ def test_resume(trained, tmp_path):
 
 def test_a_seed_alone(trained):
     case = trained.case
-    with same_bits():
-        alone, _ = helpers.run_steps(case.task, case.feed, devices(1), SEEDS[1:], [LENGTH])
+    alone, _ = helpers.run_steps(case.task, case.feed, devices(1), SEEDS[1:], [LENGTH])
     assert_same(one_seed(alone, 0), one_seed(trained.early, 1))
     first, second = (one_seed(trained.early, i)[1] for i in (0, 1))
     different = jax.tree.map(lambda a, b: not np.array_equal(a, b), first, second)
     assert any(jax.tree.leaves(different))
+
+
+@pytest.mark.parametrize("name", ["classification", "own_data"])
+def test_as_real_runs_compile(name, monkeypatch):
+    """The promises of bits once more, without what conftest.py takes off the compiler's work."""
+    real = {compilation.LEVEL: 3, "xla_backend_extra_options": "", "xla_cpu_max_isa": ""}
+    options = {**real, **compilation.compiler_options("cpu")}
+    monkeypatch.setattr(compilation, "compiler_options", lambda kind: options)
+    case = CASES[name]()
+
+    def run(seeds, chunks, start=None):
+        return helpers.run_steps(case.task, case.feed, devices(1), seeds, chunks, start, 5)[0]
+
+    whole = copied(run(SEEDS, [5, 3]))
+    assert_same(run(SEEDS, [1, 2, 5]), whole)
+    assert_same(run(SEEDS, [5], run(SEEDS, [3])), whole)
+    assert_same(one_seed(run(SEEDS[1:], [5, 3]), 0), one_seed(whole, 1))
 
 
 def test_vmapped_seeds(trained):

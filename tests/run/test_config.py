@@ -189,7 +189,8 @@ def test_the_command_reads_back_as_the_same_configuration():
     )
 
 
-def test_help_lists_each_flag_with_default_and_limits():
+def test_help_lists_each_flag_with_default_and_limits(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "100")
     text = command_line.help_text(Config, "Trains a probe.\n\nMore.", "-m experiments.probe")
     assert text.startswith("Trains a probe.")
     own = text.partition("This experiment:")[2].partition("Training, evaluation")[0]
@@ -206,7 +207,8 @@ def test_help_lists_each_flag_with_default_and_limits():
     assert max(map(len, text.splitlines())) <= 100
 
 
-def test_an_override_changes_the_default_and_nothing_else():
+def test_an_override_changes_the_default_and_nothing_else(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "100")
     assert (Tuned().steps, Config().steps, Tuned().model) == (20, 1000, "resnet")
     assert Tuned(model="lenet").workdir == "runs/tuned"
     with pytest.raises(ValueError, match="steps must be at least 1"):
