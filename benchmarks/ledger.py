@@ -33,6 +33,7 @@ BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
 TOPICS = {
     "Image classification": ("image_classification",),
     "Object detection": ("object_detection",),
+    "Image segmentation": ("image_segmentation",),
     "Forecasting": ("forecasting",),
     "Anomaly detection": ("anomaly_detection",),
     "Sequence probes": ("sequence_probes",),

@@ -305,7 +305,7 @@ def predict(config: Config, path: str) -> list[dict[str, Any]]:
     root = Path(path) if Path(path).is_dir() else Path(path).parent
     rows = []
     for number, (name, mask) in enumerate(zip(images.names, guess, strict=True)):
-        file = root / name  # a name may be the whole path, which then wins
+        file = root / name if Path(path).is_dir() else Path(path)
         with Image.open(file) as picture:
             size = picture.size[::-1]
         stem = file.relative_to(root).with_suffix("").as_posix().replace("/", "_")

@@ -17,7 +17,7 @@ from dljax.apps.configs.object_detection import MODELS, Config
 from dljax.apps.detection import prediction
 from dljax.cnn.detection import coco_metrics
 from dljax.data.sources.vision import load_boxes, truth
-from dljax.run.config import run_main
+from dljax.run.command_line import run_main
 from dljax.train import export
 from experiments import object_detection as script
 
