@@ -91,7 +91,7 @@ def test_runs_to_its_end(path, tmp_path, monkeypatch):
         resources={"metadata": {"path": str(tmp_path)}},
         timeout=600,
     )
-    client.execute()  # raises what a cell raised
+    client.execute(cleanup_kc=True)  # raises what a cell raised, and ends the kernel
 
     shown = 0
     for cell in notebook.cells:
