@@ -53,7 +53,8 @@ def _backbone(config: Config) -> partial:
 def strides(config: Config) -> tuple[int, ...]:
     """Of the maps that are searched, from the largest map on."""
     coarsest = 2 ** len(config.widths) if config.model == "small" else COARSEST
-    return tuple(s for s in (4, 8, 16, 32, 64) if config.finest <= s <= coarsest)
+    finest = config.finest or (4 if config.model == "small" else 8)
+    return tuple(s for s in (4, 8, 16, 32, 64) if finest <= s <= coarsest)
 
 
 def make_task(
