@@ -25,7 +25,7 @@ CLASSES = ("bright", "dark")
 QUICK = {
     "steps": 2, "batch_size": 8, "steps_per_call": 2, "parallel": "none", "plots": False,
     "quiet": True, "widths": (8, 8, 8), "width": 8, "depth": 0, "image_size": (32, 48),
-    "scale": (1.0, 1.0), "jitter": 0.0, "nms": (0.4, 0.6), "model": "small",
+    "scale": (1.0, 1.0), "aspect": 1.0, "nms": (0.4, 0.6), "finest": 8,
 }  # fmt: skip
 XML = (
     "<annotation><filename>{name}.png</filename><size><width>{width}</width>"
@@ -235,7 +235,7 @@ def command(capsys, *words) -> tuple[int, str]:
         (["--image_size=10"], 2, "image_size must be at least 32"),
         (["--image_size=64,64,64"], 2, "image_size is height,width or one number"),
         (["--scale=2,1"], 2, "scale is the smallest and the largest"),
-        (["--widths=8,8", "--finest=8"], 2, "has no map of stride 8"),
+        (["--widths=8,8", "--finest=8"], 2, "have no map of stride 8"),
         (["--dataset=/nowhere/at/all"], 1, "/nowhere/at/all"),
         (["--dataset=scene"], 1, "Unknown data set 'scene'"),
         (["--image_size=64,96"], 1, "Scenes are square"),

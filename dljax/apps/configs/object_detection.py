@@ -19,9 +19,10 @@ class Config(DataConfig, OptimizerConfig):
     name: ClassVar[str] = "object_detection"
 
     dataset = override("scenes", help="scenes, or Pascal VOC, COCO or YOLO (docs/data_formats.md)")
-    steps = override(1200)
-    batch_size = override(16)
-    learning_rate = override(2e-3)
+    steps = override(2000)
+    batch_size = override(8)
+    learning_rate = override(3e-3)
+    ema = override(0.99)
     clip_norm = override(10.0)
 
     model: str = field("small", "backbone: a small ResNet, or a published one", choices=MODELS)
@@ -35,10 +36,12 @@ class Config(DataConfig, OptimizerConfig):
         0.2, "learning rate of a pretrained backbone, as a share of the others'", minimum=0
     )
     finest: int = field(
-        8, "stride of the largest map that is searched, of 4 for small objects", choices=(4, 8, 16)
+        0,
+        "stride of the largest map that is searched, 4 for small objects; 0: 4 of small, else 8",
+        choices=(0, 4, 8, 16),
     )
-    width: int = field(64, "channels of pyramid and head", minimum=4)
-    depth: int = field(2, "convolutions of the head", minimum=0)
+    width: int = field(48, "channels of pyramid and head", minimum=4)
+    depth: int = field(1, "convolutions of the head", minimum=0)
 
     image_size: tuple[int, ...] = field(
         (), "height,width that images are fitted to, or one number; none: 96 for scenes, else 320",
@@ -50,15 +53,15 @@ class Config(DataConfig, OptimizerConfig):
     flip: bool = field(False, "random mirror images, left and right")
     flip_down: bool = field(False, "random mirror images, top and bottom")
     scale: tuple[float, ...] = field(
-        (0.8, 1.25), "smallest and largest random magnification", minimum=0.1, maximum=10
+        (0.9, 1.1), "smallest and largest random magnification", minimum=0.1, maximum=10
     )
     aspect: float = field(
-        1.0, "random stretch of width against height, by up to so much", minimum=1, maximum=4
+        1.2, "random stretch of width against height, by up to so much", minimum=1, maximum=4
     )
     mosaic: float = field(
         0.0, "share of a batch that is joined from four images", minimum=0, maximum=1
     )
-    jitter: float = field(0.2, "random brightness, contrast, saturation", minimum=0, maximum=1)
+    jitter: float = field(0.0, "random brightness, contrast, saturation", minimum=0, maximum=1)
 
     nms: tuple[float, ...] = field(
         (0.45, 0.55, 0.65),
@@ -99,8 +102,8 @@ class Config(DataConfig, OptimizerConfig):
             raise ValueError(f"scale is the smallest and the largest, not {self.scale}")
         if not self.nms:
             raise ValueError("nms needs one number or more")
-        if self.model == "small" and not self.finest <= 2 ** len(self.widths) <= 64:
-            raise ValueError(f"widths {self.widths} has no map of stride {self.finest} (finest)")
+        if self.model == "small" and not (self.finest or 4) <= 2 ** len(self.widths) <= 64:
+            raise ValueError(f"widths {self.widths} have no map of stride {self.finest or 4}")
 
     def size(self) -> tuple[int, int]:
         """Height and width of the fitted images."""

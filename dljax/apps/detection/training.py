@@ -41,7 +41,8 @@ def backbone_of(config: Config) -> Backbone:
 
 def strides(config: Config) -> tuple[int, ...]:
     """Of the maps that are searched, from the largest map on."""
-    return tuple(s for s in backbone_of(config).strides if s >= config.finest)
+    finest = config.finest or (4 if config.model == "small" else 8)
+    return tuple(s for s in backbone_of(config).strides if s >= finest)
 
 
 def make_task(
