@@ -131,7 +131,8 @@ def _run(jobs: list[dict], total: int, name: str, quiet: bool) -> None:
         finally:
             for process in processes:
                 process.kill()
-                process.wait()
+                with process:  # waits, and closes the pipes
+                    pass
     for process, error in zip(processes, errors, strict=True):
         if process.returncode:
             reason = (error.strip().splitlines() or [f"exit code {process.returncode}"])[-1]

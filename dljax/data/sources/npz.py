@@ -60,7 +60,7 @@ def medmnist_npz(
 def _read(path: str) -> dict[str, np.ndarray]:
     keys = [f"{part}_{field}" for part in PARTS for field in ("images", "labels")]
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with open(path, "rb") as opened, np.load(opened, allow_pickle=False) as file:
             arrays = {key: file[key] for key in keys if key in file.files}
             return arrays or dict.fromkeys(file.files)
     except FileNotFoundError:
