@@ -55,6 +55,29 @@ def test_what_is_not_finite_becomes_null(tmp_path):
     assert scalars == [(5, "a", 2.0)]
 
 
+def test_lines_show_the_headline_within_100_columns():
+    stream, values = io.StringIO(), np.array([0.123456, 0.2])
+    names = [f"{part}/{name}" for part in ("train", "validation") for name in ("aux", "b", "loss")]
+    with Report(None, 1000, headline=("loss", "b"), stream=stream) as log:
+        log.line(5, dict.fromkeys(names, values) | {"validation/b": np.full(2, np.nan)}, 1.5)
+    (line,) = stream.getvalue().splitlines()
+    assert "train: loss 0.1617 ± 0.054, b 0.1617 ± 0.054 | validation: loss 0.1617" in line
+    assert "nan" not in line and "aux" not in line
+
+    stream, long = io.StringIO(), [f"a_metric_with_a_long_name_{i}" for i in range(8)]
+    with Report(None, 1000, headline=long, stream=stream) as log:
+        log.line(5, {f"train/{name}": values for name in long}, 1.5)
+    (line,) = stream.getvalue().splitlines()
+    assert long[0] in line and len(line) <= 100
+
+
+def test_the_commit_of_a_checkout(tmp_path, monkeypatch):
+    commit = report.git_commit()
+    assert commit is None or len(commit.removesuffix("+")) == 12
+    monkeypatch.setattr(report, "__file__", str(tmp_path / "dljax" / "train" / "report.py"))
+    assert report.git_commit() is None  # an installed package
+
+
 def test_read_metrics_returns_what_was_written(tmp_path):
     with Report(tmp_path, 10, quiet=True) as log:
         log.line(1, LOSS, 0.1)
