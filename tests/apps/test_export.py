@@ -72,7 +72,7 @@ def classifier(tmp_path_factory):
 def forecaster(tmp_path_factory):
     """A run of forecasting with a covariate, the calendar and an interval, and its table."""
     root = tmp_path_factory.mktemp("forecaster")
-    dates = np.datetime64("2023-01-01") + np.arange(120)
+    dates = np.datetime64("2023-01-01") + np.arange(120).astype("timedelta64[D]")
     values = 1e3 + np.random.default_rng(0).normal(size=(120, 2))
     rows = [f"{date},{a},{b}" for date, (a, b) in zip(dates, values, strict=True)]
     (root / "table.csv").write_text("\n".join(["date,a,wind", *rows]))

@@ -40,7 +40,7 @@ def write(path, rows=200, step=1, columns=("a", "b", "wind"), broken=()):
         writer = csv.writer(file)
         writer.writerow(["date", *columns])
         for i, row in enumerate(values):
-            date = np.datetime64("2023-01-01") + step * i
+            date = np.datetime64("2023-01-01") + np.timedelta64(step * i, "D")
             writer.writerow([date, *("" if (i, c) in broken else x for c, x in enumerate(row))])
     return str(path)
 
