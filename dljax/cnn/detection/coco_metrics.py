@@ -28,12 +28,15 @@ MOST = (1, 10, 100)
 
 
 class _Found(NamedTuple):
-    """One class of one image, for one area range: scores [D], matched and ignored [T, D]."""
+    """One class of one image: scores [D]; matched, ignored [A, T, D] and the count of objects [A]
+    for each area range; voc: its own matched and ignored [2, D]; plain: objects not flagged."""
 
     scores: np.ndarray
     matched: np.ndarray
     ignored: np.ndarray
-    objects: int
+    objects: np.ndarray
+    voc: np.ndarray
+    plain: int
 
 
 class Evaluation:
@@ -44,8 +47,7 @@ class Evaluation:
 
     def __init__(self, classes: int, most: int = MOST[-1]):
         self.classes, self.most, self.images = classes, most, 0
-        self._found: dict[tuple[int, str], list[_Found]] = {}
-        self._voc: dict[int, list[_Found]] = {}
+        self._found: dict[int, list[_Found]] = {}
 
     def add(
         self,
@@ -72,25 +74,16 @@ class Evaluation:
             mine, theirs = np.flatnonzero(labels == number), true_labels == number
             order = np.argsort(-scores[mine], kind="mergesort")[: self.most]
             mine = mine[order]
-            overlap = iou(boxes[mine], true_boxes[theirs], crowd[theirs])
-            for name, (low, high) in AREAS.items():
-                outside = (areas[theirs] < low) | (areas[theirs] > high)
-                found = _match(
-                    overlap, scores[mine], crowd[theirs] | outside, crowd[theirs], THRESHOLDS
-                )
-                size = _area(boxes[mine])
-                out = (size < low) | (size > high)
-                found = found._replace(ignored=found.ignored | (~found.matched & out[None]))
-                self._found.setdefault((int(number), name), []).append(found)
-            self._voc.setdefault(int(number), []).append(
-                _match(
-                    iou(boxes[mine], true_boxes[theirs], np.zeros(theirs.sum(), bool)),
-                    scores[mine],
-                    crowd[theirs],
-                    np.zeros(theirs.sum(), bool),
-                    THRESHOLDS[:1],
-                    taken_once=True,
-                )
+            flags, size = crowd[theirs], _area(boxes[mine])
+            plain = iou(boxes[mine], true_boxes[theirs], np.zeros(len(flags), bool))
+            inside = iou(boxes[mine], true_boxes[theirs], flags) if flags.any() else plain
+            ignore = flags | _outside(areas[theirs])
+            matched, ignored = _match(inside, ignore, flags)
+            ignored |= ~matched & _outside(size)[:, None]
+            objects = (~ignore).sum(1)
+            voc = _match_once(plain, flags)
+            self._found.setdefault(int(number), []).append(
+                _Found(scores[mine], matched, ignored, objects, voc, int((~flags).sum()))
             )
 
     def coco(self) -> dict[str, float]:
@@ -130,7 +123,7 @@ class Evaluation:
         eleven_points: VOC 2007's mean of the precision at recalls 0, 0.1, ..., 1.
         """
         each = np.array(
-            [_voc_ap(self._voc.get(number, []), eleven_points) for number in range(self.classes)]
+            [_voc_ap(self._found.get(number, []), eleven_points) for number in range(self.classes)]
         )
         known = ~np.isnan(each)
         mean = float(each[known].mean()) if known.any() else float("nan")
@@ -139,14 +132,16 @@ class Evaluation:
     def _curve(self, number: int, area: str, most: int) -> tuple[np.ndarray, np.ndarray]:
         """Precision [T, 101] at RECALLS and the last recall [T]; NaN without an object."""
         shape = (len(THRESHOLDS), len(RECALLS))
-        found = self._found.get((number, area), [])
-        objects = sum(each.objects for each in found)
+        found, which = self._found.get(number, []), list(AREAS).index(area)
+        objects = sum(int(each.objects[which]) for each in found)
         if not objects:
             return np.full(shape, np.nan), np.full(shape[0], np.nan)
         scores = np.concatenate([each.scores[:most] for each in found])
         order = np.argsort(-scores, kind="mergesort")
-        matched = np.concatenate([each.matched[:, :most] for each in found], 1)[:, order]
-        ignored = np.concatenate([each.ignored[:, :most] for each in found], 1)[:, order]
+        matched, ignored = (
+            np.concatenate([x[which, :, :most] for x in parts], 1)[:, order]
+            for parts in ([each.matched for each in found], [each.ignored for each in found])
+        )
         right = np.cumsum(matched & ~ignored, 1, dtype=np.float64)
         wrong = np.cumsum(~matched & ~ignored, 1, dtype=np.float64)
         precision, recall = np.zeros(shape), np.zeros(shape[0])
@@ -163,58 +158,63 @@ class Evaluation:
         return precision, recall
 
 
+def _outside(areas: np.ndarray) -> np.ndarray:
+    """bool [A, N]: which areas [N] lie outside each range of AREAS."""
+    low, high = np.array(list(AREAS.values())).T[..., None]
+    return (areas < low) | (areas > high)
+
+
 def _match(
-    overlap: np.ndarray,
-    scores: np.ndarray,
-    ignore: np.ndarray,
-    crowd: np.ndarray,
-    thresholds: np.ndarray,
-    taken_once: bool = False,
-) -> _Found:
+    overlap: np.ndarray, ignore: np.ndarray, crowd: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Each detection, best first, takes the object it overlaps most that is still free.
 
-    overlap: [D, G]. ignore: bool [G], objects whose finding counts for nothing; one that counts is
-    preferred. crowd: those that may be taken again. taken_once: VOC's rule, where a detection goes
-    to the object that it overlaps most, free or not.
+    overlap: [D, G]. ignore: bool [A, G], objects whose finding counts for nothing; one that counts
+    is preferred. crowd: bool [G], those that may be taken again. Returns bool [A, T, D]: detections
+    that took an object, and those of them that count for nothing.
     """
-    detections, objects = overlap.shape
-    order = np.argsort(ignore, kind="mergesort")
-    overlap, ignore, crowd = overlap[:, order], ignore[order], crowd[order]
-    shape = (len(thresholds), detections)
-    matched, ignored = np.zeros(shape, bool), np.zeros(shape, bool)
-    free = np.ones((len(thresholds), objects), bool)
-    rows = np.arange(len(thresholds))
-    least = np.minimum(thresholds, 1 - 1e-10)
-    for d in range(detections if objects else 0):
-        able = overlap[d][None] >= least[:, None]
-        if not taken_once:
-            able &= free | crowd[None]
-        if not able.any():
-            continue
-        counted = able & ~ignore[None]
-        pool = np.where(counted.any(1, keepdims=True), counted, able)
+    shape = (len(ignore), len(THRESHOLDS))
+    matched, ignored = np.zeros((2, *shape, len(overlap)), bool)
+    enough = overlap[:, None] >= np.minimum(THRESHOLDS, 1 - 1e-10)[:, None]  # [D, T, G]
+    free = np.ones((*shape, len(crowd)), bool)
+    counted = ~ignore[:, None]
+    for d in np.flatnonzero(enough.any((1, 2))):
+        able = enough[d] & free
+        preferred = able & counted
+        pool = np.where(preferred.any(-1, keepdims=True), preferred, able)
         # of equal overlaps pycocotools takes the last
-        value = np.where(pool, overlap[d][None], -1)
-        best = objects - 1 - value[:, ::-1].argmax(1)
-        hit = pool[rows, best]
-        if taken_once:
-            again = hit & ~free[rows, best] & ~ignore[best]
-            matched[:, d], ignored[:, d] = hit & ~again, hit & ignore[best]
-        else:
-            matched[:, d], ignored[:, d] = hit, hit & ignore[best]
-        free[rows[hit], best[hit]] = False
-    return _Found(np.asarray(scores, np.float64), matched, ignored, int((~ignore).sum()))
+        value = np.where(pool, overlap[d], -1)
+        best = len(crowd) - 1 - value[..., ::-1].argmax(-1)
+        hit = pool.any(-1)
+        matched[..., d], ignored[..., d] = hit, hit & np.take_along_axis(ignore, best, 1)
+        area, threshold = np.nonzero(hit & ~crowd[best])
+        free[area, threshold, best[area, threshold]] = False
+    return matched, ignored
+
+
+def _match_once(overlap: np.ndarray, difficult: np.ndarray) -> np.ndarray:
+    """VOC's rule: a detection goes to the object that it overlaps most, the first one takes it.
+
+    overlap: [D, G], best detection first. Returns bool [2, D]: right ones, and those that count for
+    nothing as their object is difficult.
+    """
+    found = np.zeros((2, len(overlap)), bool)
+    if overlap.size:
+        best, hit = overlap.argmax(1), overlap.max(1) >= THRESHOLDS[0]
+        first = np.unique(np.where(hit, best, -1), return_index=True)[1]
+        found[0, first] = True
+        found[0] &= hit & ~difficult[best]
+        found[1] = hit & difficult[best]
+    return found
 
 
 def _voc_ap(found: list[_Found], eleven_points: bool) -> float:
-    objects = sum(each.objects for each in found)
+    objects = sum(each.plain for each in found)
     if not objects:
         return float("nan")
-    scores = np.concatenate([each.scores for each in found])
-    order = np.argsort(-scores, kind="mergesort")
-    matched = np.concatenate([each.matched[0] for each in found])[order]
-    ignored = np.concatenate([each.ignored[0] for each in found])[order]
-    right, wrong = np.cumsum(matched & ~ignored), np.cumsum(~matched & ~ignored)
+    order = np.argsort(-np.concatenate([each.scores for each in found]), kind="mergesort")
+    matched, ignored = np.concatenate([each.voc for each in found], 1)[:, order]
+    right, wrong = np.cumsum(matched), np.cumsum(~matched & ~ignored)
     recall = right / objects
     precision = right / np.maximum(right + wrong, 1e-12)
     if eleven_points:
