@@ -12,10 +12,12 @@ from dljax.apps.configs.object_detection import Config
 from dljax.apps.detection import analysis, prediction
 from dljax.apps.detection.training import (
     backbone_of,
+    both_views,
     make_task,
     network,
     normalize_for,
     strides,
+    view_notes,
 )
 from dljax.cnn.detection import detector, inference
 from dljax.data import annotated, feed
@@ -48,7 +50,9 @@ def build(config: Config) -> Experiment:
     classes, shape = data.classes, (*size, 3)
     model = network(config, len(classes))
     normalize = normalize_for(config, data)
-    trained = analysis.Network(model, strides(config), normalize, size, config.fit)
+    trained = analysis.Network(
+        model, strides(config), normalize, size, config.fit, both_views(config)
+    )
 
     return Experiment(
         name=config.name,
@@ -71,7 +75,7 @@ def build(config: Config) -> Experiment:
             "mean": normalize.mean,
             "std": normalize.std,
         },
-        notes=data.notes,
+        notes=(*data.notes, *view_notes(config)),
         analyze=lambda run, metrics, baselines: analysis.analyze(config, trained, run, data),
     )
 
@@ -109,7 +113,9 @@ def load(workdir: str) -> Trained:
     model = network(config, len(classes))
     task = make_task(config, model, normalize, shape)
     run, step = session.restore(config, task, place("none"))
-    trained = analysis.Network(model, strides(config), normalize, shape[:2], config.fit)
+    trained = analysis.Network(
+        model, strides(config), normalize, shape[:2], config.fit, both_views(config)
+    )
     chosen = analysis.Chosen(**metadata["chosen"]) if "chosen" in metadata else analysis.UNCHOSEN
     ids = tuple(metadata["category_ids"])
     return Trained(config, trained, task, run, classes, ids, chosen, step)
@@ -125,7 +131,7 @@ def serving(config: Config) -> Serving:
 
 def _serving(found: Trained) -> Serving:
     network, chosen = found.network, found.chosen
-    detect = inference.detect(network.model, network.strides, network.normalize)
+    detect = network.detect()
 
     def function(state: State, inputs: dict[str, Array]) -> dict[str, Array]:
         answer = detect(state, inputs["image"], jnp.asarray([chosen.threshold]))

@@ -19,6 +19,7 @@ from dljax.cnn.detection import (
     suppression,
 )
 from dljax.data.sources.vision import Truth
+from tests.cnn.detections import network, small_detector
 
 RNG = np.random.default_rng(0)
 
@@ -268,3 +269,22 @@ def test_binned_average_precision_is_near_the_exact_one():
     (binned,) = detector.summarise(sums)["ap50_binned"]
     assert 0.2 < binned < 0.9
     np.testing.assert_allclose(binned, exact.voc()["ap"], atol=0.01)
+
+
+def test_both_views_see_a_mirror_image_mirrored():
+    """Outputs for the image and its mirror image are each other's, side for side."""
+    task, model = small_detector(), network()
+    state = jax.jit(task.init)(jax.random.key(0))
+    images = jax.random.normal(jax.random.key(1), (2, 16, 16, 3))
+    back = detector.mirrored((16, 16), (4,))
+    assert back.tolist()[:5] == [3, 2, 1, 0, 7]
+    plain, both = (jax.jit(detector.look(model, (4,), flip)) for flip in (False, True))
+    scores, distances = both(state, images)
+    again, others = both(state, images[:, :, ::-1])
+    np.testing.assert_allclose(scores, again[:, back], atol=1e-5)
+    np.testing.assert_allclose(distances[..., 0, :], others[:, back][..., 2, :], atol=1e-5)
+    np.testing.assert_allclose(distances[..., 1, :], others[:, back][..., 1, :], atol=1e-5)
+    mean = (plain(state, images)[0] + plain(state, images[:, :, ::-1])[0][:, back]) / 2
+    np.testing.assert_allclose(scores, mean, atol=1e-5)
+    with pytest.raises(ValueError, match="a width that is a multiple of 8, not 12"):
+        detector.mirrored((16, 12), (4, 8))

@@ -50,7 +50,7 @@ class Config(DataConfig, OptimizerConfig):
     fit: str = field(
         "letterbox", "keep the aspect (pad: and never enlarge) or stretch", choices=FITS
     )
-    flip: bool = field(False, "random mirror images, left and right")
+    flip: bool = field(False, "random mirror images, left and right; both views at evaluation")
     flip_down: bool = field(False, "random mirror images, top and bottom")
     scale: tuple[float, ...] = field(
         (0.9, 1.1), "smallest and largest random magnification", minimum=0.1, maximum=10

@@ -30,13 +30,21 @@ AT_50 = 0  # index of the overlap 0.5 among those of COCO's scores
 
 
 class Network(NamedTuple):
-    """A detector and what its images must be: their size, how they are fitted to it, normalised."""
+    """A detector and what its images must be: their size, how they are fitted to it, normalised.
+
+    flip: it looks at the mirror image too.
+    """
 
     model: nn.Module
     strides: Sequence[int]
     normalize: Normalize
     size: Size
     fit: Fit
+    flip: bool
+
+    def detect(self) -> inference.Detect:
+        """Its detections in images of that size."""
+        return inference.detect(self.model, self.strides, self.normalize, self.flip)
 
 
 class Chosen(NamedTuple):
@@ -139,7 +147,7 @@ def at_thresholds(
     classes: int,
 ) -> list[list[Seed]]:
     """For each seed, its detections and their scores after suppression at each threshold."""
-    detect = jax.jit(inference.detect(network.model, network.strides, network.normalize))
+    detect = jax.jit(network.detect())
     unfit = partial(unfit_boxes, size=network.size, fit=network.fit)
     seeds = []
     for number in range(len(jax.tree.leaves(run.states)[0])):

@@ -58,7 +58,24 @@ def make_task(
         strides=strides(config),
         normalize=normalize,
         augmentation=augmentation(config),
+        flip=both_views(config),
     )
+
+
+def both_views(config: Config) -> bool:
+    """Whether the mirror image is evaluated too: with --flip, where the maps' places allow it."""
+    return config.flip and config.size()[1] % max(strides(config)) == 0
+
+
+def view_notes(config: Config) -> list[str]:
+    """A line where --flip changes the training images alone."""
+    if not config.flip or both_views(config):
+        return []
+    width, stride = config.size()[1], max(strides(config))
+    return [
+        f"images of width {width}, no multiple of {stride}, are mirrored in training alone; "
+        "at a multiple both views are evaluated"
+    ]
 
 
 def augmentation(config: Config) -> augment_boxes.Augment | None:

@@ -27,6 +27,7 @@ from dljax.train.loop import Array, Key, Sums, Task
 from dljax.train.supervised import State, create_state, gradient_step, merge_params
 
 Augment = Callable[[Key, Array, Array, Array], tuple[Array, Array, Array]]
+Look = Callable[[State, Array], tuple[Array, Array]]
 
 
 class Weights(NamedTuple):
@@ -62,11 +63,13 @@ def task(
     weights: Weights = WEIGHTS,
     settings: assignment.Settings = assignment.SETTINGS,
     suppressed: Suppression = SUPPRESSION,
+    flip: bool = False,
 ) -> Task:
     """Task-aligned assignment, quality focal loss, GIoU and distributions of distances.
 
     model: `nn.detection_head.Detector` or another with its outputs; strides: of its maps.
     augmentation: (key, images in 0..1 [B, H, W, C], boxes [B, M, 4], labels [B, M]) -> the same.
+    flip: evaluate the mirror image too, see `look`.
 
     Its init is (key, start) -> State: start, where it is given, is a part of the model's variables
     to begin with in place of fresh ones (of a pretrained backbone).
@@ -75,6 +78,7 @@ def task(
     detections (inference.py and coco_metrics.py).
     """
     centres, steps = boxes.grid(image_shape[:2], strides)
+    looked = look(model, strides, flip)
 
     def init(key: Key, start: Any = None) -> State:
         blank = jnp.zeros((1, *image_shape))
@@ -145,7 +149,7 @@ def task(
 
     def evaluate(state: State, batch: dict[str, Array], key: Key) -> Sums:
         del key
-        outputs = model.apply(state.variables(), normalize(in_floats(batch["image"])), train=False)
+        outputs = looked(state, normalize(in_floats(batch["image"])))
         values, target = total(*outputs, batch)
         found = decode(*outputs, centres, steps, suppressed)
         labels, flags = batch["labels"], batch["flags"]
@@ -169,6 +173,43 @@ def task(
         }
 
     return Task(init, step, evaluate)
+
+
+def look(model: nn.Module, strides: Sequence[int], flip: bool = False) -> Look:
+    """How trained networks see images: (State of one seed, normalised images) -> outputs.
+
+    By the averaged parameters if there are any. flip: the mean of the outputs (logits) for the
+    image and, mirrored back, for its mirror image; the image's width must be a multiple of all
+    strides, or the places of the two would not lie on each other.
+    """
+
+    def once(state: State, images: Array) -> tuple[Array, Array]:
+        return model.apply(state.variables(), images, train=False)
+
+    def both(state: State, images: Array) -> tuple[Array, Array]:
+        back = mirrored(images.shape[1:3], strides)
+        sides = jnp.array([2, 1, 0, 3])  # left, top, right, bottom
+        scores, distances = once(state, images)
+        again, others = once(state, images[:, :, ::-1])
+        return (scores + again[:, back]) / 2, (distances + others[:, back][:, :, sides]) / 2
+
+    return both if flip else once
+
+
+def mirrored(size: tuple[int, int], strides: Sequence[int]) -> np.ndarray:
+    """Index [A] of the place that each place of `boxes.grid` has in the mirror image.
+
+    Raises ValueError for a width that is no multiple of all strides.
+    """
+    if size[1] % max(strides):
+        raise ValueError(f"flip needs a width that is a multiple of {max(strides)}, not {size[1]}")
+    maps, first = [], 0
+    for stride in strides:
+        rows, columns = (-(-length // stride) for length in size)
+        places = first + np.arange(rows * columns).reshape(rows, columns)
+        maps.append(places[:, ::-1].ravel())
+        first += rows * columns
+    return np.concatenate(maps)
 
 
 def decode(

@@ -39,15 +39,21 @@ class Objects(NamedTuple):
     scores: np.ndarray
 
 
-def detect(model: nn.Module, strides: Sequence[int], normalize: Callable[[Array], Array]) -> Detect:
+def detect(
+    model: nn.Module,
+    strides: Sequence[int],
+    normalize: Callable[[Array], Array],
+    flip: bool = False,
+) -> Detect:
     """The function (State of one seed, uint8 images [B, H, W, C], thresholds [T]) -> Detections.
 
-    Detections [T, B, K]: after suppression at each of the thresholds.
+    Detections [T, B, K]: after suppression at each of the thresholds. flip: as in `detector.look`.
     """
+    look = detector.look(model, strides, flip)
 
     def function(state: State, images: Array, thresholds: Array) -> Detections:
         centres, steps = boxes.grid(images.shape[1:3], strides)
-        outputs = model.apply(state.variables(), normalize(in_floats(images)), train=False)
+        outputs = look(state, normalize(in_floats(images)))
 
         def at(threshold: Array) -> Detections:
             settings = detector.SUPPRESSION._replace(threshold=threshold)
