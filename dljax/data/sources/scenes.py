@@ -3,6 +3,8 @@
 Scans of scikit-learn's digits (real, 8 x 8) are enlarged, coloured, placed on grounds of noise and
 stripes, and partly hidden by each other and by bars. Every scene is a pure function of (part, seed,
 index), and each part has scans of its own: a test scene shows no scan that a training scene shows.
+Training scenes also turn and slant the scans a little and change the width of the strokes, as there
+are only 1,197 of them.
 
     train = scenes(3000, "train")           # {"image", "mask", "instance", "boxes", "labels", ...}
     source = SceneSource(100_000, "train")  # the same scenes one by one, for data.streaming
@@ -32,6 +34,7 @@ OBJECTS = 6  # most objects of a scene
 SMALLEST, LARGEST = 0.2, 0.5  # sides of a digit, as shares of the scene's side
 VISIBLE = 0.7  # the least share of a digit's pixels that must stay visible
 TRIES = 12  # places tried for all objects of a scene
+TURN, SLANT, STROKE = 0.2, 0.2, 0.08  # of scans in training scenes: at most, radians, and ink level
 CONTRAST = 55  # least distance in grey levels between a digit and its ground
 VALIDATION_SCANS, TEST_SCANS = 240, 360
 
@@ -88,7 +91,7 @@ def scene(part: Part, seed: int, index: int, size: int) -> dict[str, np.ndarray]
             break
         side = int(rng.integers(round(SMALLEST * size), round(LARGEST * size) + 1))
         which = int(rng.integers(len(scans)))
-        ink = _enlarge(scans[which], side)
+        ink = _enlarge(scans[which], side, rng if part == "train" else None)
         y, x = rng.integers(0, size - side + 1, 2)
         place = np.s_[y : y + side, x : x + side]
         solid = ink > 0.5
@@ -140,11 +143,36 @@ def _stretch(fine: int, coarse: int) -> np.ndarray:
     return np.maximum(0, 1 - np.abs(at[:, None] - np.arange(coarse))).astype(np.float32)
 
 
-def _enlarge(scan: np.ndarray, side: int) -> np.ndarray:
-    """A scan [8, 8] as ink [side, side] in 0..1, with edges a pixel or two wide."""
-    stretch = _stretch(side, 8)
-    smooth = stretch @ scan @ stretch.T
-    return np.clip((smooth - 0.45) * (side / 8) + 0.5, 0, 1)
+def _enlarge(scan: np.ndarray, side: int, rng: np.random.Generator | None) -> np.ndarray:
+    """A scan [8, 8] as ink [side, side] in 0..1, with edges a pixel or two wide.
+
+    rng: turns and slants it, its strokes wider or narrower.
+    """
+    level = 0.45
+    if rng is None:
+        stretch = _stretch(side, 8)
+        smooth = stretch @ scan @ stretch.T
+    else:
+        smooth = _turned(scan, side, *rng.uniform(-1, 1, 2) * (TURN, SLANT))
+        level += rng.uniform(-STROKE, STROKE)
+    return np.clip((smooth - level) * (side / 8) + 0.5, 0, 1)
+
+
+def _turned(scan: np.ndarray, side: int, angle: float, slant: float) -> np.ndarray:
+    """A scan [8, 8] turned by an angle and slanted, as [side, side]; 0 beyond its edges."""
+    edge = len(scan) + 2
+    framed = np.pad(scan, 1, mode="edge").ravel()
+    u = (np.arange(side, dtype=np.float32) + 0.5) * (len(scan) / side) - len(scan) / 2
+    cos, sin = np.cos(angle), np.sin(angle)
+    rows = u[:, None] * cos - u * sin
+    columns = u[:, None] * (sin + slant * cos) + u * (cos - slant * sin)
+    inside = np.maximum(np.abs(rows), np.abs(columns)) <= len(scan) / 2
+    y, x = (np.clip(z + (edge - 1) / 2, 0, edge - 1.001) for z in (rows, columns))
+    top, left = y.astype(np.int32), x.astype(np.int32)
+    y, x, at = y - top, x - left, top * edge + left
+    above = framed[at] * (1 - x) + framed[at + 1] * x
+    below = framed[at + edge] * (1 - x) + framed[at + edge + 1] * x
+    return (above * (1 - y) + below * y) * inside
 
 
 def _ground(rng: np.random.Generator, size: int) -> np.ndarray:

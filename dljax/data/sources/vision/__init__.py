@@ -71,7 +71,7 @@ MASK_KINDS = (
     "'scenes', a folder with images/ and masks/ (or labels/, SegmentationClass/, ...), or COCO "
     "(.json) with segments"
 )
-SCENES, HELD_OUT, SCENE_SIDE = 3000, 500, 96  # scenes to train on, to validate and test; side
+SCENES, HELD_OUT, SCENE_SIDE = 8000, 500, 96  # scenes to train on, to validate and test; side
 
 
 def load_boxes(dataset: str, size: Size | None = None, fit: Fit = "letterbox") -> BoxedImages:
