@@ -64,7 +64,14 @@ def test_squares_are_found_and_a_run_leaves_pictures(trained):
     workdir, outcome = trained
     summary = json.loads((workdir / "summary.json").read_text())
     assert summary["metrics"]["miou"]["mean"] > 0.9
-    assert summary["baselines"]["most frequent class"]["miou"] < 0.5
+    simple = summary["baselines"]
+    # an image has one square: its V_rand says nothing
+    assert simple["all background"]["miou"] < 0.5 and simple["all background"]["v_rand"] == 1
+    (threshold,) = [x for name, x in simple.items() if name.startswith("Otsu")]
+    assert threshold["iou_foreground"] > 0.9
+    assert len(summary["metrics"]["v_rand"]["per_seed"]) == 2
+    assert summary["segments"]["class"] == "foreground"
+    assert summary["metrics"]["iou_foreground"] == summary["iou"]["foreground"]
     assert summary["ensemble"]["boundary_f1"] > 0.8 and len(summary["iou"]) == 2
     assert outcome.sums["confusion"][0].shape == (2, 2, 2)
     pictures = {path.stem for path in (workdir / "plots").iterdir()}
