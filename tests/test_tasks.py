@@ -21,7 +21,7 @@ from dljax.train.checkpoint import Store
 from dljax.train.loop import Task
 from dljax.train.parallel import Placement
 from tests import helpers
-from tests.cnn import detections
+from tests.cnn import detections, masks
 from tests.gan import games
 from tests.helpers import assert_close, assert_same, devices, one_seed
 from tests.rl import tasks as agents
@@ -35,7 +35,7 @@ class Case(NamedTuple):
     feed: batches of a multiple of 8 examples. examples: (batch size, multiple) -> Examples, 21 of
     them. falls: the training loss of the last LENGTH of STEPS steps is below this share of that of
     the first LENGTH. atol: what 8 devices may differ by after LENGTH. counted: the metric of an
-    evaluation that is a mean over examples.
+    evaluation that is a mean over examples. parts: what it counts of an example, such as pixels.
     """
 
     task: Task
@@ -44,6 +44,7 @@ class Case(NamedTuple):
     falls: float
     atol: float = 1e-5
     counted: str = "loss"
+    parts: int = 1
 
 
 def images(task: Task, falls: float) -> Case:
@@ -62,6 +63,18 @@ def boxed(task: Task, falls: float) -> Case:
         falls,
         atol=1e-4,
         counted="right_50",
+    )
+
+
+def masked(task: Task, falls: float) -> Case:
+    train, test = masks.squares(96), masks.squares(21, seed=1)
+    return Case(
+        task,
+        feed.in_memory(train, 16),
+        lambda size, m: feed.examples(test, size, m),
+        falls,
+        atol=1e-4,
+        parts=masks.LABELLED,
     )
 
 
@@ -112,6 +125,7 @@ CASES = {
     "fine_tuning_layerwise": lambda: images(tuned.layerwise(), 0.9),
     "fine_tuning_adapters": lambda: images(tuned.adapters(), 0.9),
     "detection": lambda: boxed(detections.small_detector(), 0.8),
+    "segmentation": lambda: masked(masks.small_segmenter(), 0.8),
     "forecast_gru_quantiles": lambda: windows(series.gru_quantiles(), 0.6),
     "forecast_segrnn": lambda: windows(series.segrnn(), 0.8),
     "anomaly_forecast": lambda: read_once(detector.forecaster(6), 0.8),
@@ -260,9 +274,9 @@ def test_masked_evaluation(trained):
     padded = loop.evaluate(case.task, run, case.examples(8, 1), devices(1))
     spread = loop.evaluate(case.task, jax.device_put(run, devices(8).everywhere()),
                            case.examples(8, 8), devices(8))  # fmt: skip
-    assert (whole[case.counted][1] == 21).all()
+    assert (whole[case.counted][1] == 21 * case.parts).all()
     for sums in (padded, spread):
-        assert_close(sums, whole, atol=1e-4)
+        assert_close(sums, whole, atol=1e-4 * case.parts)
         for name, (numerator, denominator) in whole.items():
             if np.array_equal(denominator, np.round(denominator)):
                 np.testing.assert_array_equal(sums[name][1], denominator)

@@ -20,8 +20,8 @@ from dljax.apps.detection.training import (
     view_notes,
 )
 from dljax.cnn.detection import detector, inference
-from dljax.data import annotated, feed
-from dljax.data.annotated import EVALUATION_BATCH
+from dljax.data import annotated
+from dljax.data.annotated import BOX_FIELDS
 from dljax.data.image_scaling import Normalize
 from dljax.data.sources.vision import BoxSource, load_boxes
 from dljax.run import session
@@ -41,12 +41,15 @@ def build(config: Config) -> Experiment:
     """
     placement = session.placement(config)
     size = config.size()
-    settings = {"validation": config.validation, "multiple": placement.batch_multiple}
-    found = load_boxes(config.dataset, size, config.fit)
-    if config.streaming:
-        data = annotated.streamed(found, config.batch_size, **settings)
-    else:
-        data = annotated.in_memory(found, config.batch_size, quiet=config.quiet, **settings)
+    found = load_boxes(config.dataset, size, config.fit, config.data_dir)
+    data = annotated.load(
+        found,
+        config.batch_size,
+        streaming=config.streaming,
+        validation=config.validation,
+        multiple=placement.batch_multiple,
+        quiet=config.quiet,
+    )
     classes, shape = data.classes, (*size, 3)
     model = network(config, len(classes))
     normalize = normalize_for(config, data)
@@ -163,11 +166,11 @@ def _serving(found: Trained) -> Serving:
 
 
 def predict(config: Config, path: str) -> list[dict[str, Any]]:
-    """Detects objects in an image or a folder of images with the run in config.workdir.
+    """Detects objects in an image, a film or a folder of these with the run in config.workdir.
 
     Writes detections.json (COCO results), predictions.csv and, for the first images, pictures to
-    workdir/predictions/. Returns a dict for each detection whose score is high enough: file, label,
-    score, x, y, width, height.
+    workdir/predictions/. Returns a dict for each detection whose score is high enough: file, frame,
+    seconds, label, score, x, y, width, height.
     """
     found = load(config.workdir)
     return prediction.predict(
@@ -187,11 +190,11 @@ def evaluate(config: Config, dataset: str) -> dict[str, Any]:
     a class that the run does not know.
     """
     found = load(config.workdir)
-    source = _with_classes(
-        load_boxes(dataset, found.network.size, found.config.fit).test, found.classes, dataset
-    )
-    arrays = source.arrays()
-    examples = feed.examples({n: arrays[n] for n in annotated.BOX_FIELDS}, EVALUATION_BATCH)
+    data_dir = config.data_dir or found.config.data_dir
+    data = load_boxes(dataset, found.network.size, found.config.fit, data_dir)
+    source = _with_classes(data.test, found.classes, dataset)
+    streaming = config.streaming or found.config.streaming
+    examples = annotated.evaluation_examples(source, BOX_FIELDS, streaming)
     return session.evaluate(
         found.config,
         found.task,

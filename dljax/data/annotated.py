@@ -26,6 +26,7 @@ from dljax.data.streaming import stream
 BOX_FIELDS = ("image", "boxes", "labels", "flags", "size")
 MASK_FIELDS = ("image", "mask", "size")
 EVALUATION_BATCH = 32  # images in an evaluation batch, where the training batch is smaller
+SAMPLE = 256  # training images of a streamed set that statistics are computed from
 
 
 class AnnotatedImages(NamedTuple):
@@ -110,6 +111,45 @@ def streamed(
         data.notes,
         annotated_record(data, sources, {}),
     )
+
+
+def load(
+    data: BoxedImages | MaskedImages,
+    batch_size: int,
+    *,
+    streaming: bool,
+    validation: float = 0.1,
+    multiple: int = 1,
+    quiet: bool = True,
+) -> AnnotatedImages:
+    """`streamed` or `in_memory`."""
+    common = {"validation": validation, "multiple": multiple}
+    if streaming:
+        return streamed(data, batch_size, **common)
+    return in_memory(data, batch_size, **common, quiet=quiet)
+
+
+def training_sample(data: AnnotatedImages) -> Arrays:
+    """All training images of a set in memory; of a streamed one SAMPLE, evenly spread."""
+    if data.arrays:
+        return data.arrays["train"]
+    source = data.sources["train"]
+    read = [source[int(i)] for i in spread(len(source), SAMPLE)]
+    return {name: np.stack([example[name] for example in read]) for name in read[0]}
+
+
+def spread(length: int, count: int) -> np.ndarray:
+    """Indices of at most `count` of `length` examples, evenly spread, in order."""
+    return np.unique(np.linspace(0, length - 1, count).round().astype(int))
+
+
+def evaluation_examples(source: Sequence, names: Sequence[str], streaming: bool) -> Examples:
+    """The examples of a source for an evaluation alone. names: BOX_FIELDS or MASK_FIELDS."""
+    if streaming:
+        reader = stream(source, EVALUATION_BATCH, lambda x: {name: x[name] for name in names})
+        return feed.streamed_examples(reader)
+    arrays = source.arrays()
+    return feed.examples({name: arrays[name] for name in names}, EVALUATION_BATCH)
 
 
 def divide(data: BoxedImages | MaskedImages, validation: float) -> dict[str, Sequence]:

@@ -57,6 +57,14 @@ class Examples(NamedTuple):
     arrays: Any = ()
 
 
+def batches(examples: Examples) -> Iterator[Batch]:
+    """Each evaluation batch, with its MASK, for what looks at examples outside of the loop."""
+    for items in examples.chunks():
+        for index in range(len(items[MASK])):
+            item = jax.tree.map(lambda x, index=index: x[index], items)
+            yield examples.batch(examples.arrays, item)
+
+
 def empty() -> Feed:
     """The feed of a task that makes its own data (reinforcement learning): its batch is ()."""
     return Feed(chunk=lambda seed, step, k: (), batch=lambda arrays, item: ())

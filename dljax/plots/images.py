@@ -16,8 +16,8 @@ from dljax.plots import canvas
 def confusion_matrix(counts: np.ndarray, classes: Sequence[str], path: Path | str) -> None:
     """Counts [(S,) C, C], true class by predicted class; colours are shares of each true class.
 
-    Seeds are added up, and the title says so. Up to 20 classes the counts stand in the cells and
-    the classes on the axes.
+    Seeds are added up, and the title says so. Up to 20 classes the counts stand in the cells, or
+    where they are 10,000 and more (of pixels) the shares, and the classes on the axes.
     """
     counts = np.asarray(counts, float)
     seeds = len(counts) if counts.ndim == 3 else 1
@@ -38,10 +38,9 @@ def confusion_matrix(counts: np.ndarray, classes: Sequence[str], path: Path | st
         axes.set_xticks(range(size), classes, rotation=0 if canvas.short(classes) else 90)
         axes.set_yticks(range(size), classes)
         for row, column in np.argwhere(counts):
-            value = counts[row, column]
-            dark = share[row, column] > 0.3
-            colour = "white" if dark else "black"
-            text = f"{value:.0f}" if value < 1e4 else f"{value:.1e}"
+            value, part = counts[row, column], share[row, column]
+            colour = "white" if part > 0.3 else "black"
+            text = f"{value:.0f}" if counts.max() < 1e4 else f"{100 * part:.2g}%"
             axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=8)
     bar = figure.colorbar(picture, ax=axes, shrink=0.8, label="share of the true class")
     ticks = [0, 0.01, 0.1, 0.25, 0.5, 1]

@@ -8,6 +8,7 @@ import jax
 import numpy as np
 import pytest
 from PIL import Image
+from tensorflow_datasets import features as kinds
 
 from dljax.apps import export as exports
 from dljax.apps import image_segmentation as app
@@ -15,6 +16,7 @@ from dljax.apps.configs.export import Config as ExportConfig
 from dljax.apps.configs.image_segmentation import LOSSES, MODELS, Config
 from dljax.run.command_line import run_main
 from experiments import image_segmentation as script
+from tests.data.tfds_set import write_annotated
 
 QUICK = {
     "steps": 2, "num_seeds": 1, "batch_size": 4, "steps_per_call": 2, "parallel": "none",
@@ -64,7 +66,14 @@ def test_squares_are_found_and_a_run_leaves_pictures(trained):
     workdir, outcome = trained
     summary = json.loads((workdir / "summary.json").read_text())
     assert summary["metrics"]["miou"]["mean"] > 0.9
-    assert summary["baselines"]["most frequent class"]["miou"] < 0.5
+    simple = summary["baselines"]
+    # an image has one square: its V_rand says nothing
+    assert simple["all background"]["miou"] < 0.5 and simple["all background"]["v_rand"] == 1
+    (threshold,) = [x for name, x in simple.items() if name.startswith("Otsu")]
+    assert threshold["iou_foreground"] > 0.9
+    assert len(summary["metrics"]["v_rand"]["per_seed"]) == 2
+    assert summary["segments"]["class"] == "foreground"
+    assert summary["metrics"]["iou_foreground"] == summary["iou"]["foreground"]
     assert summary["ensemble"]["boundary_f1"] > 0.8 and len(summary["iou"]) == 2
     assert outcome.sums["confusion"][0].shape == (2, 2, 2)
     pictures = {path.stem for path in (workdir / "plots").iterdir()}
@@ -94,6 +103,80 @@ def test_scored_on_other_images_and_exported(trained, tmp_path, capsys):
     assert found["metrics"]["miou"]["mean"] > 0.8
     path = exports.export(ExportConfig(workdir=str(workdir), platforms=("cpu",)))
     assert path.exists() and "probability" in capsys.readouterr().out
+
+
+def test_streamed_images_get_the_same_scores(trained, tmp_path, capsys):
+    """Those of memory, of one network; and a run of two steps that never holds all images."""
+    workdir, _ = trained
+    paint(tmp_path / "more", 5, np.random.default_rng(5))
+    more = str(tmp_path / "more")
+    memory, streamed = (
+        app.evaluate(configured(workdir=workdir, streaming=streaming), more)["metrics"]
+        for streaming in (False, True)
+    )
+    assert memory["v_rand"] == streamed["v_rand"] and "iou_foreground" in memory
+    for name, values in memory.items():
+        np.testing.assert_allclose(values["per_seed"], streamed[name]["per_seed"], rtol=1e-5)
+    capsys.readouterr()
+    config = configured(
+        workdir=tmp_path / "run", dataset=more, streaming=True, class_weights="enet"
+    )
+    summary = app.train(config).summary
+    assert "streamed" in summary["dataset"] and summary["ensemble"]["boundary_f1"] >= 0
+    assert set(summary["baselines"]) == {
+        "all background", "most frequent class of each place",
+        next(name for name in summary["baselines"] if name.startswith("Otsu")),
+    }  # fmt: skip
+
+
+def test_predict_a_folder_with_a_film_and_a_broken_image(trained, tmp_path, capsys):
+    """Frames by number and time; a tall image keeps its aspect; two files of one stem."""
+    workdir, _ = trained
+    tall = np.zeros((64, 24), np.uint8)
+    tall[40:60, 4:20] = 200
+    paint(tmp_path / "made", 3, np.random.default_rng(7))
+    first, *rest = [Image.open(tmp_path / "made" / "images" / f"{k}.png") for k in range(3)]
+    films = tmp_path / "films"
+    films.mkdir()
+    first.save(films / "a.gif", save_all=True, append_images=rest, duration=[100, 200, 100])
+    Image.fromarray(tall).save(films / "b.png")
+    Image.fromarray(tall).save(films / "b.bmp")
+    (films / "c.png").write_bytes(b"no image")
+    rows = app.predict(configured(workdir=workdir), str(films))
+    output = capsys.readouterr().out
+    assert "skipped: " in output and "c.png" in output
+    assert [(row["file"], row["frame"], row["seconds"]) for row in rows] == [
+        ("a.gif", 0, 0), ("a.gif", 1, 0.1), ("a.gif", 2, 0.3),
+        ("b.bmp", None, None), ("b.png", None, None),
+    ]  # fmt: skip
+    assert [row["mask"] for row in rows[1:]] == [
+        "a_00001.png", "a_00002.png", "b.png", "b_png.png",
+    ]  # fmt: skip
+    found = np.array(Image.open(workdir / "predictions" / "b.png"))
+    assert found.shape == (64, 24) and ((found > 0) == (tall > 0)).mean() > 0.9
+    frame = np.array(Image.open(workdir / "predictions" / "a_00001.png"))
+    true = np.array(Image.open(tmp_path / "made" / "masks" / "1.png"))
+    assert ((frame > 0) == (true > 0)).mean() > 0.9
+    with pytest.raises(FileNotFoundError, match="There is no image or folder"):
+        app.predict(configured(workdir=workdir), str(tmp_path / "no.png"))
+    with pytest.raises(ValueError, match="c.png is no readable image"):
+        app.predict(configured(workdir=workdir), str(films / "c.png"))
+
+
+def test_a_tfds_set(tmp_path):
+    """Read and described; its classes are named by a flag."""
+    mask = np.zeros((24, 32, 1), np.uint8)
+    mask[4:9] = 1
+    example = {"image": np.full((24, 32, 3), 90, np.uint8), "segmentation_mask": mask}
+    features = {
+        "image": kinds.Image(encoding_format="png"),
+        "segmentation_mask": kinds.Image(shape=(None, None, 1)),
+    }
+    write_annotated(tmp_path, "shapes", features, {"train": [example] * 8, "test": [example]})
+    config = {"dataset": "tfds:shapes", "data_dir": tmp_path, "classes": ("sky", "sea")}
+    experiment = app.build(configured(workdir=tmp_path / "run", **config))
+    assert experiment.metadata["classes"] == ("sky", "sea")
+    assert "tfds:shapes (6 training, 2 validation, 1 test images)" in experiment.dataset
 
 
 SETTINGS = {
@@ -139,6 +222,8 @@ def command(capsys, *words) -> tuple[int, str]:
         (["--scale=2,1"], 2, "scale names the smallest magnification first"),
         (["--dataset=/nowhere/at/all"], 1, "/nowhere/at/all"),
         (["--dataset=scene"], 1, "scene"),
+        (["--classes=a,b"], 1, "names its classes itself"),
+        (["--dataset=tfds:no_such_set", "--data_dir=/nowhere"], 1, "tfds:no_such_set is not in"),
         (["--predict=x.png", "--workdir=/nowhere/at/all"], 1, "holds no run: train first"),
     ],
 )

@@ -8,6 +8,7 @@ import jax
 import numpy as np
 import pytest
 from PIL import Image
+from tensorflow_datasets import features as kinds
 
 from dljax.apps import backbones
 from dljax.apps import export as exports
@@ -20,6 +21,7 @@ from dljax.data.sources.vision import load_boxes, truth
 from dljax.run.command_line import run_main
 from dljax.train import export
 from experiments import object_detection as script
+from tests.data.tfds_set import write_annotated
 
 CLASSES = ("bright", "dark")
 QUICK = {
@@ -138,7 +140,7 @@ def test_predict_a_film_and_an_image_of_another_size(trained, voc, tmp_path, cap
     with Image.open(file) as image:
         image.resize((216, 144)).save(tmp_path / "large.png")
         turned = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-        image.save(tmp_path / "film.gif", save_all=True, append_images=[turned])
+        image.save(tmp_path / "film.gif", save_all=True, append_images=[turned], duration=80)
     small, large = (
         app.predict(configured(workdir=trained), str(path))
         for path in (file, tmp_path / "large.png")
@@ -147,7 +149,10 @@ def test_predict_a_film_and_an_image_of_another_size(trained, voc, tmp_path, cap
     for a, b in zip(small, large, strict=True):
         np.testing.assert_allclose(3 * a["width"], b["width"], atol=4)
     frames = app.predict(configured(workdir=trained), str(tmp_path / "film.gif"))
-    names = {Path(row["file"]).name for row in frames}
+    assert {Path(row["file"]).name for row in frames} == {"film.gif"}
+    assert {(row["frame"], row["seconds"]) for row in frames} == {(0, 0), (1, 0.08)}
+    results = json.loads((trained / "predictions" / "detections.json").read_text())
+    names = {Path(each["image_id"]).name for each in results}
     assert names == {"film.gif#0", "film.gif#1"}
     capsys.readouterr()
 
@@ -253,3 +258,24 @@ def test_predict_what_is_not_there(trained, tmp_path):
         app.predict(configured(workdir=trained), str(tmp_path / "missing.png"))
     with pytest.raises(ValueError, match="has no readable image"):
         app.predict(configured(workdir=trained), str(tmp_path))
+    (tmp_path / "a.jpg").write_bytes(b"no image")
+    with pytest.raises(ValueError, match="a.jpg is no readable image or film"):
+        app.predict(configured(workdir=trained), str(tmp_path / "a.jpg"))
+
+
+def test_a_tfds_set(tmp_path):
+    box = kinds.BBox(0.0, 0.0, 0.5, 0.5)
+    example = {
+        "image": np.full((24, 32, 3), 90, np.uint8),
+        "objects": [{"bbox": box, "label": "bright"}],
+    }
+    things = {"bbox": kinds.BBoxFeature(), "label": kinds.ClassLabel(names=CLASSES)}
+    features = {
+        "image": kinds.Image(encoding_format="png"), "objects": kinds.Sequence(things),
+    }  # fmt: skip
+    write_annotated(tmp_path, "lights", features, {"train": [example] * 8, "test": [example]})
+    dataset = {"dataset": "tfds:lights", "data_dir": tmp_path, "streaming": True}
+    experiment = app.build(configured(workdir=tmp_path / "run", batch_size=4, **dataset))
+    assert experiment.metadata["classes"] == CLASSES
+    assert "tfds:lights (7 training, 1 validation, 1 test images), streamed" in experiment.dataset
+    assert experiment.feed.chunk(0, 0, 1)["boxes"].shape == (1, 4, 1, 4)

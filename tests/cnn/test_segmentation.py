@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import confusion_matrix, jaccard_score
 
-from dljax.cnn.segmentation import baselines, losses, segmentation_metrics, tiling
-from dljax.data import augment_pairs
+from dljax.cnn.segmentation import baselines, inspection, losses, segmentation_metrics, tiling
+from dljax.data import augment_pairs, feed
 
 IGNORE = losses.IGNORE
 RNG = np.random.default_rng(0)
@@ -119,19 +119,86 @@ def test_v_rand_by_hand():
     # one segment of four: joint 2, 2; t 2, 2; s 4
     assert merged["split"] == 1 and merged["merge"] == 0.5
     np.testing.assert_allclose(merged["v_rand"], 2 / 3)
+    none = segmentation_metrics.rand_scores(labels, np.zeros((1, 5), int))
+    assert np.isnan(none["v_rand"])
     cells = np.array([[1, 1, 0, 1, 1]], bool)
-    best = segmentation_metrics.membrane_scores(np.array([[0.9, 0.9, 0.4, 0.8, 0.8]]), cells)
-    assert best["v_rand"] == 1 and best["threshold"] > 0.35
+    p = np.array([[0.9, 0.9, 0.4, 0.8, 0.8]])
+    # below 0.4 one segment; from 0.4 on two; above 0.85 one of them and the rest
+    found = segmentation_metrics.v_rand(p, cells, (0.3, 0.5, 0.85))
+    np.testing.assert_allclose(found, [2 / 3, 1, 1])
+    assert segmentation_metrics.v_rand(p, cells)[0] == 1
+
+
+def test_v_rand_is_that_of_pairs_of_pixels():
+    """Split and merge are ratios of counts of pairs of pixels, each with itself too."""
+    labels, predicted = RNG.integers(0, 4, (2, 6, 7))
+    inside = labels > 0
+    i, j = predicted[inside], labels[inside]
+    both = ((i[:, None] == i) & (j[:, None] == j)).sum()
+    scores = segmentation_metrics.rand_scores(predicted, labels)
+    np.testing.assert_allclose(scores["split"], both / (j[:, None] == j).sum())
+    np.testing.assert_allclose(scores["merge"], both / (i[:, None] == i).sum())
 
 
 def test_baselines():
+    """Of two classes: class 1 has 6 of 11 labelled pixels and is the commonest one."""
     train = np.array([[[0, 1], [1, 1]], [[0, 1], [1, 0]], [[0, 0], [1, IGNORE]]])
-    test = np.array([[[0, 1], [1, 1]]])
-    found = baselines.baselines(train, test, 2)
-    # class 1: 5 of 9 labelled pixels... the commonest is 1
-    assert found["most frequent class"]["pixel_accuracy"] == 0.75
-    assert found["most frequent class"]["miou"] == (0 + 0.75) / 2
-    assert found["most frequent class of each place"]["pixel_accuracy"] >= 0.75
+    dark = np.where(train == 1, 20, 200)[..., None].astype(np.uint8)
+    methods = baselines.simple_methods(dark, train, ("ground", "thing"))
+    test = np.array([[[0, 1], [1, 1]], [[0, 0], [1, 1]], [[1, 0], [0, 0]]])
+    images = np.where(test == 1, 10, 90)[..., None].astype(np.uint8)
+    batches = [(images[:2], test[:2]), (images[2:], test[2:])]
+    found = baselines.scores(methods, batches, ("ground", "thing"), {0, 2})
+    everything = found["all thing"]
+    assert everything["pixel_accuracy"] == 0.5 and everything["miou"] == 0.25
+    assert everything["iou_thing"] == 0.5 and everything["iou_ground"] == 0
+    assert everything["v_rand"] == 1  # one segment in both images that are looked at
+    # [[0, 1], [1, 0]], the last place a tie: 3, 2 and 1 pixels are right
+    assert found["most frequent class of each place"]["pixel_accuracy"] == 6 / 12
+    (name,) = [name for name in found if name.startswith("Otsu's threshold")]
+    assert found[name]["miou"] == found[name]["v_rand"] == 1
+
+    methods = baselines.simple_methods(dark, train, ("a", "b", "c"))
+    assert list(methods) == ["most frequent class", "most frequent class of each place"]
+    found = baselines.scores(methods, batches, ("a", "b", "c"), {0})
+    assert set(found["most frequent class"]) == {"miou", "pixel_accuracy", "mean_dice"}
+
+
+def test_otsu_separates_best():
+    """As the threshold of the largest variance between groups, tried one by one."""
+    for seed in range(3):
+        rng = np.random.default_rng(seed)
+        grey = np.concatenate([rng.normal(40, 12, 300), rng.normal(150, 25, 500)])
+
+        def between(level, grey=grey):
+            low, high = grey[grey <= level], grey[grey > level]
+            return len(low) * len(high) * (low.mean() - high.mean()) ** 2
+
+        best = max(np.sort(grey)[:-1], key=between)
+        assert between(baselines.otsu(grey)) > 0.995 * between(best)
+    assert 0 <= baselines.otsu(np.array([0.0, 0, 9, 9])) < 9
+
+
+def test_a_review_takes_examples_in_parts():
+    """Confusion, mIoU of each image, V_rand of each seed, of a network that is a lookup."""
+    labels = np.zeros((11, 8, 9), np.uint8)
+    labels[:, 2:5, 2:7] = 1
+    labels[3, 0, 0] = IGNORE
+    images = np.where(labels == 1, 200, 10)[..., None].astype(np.uint8)
+    images[4] = 10  # nothing is found there
+
+    def predict(pictures):
+        thing = np.stack([pictures[..., 0] > 100, np.zeros(pictures.shape[:3])])
+        return np.stack([1.0 - thing, thing], -1).astype(np.float32)
+
+    given = feed.examples({"image": images, "mask": labels}, 4)
+    found = inspection.review(lambda x: predict(x)[:1], given, 2, {0, 4, 10})
+    expected = baselines.counts((images[..., 0] > 100).astype(int), labels, 2)
+    np.testing.assert_array_equal(found.confusion, expected)
+    assert found.confusion.sum() == 11 * 72 - 1 and found.miou.argmin() == 4
+    assert (np.delete(found.miou, 4) == 1).all() and 0.5 < found.boundary_f1 < 1
+    assert inspection.review(predict, given, 2, {0}).v_rand.shape == (2, 1, 9)
+    assert found.v_rand.shape == (1, 3, 9) and (found.v_rand == 1).all()
 
 
 def test_pairs_move_together():

@@ -20,13 +20,17 @@ class Config(DataConfig, OptimizerConfig):
     name: ClassVar[str] = "image_segmentation"
 
     dataset = override(
-        "scenes", help="scenes, or a folder of images with masks (docs/data_formats.md)"
+        "scenes", help="scenes, tfds:NAME, or a folder of images with masks (docs/data_formats.md)"
     )
     steps = override(600)
     batch_size = override(16)
     learning_rate = override(3e-3)
     eval_every = override(0, help="steps between evaluations; 0: a tenth of all")
 
+    classes: tuple[str, ...] = field(
+        (),
+        "names of the classes of masks that have no list of them, by level: of 0, then of 255",
+    )
     model: str = field("unet", "network: a U-Net, or a decoder on a backbone", choices=MODELS)
     widths: tuple[int, ...] = field(
         (16, 32, 64, 96),
@@ -73,10 +77,13 @@ class Config(DataConfig, OptimizerConfig):
         minimum=0,
         maximum=0.9,
     )
-    baselines: bool = field(True, "score the commonest class too", resume=False)
+    streaming: bool = field(False, "read images while training (sets larger than memory)")
+    baselines: bool = field(
+        True, "score the commonest class too, and of two classes a threshold", resume=False
+    )
 
     predict: str = field(
-        "", "image or folder to segment with the trained model", path=True, resume=False,
+        "", "image, film or folder to segment with the trained model", path=True, resume=False,
         group="use",
     )  # fmt: skip
     evaluate: str = field(

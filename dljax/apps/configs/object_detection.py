@@ -18,7 +18,9 @@ class Config(DataConfig, OptimizerConfig):
 
     name: ClassVar[str] = "object_detection"
 
-    dataset = override("scenes", help="scenes, or Pascal VOC, COCO or YOLO (docs/data_formats.md)")
+    dataset = override(
+        "scenes", help="scenes, tfds:NAME, or Pascal VOC, COCO or YOLO (docs/data_formats.md)"
+    )
     steps = override(2000)
     batch_size = override(8)
     learning_rate = override(3e-3)
@@ -86,8 +88,8 @@ class Config(DataConfig, OptimizerConfig):
     streaming: bool = field(False, "read images while training (sets larger than memory)")
 
     predict: str = field(
-        "", "image or folder to detect objects in with the trained model", path=True, resume=False,
-        group="use",
+        "", "image, film or folder to detect objects in with the trained model", path=True,
+        resume=False, group="use",
     )  # fmt: skip
     evaluate: str = field(
         "", "annotated images to score the trained model on: as dataset", path=True, resume=False,

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageSequence
 
 from dljax.cnn.detection.inference import Objects, objects
 from dljax.cnn.detection.suppression import Detections
-from dljax.data.sources.image import UnreadableImage, read_image, resize, to_channels
-from dljax.data.sources.layout import image_files
+from dljax.data.sources import film
+from dljax.data.sources.film import Frame
+from dljax.data.sources.image import resize
 from dljax.data.sources.vision import Fit, Size, unfit_boxes
 from dljax.data.sources.vision.letterbox import FILL, fitted, pad
 from dljax.plots import boxes as plots
@@ -23,35 +23,36 @@ from dljax.train.files import replace, write_csv
 
 PICTURES = 20  # of predictions drawn, at most
 AT_ONCE = 32  # images that are held in memory
-COLUMNS = ("file", "label", "score", "x", "y", "width", "height")
-
-Named = tuple[str, np.ndarray]
+COLUMNS = ("file", "frame", "seconds", "label", "score", "x", "y", "width", "height")
 
 
 def predict(
     model: Serving, path: str, workdir: str, *, fit: Fit, least: float, draw: bool
 ) -> list[dict[str, Any]]:
-    """Detects objects in an image, the frames of a GIF, or all images of a folder.
+    """Detects objects in an image, the frames of a film, or all images and films of a folder.
 
     Writes detections.json (COCO results, all detections, boxes x, y, width, height in pixels of
-    the file), predictions.csv (those of score `least` and more) and, for the first images, pictures
-    to workdir/predictions/. Returns the rows of the table.
+    the file), predictions.csv (those of score `least` and more, with number and time of a frame)
+    and, for the first images, pictures to workdir/predictions/. Returns the rows of the table.
     """
     height, width, _ = model.inputs["image"].shape
     classes, ids = model.metadata["classes"], model.metadata["category_ids"]
     folder = Path(workdir) / "predictions"
     results, rows, count = [], [], 0
     skipped: list[str] = []
-    for pieces in _pieces(_pictures(path, skipped), AT_ONCE):
-        found = detect(model, [image for _, image in pieces], (height, width), fit)
-        for (name, image), each in zip(pieces, found, strict=True):
+    for frames in film.pieces(film.frames(path, 3, skipped), AT_ONCE):
+        found = detect(model, [frame.image for frame in frames], (height, width), fit)
+        for frame, each in zip(frames, found, strict=True):
+            name = frame.name()
             results += coco_results(name, each, ids)
             shown = Objects(*(x[each.scores >= least] for x in each))
-            rows += [dict(zip(COLUMNS, row, strict=True)) for row in _rows(name, shown, classes)]
-            print(f"{name}: {_summary(shown, classes)}")
+            rows += [dict(zip(COLUMNS, row, strict=True)) for row in _rows(frame, shown, classes)]
+            if frame.number is None or count < PICTURES:
+                print(f"{name}: {_summary(shown, classes)}")
             if draw and count < PICTURES:
-                picture = folder / f"{count:02d}_{Path(name).stem}.png"
-                plots.detections(plots.Picture(image, shown, Path(name).name), classes, picture)
+                picture = folder / f"{count:02d}_{frame.file.stem}.png"
+                title = plots.Picture(frame.image, shown, Path(name).name)
+                plots.detections(title, classes, picture)
             count += 1
     for line in skipped:
         print(f"skipped: {line}")
@@ -89,10 +90,11 @@ def coco_results(name: str, found: Objects, ids: tuple[int | str, ...]) -> list[
     ]
 
 
-def _rows(name: str, found: Objects, classes: tuple[str, ...]) -> Iterator[tuple[Any, ...]]:
+def _rows(frame: Frame, found: Objects, classes: tuple[str, ...]) -> Iterator[tuple[Any, ...]]:
+    place = (str(frame.file), *frame.when().values())
     for box, label, score in zip(*found, strict=True):
         sides = (*box[:2], *(box[2:] - box[:2]))
-        yield name, classes[label], round(float(score), 4), *(round(float(x), 1) for x in sides)
+        yield *place, classes[label], round(float(score), 4), *(round(float(x), 1) for x in sides)
 
 
 def _summary(found: Objects, classes: tuple[str, ...]) -> str:
@@ -100,39 +102,3 @@ def _summary(found: Objects, classes: tuple[str, ...]) -> str:
     labels, counts = np.unique(found.labels, return_counts=True)
     order = np.argsort(-counts, kind="stable")
     return ", ".join(f"{counts[i]} {classes[labels[i]]}" for i in order) or "nothing"
-
-
-def _pictures(path: str, skipped: list[str]) -> Iterator[Named]:
-    """(path, uint8 [h, w, 3]) of each image; of a GIF with frames 'path#0', 'path#1', ..."""
-    root = Path(path).expanduser()
-    if not root.exists():
-        raise FileNotFoundError(f"There is no image or folder {path}.")
-    for file in image_files(root) if root.is_dir() else [root]:
-        try:
-            yield from _frames(file)
-        except UnreadableImage as error:
-            skipped.append(f"{file} ({error})")
-
-
-def _frames(file: Path) -> Iterator[Named]:
-    if file.suffix.lower() == ".gif":
-        try:
-            with Image.open(file) as film:
-                frames = [np.asarray(x.convert("RGB")) for x in ImageSequence.Iterator(film)]
-        except (OSError, EOFError, SyntaxError) as error:
-            raise UnreadableImage(str(error)) from error
-        if len(frames) > 1:
-            yield from ((f"{file}#{i}", to_channels(x, 3)) for i, x in enumerate(frames))
-            return
-    yield str(file), read_image(file, channels=3)
-
-
-def _pieces(items: Iterator[Named], size: int) -> Iterator[list[Named]]:
-    piece: list[Named] = []
-    for item in items:
-        piece.append(item)
-        if len(piece) == size:
-            yield piece
-            piece = []
-    if piece:
-        yield piece

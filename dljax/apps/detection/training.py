@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import flax.linen as nn
 import jax.numpy as jnp
-import numpy as np
 
 from dljax.apps import backbones
 from dljax.apps.backbones import Backbone
 from dljax.apps.configs.object_detection import Config
 from dljax.cnn.detection import detector
-from dljax.data import augment, augment_boxes
+from dljax.data import annotated, augment, augment_boxes
 from dljax.data.annotated import AnnotatedImages
 from dljax.data.image_scaling import Normalize, normalization
 from dljax.nn.detection_head import Detector
 from dljax.run import optimizer
 from dljax.train.loop import Task
-
-SAMPLE = 256  # images of a streamed set that the normalisation is computed from
 
 
 def network(config: Config, classes: int) -> Detector:
@@ -98,8 +95,4 @@ def normalize_for(config: Config, data: AnnotatedImages) -> Normalize:
     own = backbone_of(config).normalize
     if own:
         return own
-    if data.arrays:
-        return normalization(data.arrays["train"]["image"])
-    source = data.sources["train"]
-    chosen = np.unique(np.linspace(0, len(source) - 1, SAMPLE).astype(int))
-    return normalization(np.stack([source[int(i)]["image"] for i in chosen]))
+    return normalization(annotated.training_sample(data)["image"])

@@ -13,6 +13,7 @@ import numpy as np
 from dljax.cnn.detection import boxes, detector
 from dljax.cnn.detection.coco_metrics import Evaluation
 from dljax.cnn.detection.suppression import Detections
+from dljax.data import feed
 from dljax.data.feed import MASK, Examples
 from dljax.data.image_scaling import in_floats
 from dljax.train.loop import Array
@@ -73,14 +74,11 @@ def over_examples(
     """
     found, sizes = [], []
     levels = jnp.asarray(thresholds, jnp.float32)
-    for items in examples.chunks():
-        for index in range(len(items[MASK])):
-            item = jax.tree.map(lambda x, index=index: x[index], items)
-            batch = examples.batch(examples.arrays, item)
-            real = int(batch[MASK].sum())
-            answer = jax.device_get(function(state, jnp.asarray(batch["image"]), levels))
-            found.append(jax.tree.map(lambda x, real=real: x[:, :real], answer))
-            sizes.append(np.asarray(batch["size"])[:real])
+    for batch in feed.batches(examples):
+        real = int(batch[MASK].sum())
+        answer = jax.device_get(function(state, jnp.asarray(batch["image"]), levels))
+        found.append(jax.tree.map(lambda x, real=real: x[:, :real], answer))
+        sizes.append(np.asarray(batch["size"])[:real])
     return jax.tree.map(lambda *x: np.concatenate(x, 1), *found), np.concatenate(sizes)
 
 

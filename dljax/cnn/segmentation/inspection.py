@@ -5,10 +5,9 @@ All on the host side; nothing here trains.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Container, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
@@ -17,14 +16,35 @@ import numpy as np
 from dljax.cnn.segmentation import segmentation_metrics
 from dljax.cnn.segmentation.baselines import counts
 from dljax.cnn.segmentation.losses import IGNORE
+from dljax.cnn.segmentation.segmentation_metrics import v_rand
 from dljax.cnn.segmentation.segmenter import WHOLE, Views, probabilities
+from dljax.data import feed
+from dljax.data.feed import MASK, Examples
 from dljax.plots import confusion_matrix, masks
-from dljax.train.export import Field, Serving, in_pieces
+from dljax.train.export import Field, Serving
 from dljax.train.loop import Array, Sums
 from dljax.train.supervised import State
 
+Probabilities = Callable[[np.ndarray], np.ndarray]
+
 SHOWN = 6  # images in a picture
+AT_ONCE = 8  # images that a network is given
+THRESHOLDS = tuple(np.arange(1, 10) / 10)  # of the probability, of which V_rand is computed
 BOUNDARY = 0.0075  # tolerance of the boundary F1, of the image's diagonal (Csurka et al. 2013)
+
+
+class Review(NamedTuple):
+    """A network's masks of N images against the true ones.
+
+    confusion: [C, C], of the mean over seeds. miou: [N], of each image. boundary_f1: the mean over
+    the images that were looked at. v_rand: of two classes [seeds, looked at, THRESHOLDS], of the
+    segments of the second one.
+    """
+
+    confusion: np.ndarray
+    miou: np.ndarray
+    boundary_f1: float
+    v_rand: np.ndarray
 
 
 def answer(
@@ -64,27 +84,67 @@ def serving(
     )
 
 
-def predicted(
+def of_seeds(
     model: nn.Module,
     states: State,
-    images: np.ndarray,
     normalize: Callable[[Array], Array],
     views: Views = WHOLE,
-    batch_size: int = 8,
-) -> np.ndarray:
-    """Probabilities float32 [N, H, W, classes] of uint8 images, the mean of the seeds."""
-    function = partial(jax.jit(answer(model, normalize, views)), states)
-    return in_pieces(function, {"image": images}, batch_size)["probability"]
+) -> Probabilities:
+    """The compiled function uint8 images [B, H, W, C] -> probabilities float32 [S, B, H, W, K]."""
+
+    @jax.jit
+    def function(states: State, images: Array) -> Array:
+        return jax.lax.map(lambda s: probabilities(model, s, images, normalize, views), states)
+
+    return lambda images: np.asarray(function(states, images))
+
+
+def in_parts(
+    predict: Probabilities, examples: Examples
+) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """(images [B, H, W, C], masks [B, H, W], probabilities [S, B, H, W, K]) of all examples.
+
+    Few at a time, so that memory does not grow with their number.
+    """
+    for batch in feed.batches(examples):
+        images, masks = np.asarray(batch["image"]), np.asarray(batch["mask"])
+        real = int(batch[MASK].sum())
+        for first in range(0, real, AT_ONCE):
+            piece = images[first : first + AT_ONCE]
+            count = min(len(piece), real - first)
+            filled = np.concatenate([piece, np.repeat(piece[-1:], AT_ONCE - len(piece), 0)])
+            end = first + count
+            yield images[first:end], masks[first:end], predict(filled)[:, :count]
+
+
+def review(
+    predict: Probabilities, examples: Examples, classes: int, looked_at: Container[int]
+) -> Review:
+    """What a trained network finds in examples; see `Review`.
+
+    looked_at: indices of the examples whose boundaries and segments are scored.
+    """
+    total, miou, boundary, segments = np.zeros((classes, classes)), [], [], []
+    for _, true, p in in_parts(predict, examples):
+        guess = p.mean(0).argmax(-1)
+        for k, (found, labels) in enumerate(zip(guess, true, strict=True)):
+            confusion = counts(found, labels, classes)
+            total += confusion
+            if len(miou) in looked_at:
+                boundary.append(boundary_score(found, labels, classes))
+                if classes == 2:
+                    segments.append([v_rand(q[k, ..., 1], labels == 1, THRESHOLDS) for q in p])
+            miou.append(float(segmentation_metrics.from_confusion(confusion)["miou"]))
+    shape = (len(p), len(boundary), len(THRESHOLDS))
+    rand = np.array(segments).swapaxes(0, 1) if segments else np.full(shape, np.nan)
+    return Review(total, np.array(miou), float(np.nanmean(boundary)), rand)
 
 
 def boundary_score(guess: np.ndarray, labels: np.ndarray, classes: int) -> float:
-    """The mean boundary F1 of images [N, H, W]; its tolerance is BOUNDARY of the diagonal."""
-    tolerance = max(round(BOUNDARY * float(np.hypot(*labels.shape[1:]))), 1)
-    found = []
-    for mask, label in zip(guess, labels, strict=True):
-        mask = np.where(label == IGNORE, IGNORE, mask)
-        found.append(segmentation_metrics.boundary_f1(mask, label, classes, tolerance))
-    return float(np.nanmean(found))
+    """The boundary F1 of an image [H, W]; its tolerance is BOUNDARY of the diagonal."""
+    tolerance = max(round(BOUNDARY * float(np.hypot(*labels.shape))), 1)
+    mask = np.where(labels == IGNORE, IGNORE, guess)
+    return segmentation_metrics.boundary_f1(mask, labels, classes, tolerance)
 
 
 def draw(folder: Path, sums: Sums, classes: tuple[str, ...]) -> None:
@@ -97,30 +157,23 @@ def draw(folder: Path, sums: Sums, classes: tuple[str, ...]) -> None:
 
 
 def examples(
-    folder: Path, probability: np.ndarray, test: dict[str, np.ndarray], classes: tuple[str, ...]
+    folder: Path, predict: Probabilities, found: Review, source: Sequence, classes: tuple[str, ...]
 ) -> None:
-    """Some test images, and the worst ones, with their masks.
-
-    probability: of the test images [N, H, W, classes], the mean over seeds.
-    """
-    guess, labels = probability.argmax(-1), test["mask"]
-    each = np.array(
-        [
-            segmentation_metrics.from_confusion(counts(g, m[None], len(classes)))["miou"]
-            for g, m in zip(guess, labels, strict=True)
-        ]
-    )
-    spread = np.unique(np.linspace(0, len(labels) - 1, SHOWN).astype(int))
-    worst = np.argsort(each, kind="stable")[:SHOWN]
+    """Some test images, and the worst ones, with their masks, by the mean of the seeds."""
+    spread = np.unique(np.linspace(0, len(source) - 1, SHOWN).astype(int))
+    worst = np.argsort(found.miou, kind="stable")[:SHOWN]
+    names = source.names()
     for name, chosen, title in (
         ("examples", spread, "Test images"),
         ("worst", worst, "The test images of the lowest mIoU"),
     ):
+        shown = [source[int(i)] for i in chosen]
+        images = np.stack([x["image"] for x in shown])
         masks.comparisons(
-            test["image"][chosen],
-            labels[chosen],
-            guess[chosen],
-            [f"image {i}: mIoU {each[i]:.2f}" for i in chosen],
+            images,
+            np.stack([x["mask"] for x in shown]),
+            predict(images).mean(0).argmax(-1),
+            [f"{Path(names[i]).name}: mIoU {found.miou[i]:.2f}" for i in chosen],
             classes,
             folder / f"{name}.png",
             title,

@@ -2,7 +2,7 @@
 
 On the device `confusion` makes the counts of a batch; the rest is on the host, float64. A class
 that is neither true nor predicted anywhere is absent: its scores are NaN and in no mean. Of
-boundaries and of membranes, whose scores are no ratios of pixel counts, functions of whole masks.
+boundaries and of segments, whose scores are no ratios of pixel counts, functions of whole masks.
 """
 
 from __future__ import annotations
@@ -97,32 +97,28 @@ def rand_scores(predicted: np.ndarray, labels: np.ndarray) -> dict[str, float]:
 
     labels: 0 where nothing counts. With p_ij the share of pixels in segment i of `predicted` and j
     of `labels`: split = sum p_ij^2 / sum_j t_j^2, merge = sum p_ij^2 / sum_i s_i^2, and V_rand
-    their harmonic mean.
+    their harmonic mean. NaN where no pixel counts.
     """
     inside = labels > 0
-    _, i = np.unique(predicted[inside], return_inverse=True)
-    _, j = np.unique(labels[inside], return_inverse=True)
-    joint = np.bincount(i * (j.max() + 1) + j).astype(np.float64)
-    square = (joint**2).sum()
+    if not inside.any():
+        return dict.fromkeys(("v_rand", "split", "merge"), float("nan"))
+    i, j = predicted[inside].astype(np.int64), labels[inside].astype(np.int64)
+    _, joint = np.unique(i * (j.max() + 1) + j, return_counts=True)
+    square = (joint.astype(np.float64) ** 2).sum()
     split = square / (np.bincount(j).astype(np.float64) ** 2).sum()
     merge = square / (np.bincount(i).astype(np.float64) ** 2).sum()
     return {"v_rand": 2 * split * merge / (split + merge), "split": split, "merge": merge}
 
 
-def membrane_scores(
-    cell: np.ndarray,
-    labels: np.ndarray,
-    thresholds: Sequence[float] = tuple(np.arange(0.1, 1, 0.1)),
-) -> dict[str, float]:
-    """The best V_rand over thresholds of probabilities of "cell" [H, W] against labels of cells.
+def v_rand(
+    probability: np.ndarray, labels: np.ndarray, thresholds: Sequence[float] = (0.5,)
+) -> np.ndarray:
+    """V_rand [T] of the segments of an image at each threshold of a probability [H, W].
 
-    labels: bool [H, W], true in cells; segments are the 4-connected parts of cells, of the
-    prediction and of the labels alike, and pixels of the labelled membrane do not count.
+    labels: bool [H, W], true in the class that has segments (the cells between membranes, or
+    objects on a ground). Segments are its 4-connected parts, of prediction and labels alike; pixels
+    outside of the labelled ones do not count.
     """
     truth, _ = ndimage.label(labels)
-    found = {}
-    for threshold in thresholds:
-        segments, _ = ndimage.label(cell > threshold)
-        found[threshold] = rand_scores(segments, truth)["v_rand"]
-    best = max(found, key=found.get)
-    return {"v_rand": found[best], "threshold": float(best)}
+    found = [ndimage.label(probability > threshold)[0] for threshold in thresholds]
+    return np.array([rand_scores(segments, truth)["v_rand"] for segments in found])

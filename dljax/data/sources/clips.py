@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image, ImageSequence
 
 from dljax.data.sources.dataset import Arrays, Dataset
-from dljax.data.sources.image import UnreadableImage, read_image, to_channels
+from dljax.data.sources.film import moving_frames
+from dljax.data.sources.image import UnreadableImage, read_image, resize, to_channels
 from dljax.data.sources.layout import image_files, some, split_by_hash
 from dljax.data.sources.moving_images import move
 
@@ -109,13 +109,10 @@ def _read(film: Path, files: list[Path], size: int) -> np.ndarray:
     """The frames of a film, uint8 [T, size, size, C]."""
     try:
         if film.suffix.lower() == ".gif" and not film.is_dir():
-            with Image.open(film) as gif:
-                pictures = [frame.convert("RGB") for frame in ImageSequence.Iterator(gif)]
-            resized = (x.resize((size, size), Image.Resampling.BILINEAR) for x in pictures)
-            frames = [to_channels(np.asarray(x), None) for x in resized]
+            frames = [resize(picture, (size, size)) for picture, _ in moving_frames(film)]
         else:
             frames = [read_image(file, (size, size)) for file in files]
-    except (OSError, EOFError, UnreadableImage) as error:
+    except UnreadableImage as error:
         raise ValueError(f"{film} can't be read ({error}): repair or remove it.") from None
     channels = max(x.shape[-1] for x in frames)
     return np.stack([to_channels(x, channels) for x in frames])

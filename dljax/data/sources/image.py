@@ -41,7 +41,7 @@ def read_image(
                 if size is not None:  # a large JPEG decodes quicker at a half, quarter, eighth
                     image.draft(None, (2 * max(size), 2 * max(size)))
                 image = ImageOps.exif_transpose(image) if upright else image
-                image = _eight_bits(image)
+                image = eight_bits(image)
     except UnreadableImage:
         raise
     except Exception as error:  # Pillow's decoders raise anything, SyntaxError and struct.error too
@@ -70,7 +70,7 @@ def image_header(file: str | PathLike) -> tuple[tuple[int, int], int]:
     return (height, width), orientation
 
 
-def _eight_bits(image):
+def eight_bits(image):
     """Any mode of Pillow to 'L' or 'RGB'."""
     from PIL import Image
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from collections.abc import Collection
 from pathlib import Path
 from typing import NamedTuple
 
@@ -65,7 +66,7 @@ def list_parts(root: Path) -> tuple[dict[str, Part], tuple[str, ...], list[str]]
     return parts, classes, notes
 
 
-def image_files(folder: Path) -> list[Path]:
+def image_files(folder: Path, suffixes: Collection[str] = SUFFIXES) -> list[Path]:
     """The image files at any depth of a folder, sorted, without hidden files and folders."""
     files = []
     for where, folders, names in os.walk(folder, followlinks=True):
@@ -73,7 +74,7 @@ def image_files(folder: Path) -> list[Path]:
         files += [
             Path(where, name)
             for name in names
-            if not name.startswith(".") and Path(name).suffix.lower() in SUFFIXES
+            if not name.startswith(".") and Path(name).suffix.lower() in suffixes
         ]
     return sorted(files)
 

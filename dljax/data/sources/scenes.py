@@ -60,6 +60,7 @@ class SceneSource(Sequence):
         if size < 32:
             raise ValueError(f"Scenes have sides of 32 pixels or more, not {size}.")
         self._count, self._part, self._size, self._seed = count, part, size, seed
+        self._annotations: dict[str, np.ndarray] = {}
 
     def __len__(self) -> int:
         return self._count
@@ -71,7 +72,15 @@ class SceneSource(Sequence):
 
     def arrays(self, quiet: bool = True) -> dict[str, np.ndarray]:
         """All scenes, stacked: arrays [count, ...]."""
-        return scenes(self._count, self._part, size=self._size, seed=self._seed)
+        made = scenes(self._count, self._part, size=self._size, seed=self._seed)
+        self._annotations = {name: made[name] for name in ("boxes", "labels", "flags", "size")}
+        return made
+
+    def annotations(self) -> dict[str, np.ndarray]:
+        """The boxes, labels, flags and sizes of all scenes, [count, ...]; they are made once."""
+        if not self._annotations:
+            self.arrays()
+        return self._annotations
 
     def names(self) -> list[str]:
         """A name for each scene."""

@@ -29,7 +29,26 @@ class Prepared(NamedTuple):
     classes: tuple[str, ...]
 
 
+class Description(NamedTuple):
+    """What is said about any prepared set.
+
+    name: 'tfds:mnist'. folder: of the version. splits: number of examples of each. features: {key:
+    its entry in features.json}. supervised: the keys of input and target, as text.
+    """
+
+    name: str
+    folder: Path
+    splits: dict[str, int]
+    features: dict[str, dict]
+    supervised: str
+
+
 def find(dataset: str, data_dir: str | None = None) -> Prepared:
+    """Finds a prepared set of labelled images, downloads it where there is none."""
+    return labelled_images(describe(dataset, data_dir))
+
+
+def describe(dataset: str, data_dir: str | None = None) -> Description:
     """Finds a prepared set, downloads it where there is none, and reads its JSON files."""
     root = Path(data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets").expanduser()
     match = re.fullmatch(r"tfds:(\w+)(?:/([^:/]+))?(?::(\d+\.\d+\.\d+))?", dataset)
@@ -44,7 +63,7 @@ def find(dataset: str, data_dir: str | None = None) -> Prepared:
         folder = version_folder(root, name, config, version)
         if folder is None:
             raise FileNotFoundError(missing(dataset, root))
-    return read_metadata(dataset, folder)
+    return read_description(dataset, folder)
 
 
 def version_folder(root: Path, name: str, config: str | None, version: str | None) -> Path | None:
@@ -91,8 +110,8 @@ def missing(dataset: str, root: Path) -> str:
     )
 
 
-def read_metadata(dataset: str, folder: Path) -> Prepared:
-    """Reads what `Prepared` holds from the JSON files of a version's folder."""
+def read_description(dataset: str, folder: Path) -> Description:
+    """Reads the JSON files of a version's folder; raises ValueError where they can't be used."""
     try:
         info = json.loads((folder / "dataset_info.json").read_text())
         features = json.loads((folder / "features.json").read_text())
@@ -109,9 +128,20 @@ def read_metadata(dataset: str, folder: Path) -> Prepared:
             f"{folder} is prepared as {file_format}, which only TensorFlow reads: prepare "
             f"{dataset} again with file_format='array_record'."
         )
+    return Description(dataset, folder, splits, features, str(info.get("supervisedKeys", "")))
+
+
+def class_names(folder: Path, label: str, count: int) -> tuple[str, ...]:
+    """The names of a label's classes, of the file LABEL.labels.txt, else '0', '1', ..."""
+    names = folder / f"{label}.labels.txt"
+    return tuple(names.read_text().splitlines() if names.is_file() else map(str, range(count)))
+
+
+def labelled_images(described: Description) -> Prepared:
+    """The image and the label of a set; raises ValueError where it has none."""
+    dataset, folder, splits, features, supervised = described
     image = [key for key, feature in features.items() if "image" in feature]
     label = [key for key, feature in features.items() if "classLabel" in feature]
-    supervised = str(info.get("supervisedKeys", ""))
     if not image or not label:
         raise ValueError(
             f"{dataset} is no set of labelled images: its fields are {', '.join(features)}."
@@ -124,8 +154,6 @@ def read_metadata(dataset: str, folder: Path) -> Prepared:
     shape = [int(n) if int(n or 0) > 0 else None for n in details["shape"]["dimensions"]]
     if len(shape) != 3 or shape[2] not in (1, 3, 4):
         raise ValueError(f"The images of {dataset} have the shape {shape}, not [H, W, 1 or 3].")
-    names = folder / f"{label}.labels.txt"
-    count = int(features[label]["classLabel"]["numClasses"])
-    classes = names.read_text().splitlines() if names.is_file() else map(str, range(count))
+    classes = class_names(folder, label, int(features[label]["classLabel"]["numClasses"]))
     shape = (shape[0], shape[1], min(shape[2], 3))
-    return Prepared(dataset, folder, splits, image, label, shape, tuple(classes))
+    return Prepared(dataset, folder, splits, image, label, shape, classes)

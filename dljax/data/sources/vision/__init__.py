@@ -4,6 +4,7 @@
     data = load_boxes("bccd/", size=(320, 320))            # Pascal VOC, COCO or YOLO
     data = load_masks("camvid/", size=None)                # MaskedImages, see masks.py
     data = load_masks("coco/", size=(256, 256))            # COCO's polygons as masks
+    data = load_boxes("tfds:voc/2007", size=(320, 320))    # prepared by TFDS
 
 Both hold sources of examples, `data.train[i]`, for data.streaming; `data.train.arrays()` decodes
 all of them, for data.feed.in_memory (data/annotated.py makes feeds of both). Images keep their
@@ -14,9 +15,11 @@ What is ambiguous is said in `data.notes`, a line each, or refused in one line t
 """
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from dljax.data.sources import scenes
+from dljax.data.sources.layout import some
 from dljax.data.sources.vision.boxes import (
     CROWD,
     DIFFICULT,
@@ -39,6 +42,7 @@ from dljax.data.sources.vision.letterbox import (
 )
 from dljax.data.sources.vision.mask_folders import is_mask_folder, read_mask_folder
 from dljax.data.sources.vision.masks import MaskedImages, MaskSource
+from dljax.data.sources.vision.tfds_annotations import read_tfds_boxes, read_tfds_masks
 from dljax.data.sources.vision.voc import read_voc
 from dljax.data.sources.vision.yolo import data_yaml, read_yolo
 
@@ -64,23 +68,26 @@ __all__ = [
 ]
 
 BOX_KINDS = (
-    "'scenes', or a folder or file of Pascal VOC (Annotations/*.xml), COCO (.json) or YOLO "
-    "(data.yaml or labels/*.txt)"
+    "'scenes', 'tfds:NAME', or a folder or file of Pascal VOC (Annotations/*.xml), COCO (.json) or "
+    "YOLO (data.yaml or labels/*.txt)"
 )
 MASK_KINDS = (
-    "'scenes', a folder with images/ and masks/ (or labels/, SegmentationClass/, ...), or COCO "
-    "(.json) with segments"
+    "'scenes', 'tfds:NAME', a folder with images/ and masks/ (or labels/, SegmentationClass/, "
+    "...), or COCO (.json) with segments"
 )
 SCENES, HELD_OUT, SCENE_SIDE = 8000, 500, 96  # scenes to train on, to validate and test; side
 
 
-def load_boxes(dataset: str, size: Size | None = None, fit: Fit = "letterbox") -> BoxedImages:
+def load_boxes(
+    dataset: str, size: Size | None = None, fit: Fit = "letterbox", data_dir: str | None = None
+) -> BoxedImages:
     """Finds a data set with boxes and reads its annotations; images are decoded later.
 
     Args:
       dataset: one of BOX_KINDS.
       size: (height, width) that images are fitted to; only 'scenes' has a default, and is square.
       fit: "letterbox" keeps the aspect, "pad" does and never enlarges, "stretch" does not.
+      data_dir: where TFDS sets lie; the default is that of TFDS.
 
     Raises:
       FileNotFoundError, ValueError: one line that says what is wrong and where.
@@ -94,9 +101,11 @@ def load_boxes(dataset: str, size: Size | None = None, fit: Fit = "letterbox") -
             classes=scenes.CLASSES,
             category_ids=(*range(1, 11),),
         )
-    path = _existing(dataset, BOX_KINDS)
     if size is None:
         raise ValueError(f"{dataset}: give a size (height, width) that its images are fitted to.")
+    if dataset.startswith("tfds:"):
+        return read_tfds_boxes(dataset, data_dir, size, fit)
+    path = _existing(dataset, BOX_KINDS)
     if path.suffix.lower() == ".json":
         return read_coco(str(path), size, fit)
     if path.suffix.lower() in (".yaml", ".yml"):
@@ -118,7 +127,13 @@ def load_boxes(dataset: str, size: Size | None = None, fit: Fit = "letterbox") -
 
 
 def load_masks(
-    dataset: str, size: Size | None = None, fit: Fit = "letterbox", channels: int | None = None
+    dataset: str,
+    size: Size | None = None,
+    fit: Fit = "letterbox",
+    channels: int | None = None,
+    *,
+    classes: Sequence[str] = (),
+    data_dir: str | None = None,
 ) -> MaskedImages:
     """Finds a data set with class masks; images and masks are decoded later.
 
@@ -127,18 +142,24 @@ def load_masks(
       size: (height, width) to fit to; None keeps the size, if all images share it.
       fit: "letterbox" keeps the aspect, "pad" does and never enlarges, "stretch" does not.
       channels: 1 or 3; None takes what the images have.
+      classes: names of the classes, in the order of the levels of masks, of a set that has no list
+        of them: of 0/255 masks that of 0, then that of 255.
+      data_dir: where TFDS sets lie; the default is that of TFDS.
 
     Raises:
       FileNotFoundError, ValueError: one line that says what is wrong and where.
     """
     if dataset == "scenes":
         side = _side(size)
-        classes = scenes.MASK_CLASSES
-        ids = tuple(range(len(classes)))
-        return MaskedImages(f"scenes of {side}x{side}", **_scenes(side), classes=classes, ids=ids)
+        names = scenes.MASK_CLASSES
+        ids = tuple(range(len(names)))
+        made = MaskedImages(f"scenes of {side}x{side}", **_scenes(side), classes=names, ids=ids)
+        return _named(made, classes)
+    if dataset.startswith("tfds:"):
+        return read_tfds_masks(dataset, data_dir, size, fit, channels, classes)
     path = _existing(dataset, MASK_KINDS)
     if path.suffix.lower() == ".json":
-        return read_coco_masks(str(path), size, fit, channels or 3)
+        return _named(read_coco_masks(str(path), size, fit, channels or 3), classes)
     if path.is_file():
         raise ValueError(
             f"{dataset} is a file that is not read here: --dataset takes {MASK_KINDS}."
@@ -147,8 +168,18 @@ def load_masks(
     if folders and coco:
         raise ValueError(f"{dataset} has masks and COCO's segments: name the .json for the latter.")
     if coco:
-        return read_coco_masks(str(path), size, fit, channels or 3)
-    return read_mask_folder(str(path), size, fit, channels)
+        return _named(read_coco_masks(str(path), size, fit, channels or 3), classes)
+    return read_mask_folder(str(path), size, fit, channels, classes)
+
+
+def _named(data: MaskedImages, classes: Sequence[str]) -> MaskedImages:
+    """The set, which names its classes itself; ValueError where others are given."""
+    if classes and tuple(classes) != data.classes:
+        raise ValueError(
+            f"{data.name} names its classes itself: {some(list(data.classes), 12)}; not "
+            f"{some(list(classes), 12)}."
+        )
+    return data
 
 
 def box_kinds(root: Path) -> list[str]:
@@ -179,8 +210,6 @@ def _existing(dataset: str, kinds: str) -> Path:
     path = Path(os.path.expanduser(dataset))
     if path.exists():
         return path
-    if dataset.startswith("tfds:"):
-        raise ValueError(f"{dataset}: TFDS sets are not read here: --dataset takes {kinds}.")
     if os.sep in dataset or dataset.startswith((".", "~")):
         raise FileNotFoundError(f"There is no folder or file {dataset}: --dataset takes {kinds}.")
     raise ValueError(f"Unknown data set {dataset!r}: --dataset takes {kinds}.")

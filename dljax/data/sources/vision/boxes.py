@@ -25,7 +25,14 @@ from dljax.data.sources.dataset import Arrays
 from dljax.data.sources.image import UnreadableImage, read_image
 from dljax.data.sources.layout import some
 from dljax.data.sources.vision.letterbox import FILL, Fit, Size, fit_boxes, fitted, pad
-from dljax.data.sources.vision.parts import Findings, refuse_unreadable, settle
+from dljax.data.sources.vision.parts import (
+    Findings,
+    Record,
+    encoded,
+    origins,
+    refuse_unreadable,
+    settle,
+)
 
 DIFFICULT, CROWD = 1, 2
 ROUNDING = 2.0  # pixels by which a box may reach out, however small it is
@@ -37,7 +44,7 @@ class Annotated(NamedTuple):
     size: (height, width). boxes: float64 [n, 4]. names: of their classes. flags: uint8 [n].
     areas: float64 [n], COCO's `area` (of the segment) or the box's. id: of the image, COCO's own or
     its path without ending. upright: whether EXIF orientation is applied. segments: of COCO:
-    polygons or RLE of each box.
+    polygons or RLE of each box. record: of the image, where `file` is but its name.
     """
 
     file: Path
@@ -49,6 +56,7 @@ class Annotated(NamedTuple):
     id: int | str
     upright: bool = True
     segments: tuple[Any, ...] = ()
+    record: Record | None = None
 
 
 class Truth(NamedTuple):
@@ -84,7 +92,7 @@ class BoxSource(Sequence):
 
     def _example(self, item: Annotated) -> dict[str, np.ndarray]:
         inner = fitted(item.size, self.size, self.fit)
-        image = read_image(item.file, inner, 3, item.upright)
+        image = read_image(encoded(item), inner, 3, item.upright)
         boxes, labels = np.zeros((self.most, 4), np.float32), np.full(self.most, -1, np.int32)
         flags, count = np.zeros(self.most, np.uint8), len(item.boxes)
         boxes[:count] = fit_boxes(item.boxes, item.size, self.size, self.fit)
@@ -114,7 +122,7 @@ class BoxSource(Sequence):
 
     def files(self) -> list[str]:
         """What the part was read from, for its record."""
-        return self.names()
+        return origins(self.items)
 
     def subset(self, indices: Sequence[int]) -> "BoxSource":
         """The examples at these indices."""
@@ -145,14 +153,13 @@ def truth(source: Sequence) -> list[Truth]:
     """What is annotated in each image of a `BoxSource` or `scenes.SceneSource`."""
     if isinstance(source, BoxSource):
         return source.truth()
-    found = []
-    for index in range(len(source)):
-        example = source[index]
-        there = example["labels"] >= 0
-        boxes = example["boxes"][there].astype(np.float64)
-        size = (int(example["size"][0]), int(example["size"][1]))
-        kept = (example["labels"][there], example["flags"][there])
-        found.append(Truth(index, size, boxes, *kept, box_areas(boxes)))
+    found, rows = [], source.annotations()
+    for index, labels in enumerate(rows["labels"]):
+        there = labels >= 0
+        boxes = rows["boxes"][index][there].astype(np.float64)
+        height, width = rows["size"][index].tolist()
+        kept = (labels[there], rows["flags"][index][there])
+        found.append(Truth(index, (height, width), boxes, *kept, box_areas(boxes)))
     return found
 
 

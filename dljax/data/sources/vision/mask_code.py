@@ -1,11 +1,14 @@
 """What the levels of mask files mean: which class is which id, palette index or colour.
 
 `read_levels` gives what a file holds; `choose_code` decides for a whole set, by its list of classes
-or by its levels; `decode` makes class indices. A palette PNG holds indices: its colours are looked
-at only to refuse a file in which they contradict the list of classes.
+or by its levels, which may be named; `decode` makes class indices. A palette PNG holds indices: its
+colours are looked at only to refuse a file in which they contradict the list of classes.
 """
 
-from collections.abc import Sequence
+import io
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
@@ -32,8 +35,12 @@ class Levels(NamedTuple):
     palette: {index: colour} of a palette image.
     """
 
+    file: Path
     array: np.ndarray
     palette: dict[int, Colour] | None = None
+
+
+Read = Callable[[], Levels]
 
 
 class MaskCode(NamedTuple):
@@ -49,15 +56,16 @@ class MaskCode(NamedTuple):
     listed: str = "no list of classes"
 
 
-def read_levels(file: Path) -> Levels:
+def read_levels(file: Path, content: bytes | None = None) -> Levels:
     """Reads a mask: 1-bit, grey (8 or 16 bits), palette or colour; alpha is left out.
 
+    content: of the image, where `file` only names it.
     Raises ValueError, with the file's name, where it is no image or a lossy one with classes.
     """
     from PIL import Image
 
     try:
-        with Image.open(file) as image:
+        with Image.open(file if content is None else io.BytesIO(content)) as image:
             lossy, mode = image.format == "JPEG", image.mode
             if mode in ("LA", "RGBA"):
                 image = image.convert(mode[:-1].replace("LA", "L"))
@@ -81,71 +89,93 @@ def read_levels(file: Path) -> Levels:
         if array.ndim == 3 or between > LOSSY_SHARE or 0 < array.max(initial=0) < 255 - LOSSY:
             raise ValueError(f"{file} is a JPEG, which blurs class ids: save masks as PNG.")
         array = np.where(array > 127, 255, 0).astype(np.uint8)
-    return Levels(array, palette)
+    return Levels(file, array, palette)
 
 
 def choose_code(
-    files: Sequence[Path], listed: ClassList | None, voc: bool, found: Findings
+    masks: Sequence[Read],
+    listed: ClassList | None,
+    voc: bool,
+    found: Findings,
+    names: Sequence[str] = (),
 ) -> MaskCode:
-    """The code of a set of masks. Without a list of classes, or with two, all files are looked at.
+    """The code of a set of masks. Without a list of classes, or with two, all are looked at.
 
-    voc: whether the set is laid out as VOC2012, whose names are then taken.
-    Raises ValueError where the levels without a list are no ids.
+    voc: whether the set is laid out as VOC2012, whose names are then taken. names: of the classes,
+    in the order of their levels, where the set has no list.
+    Raises ValueError where the levels without a list are no ids, or names are not as many.
     """
+    if listed is not None and names and tuple(names) != listed.names:
+        raise ValueError(
+            f"{listed.file} lists the classes {some(list(listed.names), 8)}, not "
+            f"{some(list(names), 8)}: the names given are for sets without a list."
+        )
     if listed is not None and (listed.numbered or listed.colours or len(listed.ids) != 2):
         return _listed(listed, found)
-    levels: set[int] = set()
-    for file in files:
-        array = read_levels(file).array
-        if array.ndim == 3 and listed is None:
-            raise ValueError(
-                f"{file} holds colours, and there is no list of classes: add classes.txt with a "
-                "line NAME R G B for each."
-            )
-        if array.ndim == 2:
-            levels |= set(np.flatnonzero(np.bincount(array.ravel())).tolist())
+    levels = _levels(masks, listed is None)
     binary = 255 in levels and levels <= {0, 255}
     if listed is not None:
         return _binary(listed.names, str(listed.file)) if binary else _listed(listed, found)
     if binary:
-        found.say(
-            "masks of 0 and 255, no list of classes: 0 is 'background', 255 'foreground' "
-            "(classes.txt may name them)."
-        )
-        return _binary(("background", "foreground"), "no list of classes")
+        if names and len(names) != 2:
+            raise ValueError(
+                f"{found.root}: masks hold 0 and 255 alone, two classes, but {len(names)} are "
+                f"named: {some(list(names), 8)}."
+            )
+        first, second = names or ("background", "foreground")
+        found.say(f"masks of 0 and 255, no list of classes: 0 is {first!r}, 255 {second!r}.")
+        return _binary((first, second), "no list of classes")
     if 255 in levels:
         found.say("the level 255 of masks is ignored.")
     ids = sorted(levels - {255})
-    voc = voc and bool(ids) and ids[-1] < len(VOC)
-    if not ids or (ids[-1] > 2 * len(ids) and not voc) or ids[-1] >= UNKNOWN:
+    top = len(names) - 1 if names else 2 * len(ids)
+    voc = voc and not names and bool(ids) and ids[-1] < len(VOC)
+    if not ids or (ids[-1] > top and not voc) or ids[-1] >= UNKNOWN:
+        advice = f"ids of the {len(names)} classes named" if names else "class ids from 0 on"
         raise ValueError(
-            f"{found.root}: masks have the levels {some(sorted(levels), 8)}, which are no class "
-            "ids from 0 on: add classes.txt with a line ID NAME for each."
+            f"{found.root}: masks have the levels {some(sorted(levels), 8)}, which are no {advice}"
+            ": add classes.txt with a line ID NAME for each."
         )
     if voc:
         found.say("no list of classes: the ids are taken for Pascal VOC's 21 classes.")
         names = VOC
-    else:
+    elif not names:
         found.say(f"no list of classes: the levels 0 to {ids[-1]} of masks are the classes.")
         names = tuple(map(str, range(ids[-1] + 1)))
-    return MaskCode(names, tuple(range(len(names))), _table({k: k for k in range(len(names))}), {})
+    ids = tuple(range(len(names)))
+    return MaskCode(tuple(names), ids, _table({k: k for k in ids}), {})
 
 
-def decode(file: Path, code: MaskCode, size: tuple[int, int]) -> np.ndarray:
-    """uint8 [H, W]: the class indices of a mask file, IGNORE where there is none.
+def _levels(masks: Sequence[Read], grey: bool) -> set[int]:
+    """All levels of masks; those of colours are left out, or refused where `grey` is asked for."""
+
+    def of(read: Read) -> set[int]:
+        file, array, _ = read()
+        if array.ndim == 3 and grey:
+            raise ValueError(
+                f"{file} holds colours, and there is no list of classes: add classes.txt with a "
+                "line NAME R G B for each."
+            )
+        return set() if array.ndim == 3 else set(np.flatnonzero(np.bincount(array.ravel())))
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return set(map(int, set().union(*pool.map(of, masks))))
+
+
+def decode(read: Read, code: MaskCode, size: tuple[int, int]) -> np.ndarray:
+    """uint8 [H, W]: the class indices of a mask, IGNORE where there is none.
 
     Raises ValueError, with the file's name: another size than its image's, an id or colour of no
     class, a palette that contradicts the list.
     """
-    levels = read_levels(file)
-    array = levels.array
+    file, array, palette = read()
     if array.shape[:2] != tuple(size):
         raise ValueError(
             f"{file} is a mask of {array.shape[1]}x{array.shape[0]} pixels, its image has "
             f"{size[1]}x{size[0]}: it belongs to another image, or one of them was resized."
         )
-    if code.colours and levels.palette is not None:
-        _check_palette(file, array, levels.palette, code)
+    if code.colours and palette is not None:
+        _check_palette(file, array, palette, code)
     elif code.colours and array.ndim == 2:
         grey = {(level, level, level) for level in np.unique(array).tolist()}
         if grey <= set(code.colours):

@@ -11,6 +11,7 @@ by a word in their names (PNGImages/, PedMasks/), where only one has it.
 """
 
 from collections import defaultdict
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -19,12 +20,13 @@ from dljax.data.sources.image import read_image
 from dljax.data.sources.layout import some
 from dljax.data.sources.vision.class_list import read_class_list
 from dljax.data.sources.vision.letterbox import Fit, Size
-from dljax.data.sources.vision.mask_code import choose_code, decode
+from dljax.data.sources.vision.mask_code import choose_code, decode, read_levels
 from dljax.data.sources.vision.masks import Masked, MaskedImages, MaskSource
 from dljax.data.sources.vision.parts import (
     IMAGE_FOLDERS,
     Findings,
     by_stem,
+    encoded,
     folder_like,
     headers,
     part_folders,
@@ -57,12 +59,16 @@ class Pair(NamedTuple):
 
 
 def read_mask_folder(
-    root: str, size: Size | None, fit: Fit = "letterbox", channels: int | None = None
+    root: str,
+    size: Size | None,
+    fit: Fit = "letterbox",
+    channels: int | None = None,
+    classes: Sequence[str] = (),
 ) -> MaskedImages:
     """Reads a folder of images and masks.
 
     size: None keeps the size, which all images must share. channels: None is 1 for a set whose
-    first images are grey, else 3.
+    first images are grey, else 3. classes: names, of a set without a list of classes.
     Raises ValueError: one line that names the file and what is wrong.
     """
     folder, found = Path(root), Findings(root)
@@ -70,14 +76,15 @@ def read_mask_folder(
     every = [pair for items in pairs.values() for pair in items]
     listed = read_class_list(folder)
     voc = subfolder(folder, ("segmentationclass",)) is not None
-    code = choose_code([pair.mask for pair in every], listed, voc, found)
+    reads = {pair.mask: partial(read_levels, pair.mask) for pair in every}
+    code = choose_code([*reads.values()], listed, voc, found, classes)
     sizes = headers([pair.image for pair in every])
     done = {}
     for part, items in pairs.items():
         done[part] = []
         for image, mask in items:
             its, upright = stored_as(image, sizes[image], None, found)
-            read = partial(decode, mask, code, its)
+            read = partial(decode, reads[mask], code, its)
             done[part].append(Masked(image, mask, its, read, upright))
     palette = None
     if code.colours:
@@ -106,7 +113,7 @@ def assemble(
         )
     size = size or sizes.pop()
     if channels is None:
-        first = [read_image(item.file) for item in parts["train"][:8]]
+        first = [read_image(encoded(item)) for item in parts["train"][:8]]
         channels = max(image.shape[-1] for image in first)
     sources = {
         part: MaskSource(items, classes, size, fit, channels) for part, items in parts.items()

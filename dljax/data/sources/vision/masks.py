@@ -21,13 +21,13 @@ from dljax.data.sources.dataset import Arrays
 from dljax.data.sources.image import UnreadableImage, read_image
 from dljax.data.sources.vision.boxes import stack
 from dljax.data.sources.vision.letterbox import FILL, Fit, Size, fit_mask, fitted, pad
-from dljax.data.sources.vision.parts import refuse_unreadable
+from dljax.data.sources.vision.parts import Record, encoded, origins, refuse_unreadable
 
 
 class Masked(NamedTuple):
     """An image and its mask. size: (height, width). read: () -> uint8 [H, W], checked.
 
-    mask: the file that the mask comes from.
+    mask: the file that the mask comes from. record: of the image, where `file` is but its name.
     """
 
     file: Path
@@ -35,6 +35,7 @@ class Masked(NamedTuple):
     size: Size
     read: Callable[[], np.ndarray]
     upright: bool = True
+    record: Record | None = None
 
 
 class MaskSource(Sequence):
@@ -64,7 +65,7 @@ class MaskSource(Sequence):
 
     def _example(self, item: Masked) -> dict[str, np.ndarray]:
         inner = fitted(item.size, self.size, self.fit)
-        image = read_image(item.file, inner, self.channels, item.upright)
+        image = read_image(encoded(item), inner, self.channels, item.upright)
         return {
             "image": pad(image, self.size, FILL),
             "mask": fit_mask(item.read(), self.size, self.fit),
@@ -74,7 +75,7 @@ class MaskSource(Sequence):
     def whole(self, index: int) -> dict[str, np.ndarray]:
         """An example in the size of its file."""
         item = self.items[index]
-        image = read_image(item.file, item.size, self.channels, item.upright)
+        image = read_image(encoded(item), item.size, self.channels, item.upright)
         return {"image": image, "mask": item.read(), "size": np.array(item.size, np.int32)}
 
     def arrays(self, quiet: bool = True) -> Arrays:
@@ -90,7 +91,8 @@ class MaskSource(Sequence):
 
     def files(self) -> list[str]:
         """What the part was read from, for its record."""
-        return [*self.names(), *dict.fromkeys(str(item.mask) for item in self.items)]
+        masks = dict.fromkeys(str(item.mask) for item in self.items if item.record is None)
+        return [*origins(self.items), *masks]
 
     def subset(self, indices: Sequence[int]) -> "MaskSource":
         """The examples at these indices."""

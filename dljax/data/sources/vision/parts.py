@@ -1,11 +1,12 @@
 """What all annotated images share: names of parts, lists of files, and what is said of them."""
 
+import io
 import os
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
 from dljax.data.sources.image import UnreadableImage, image_header
 from dljax.data.sources.layout import image_files, some, split_by_hash
@@ -19,6 +20,31 @@ SPELLINGS = {
 }
 IMAGE_FOLDERS = ("images", "image", "imgs", "img", "jpegimages")
 LEAVE_OUT_SHARE = 0.01
+
+
+class Record(NamedTuple):
+    """An encoded image that lies in a file with others. read: () -> its bytes. files: where."""
+
+    read: Callable[[], bytes]
+    files: tuple[Path, ...]
+
+
+class AnnotatedImage(Protocol):
+    """An annotated image: its file, or the name of a record."""
+
+    file: Path
+    record: Record | None
+
+
+def encoded(item: AnnotatedImage) -> Path | io.BytesIO:
+    """Where the encoded image of an item can be read."""
+    return item.file if item.record is None else io.BytesIO(item.record.read())
+
+
+def origins(items: Iterable[AnnotatedImage]) -> list[str]:
+    """The files that items are read from, each once."""
+    files = [(item.file,) if item.record is None else item.record.files for item in items]
+    return [str(file) for each in dict.fromkeys(files) for file in each]
 
 
 class Findings:

@@ -1,0 +1,1 @@
+"""Parts of image segmentation: what is trained, the scores of a run, predictions."""
