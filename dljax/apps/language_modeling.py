@@ -188,7 +188,7 @@ def train(config: Config) -> Outcome:
 
 
 def restored(config: Config) -> tuple[Any, dict[str, Any], Tokens, int]:
-    """The network of the run in config.workdir, its first seed's variables, its tokens, its step."""
+    """Of the run in config.workdir: network, variables of the first seed, tokens, step."""
     config, metadata = session.saved(config)
     tokens = vocabularies.load(metadata["tokens"])
     run, step = session.restore(config, make_task(config, tokens), place("none"))
@@ -244,7 +244,7 @@ def score(config: Config, path: str) -> list[scoring.Line]:
 
 
 def serving(config: Config) -> Serving:
-    """One step of the run in config.workdir: a token and the carries -> logits, the next carries."""
+    """One step of the run in config.workdir: token and carries -> logits and next carries."""
     model, variables, tokens, step = restored(config)
     return scoring.serving(model, variables, tokens, {"step": step})
 

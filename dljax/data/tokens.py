@@ -3,10 +3,10 @@
     tokens = characters("the text of the training part")
     ids = tokens.encode("the");  tokens.decode(ids)
 
-Three kinds: characters (those of the training part), bytes (of UTF-8, any text), and byte-level BPE
-(Sennrich et al. 2016; the library `tokenizers`), trained on the training part. Token 0 marks the
-beginning of a text and the border between two; it is no character. Of characters, token 1 stands for
-all that the training part does not have.
+Three kinds: characters (those of the training part), bytes (of UTF-8, any text), and byte-level
+BPE (Sennrich et al. 2016; the library `tokenizers`), trained on the training part. Token 0 marks
+the beginning of a text and the border between two; it is no character. Of characters, token 1
+stands for all that the training part does not have.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """A small causal transformer with a memory, called as the recurrent networks of language.py.
 
 Blocks as of GPT-2 (Radford et al. 2019: normalised inputs, attention, then two dense layers) with
-rotary positions (Su et al. 2021). The carries hold the keys and values of the last `memory` tokens of
-each block (Dai et al. 2019, "Transformer-XL", section 3.2), so a text can be read in parts: within a
-part all tokens at once, each attends to the `memory` tokens before it.
+rotary positions (Su et al. 2021). The carries hold the keys and values of the last `memory` tokens
+of each block (Dai et al. 2019, "Transformer-XL", section 3.2), so a text can be read in parts: all
+tokens of a part at once, each attends to the `memory` tokens before it.
 """
 
 from __future__ import annotations

@@ -35,7 +35,8 @@ def surprise(text: str, nats: np.ndarray, path: Path | str, rows: int = 32) -> N
 
 
 def units(text: str, found: Sequence[Any], path: Path | str, rows: int = 6) -> None:
-    """For each unit the same piece of the text, coloured by the activation after each character.
+    """For each unit the same piece of the text, coloured by the activation after each character,
+    less its mean.
 
     found: with the fields of `Unit`. The piece begins at the middle of the text.
     """
@@ -44,9 +45,9 @@ def units(text: str, found: Sequence[Any], path: Path | str, rows: int = 6) -> N
     middle = len(text) // 2
     figure = canvas.figure(10.4, (0.4 + 0.2 * rows) * len(found))
     for axes, unit in zip(figure.subplots(len(found), squeeze=False)[:, 0], found, strict=True):
-        size = max(float(np.abs(unit.activation).max()), 1e-6)
-        piece = text[middle:]
-        characters(axes, piece, unit.activation[middle:], rows, "RdBu_r", -size, size)
+        values = unit.activation[middle:] - unit.activation.mean()
+        size = max(float(np.quantile(np.abs(values), 0.99)), 1e-6)
+        characters(axes, text[middle:], values, rows, "RdBu_r", -size, size)
         title = f"{unit.property}: unit {unit.index}, correlation {unit.correlation:.2f}"
         axes.set_title(title, fontsize=9, loc="left")
     canvas.save(figure, path)

@@ -42,9 +42,7 @@ class Config(DataConfig, OptimizerConfig):
     tied: bool = field(False, "share input embeddings and output weights (recurrent networks)")
     norm: bool = field(False, "layer normalisation (recurrent networks)")
     residual: bool = field(False, "add a layer's inputs to its outputs (recurrent networks)")
-    dropout: float = field(
-        0.1, "dropout between layers and of the last one", minimum=0, maximum=0.9
-    )
+    dropout: float = field(0.1, "dropout between layers and after them", minimum=0, maximum=0.9)
     variational: bool = field(True, "one dropout mask for all tokens of a step")
     baselines: bool = field(True, "score n-gram models too", resume=False)
 

@@ -1,8 +1,8 @@
 """What single units of a language model follow: correlations with properties of the text.
 
 Karpathy, Johnson & Fei-Fei (2015, section 4.2) found cells of LSTMs that count the length of a line
-or are on inside quotes. Here a unit is chosen for each property by its correlation over the first half
-of a text, and the correlation that is reported is that over the second half.
+or are on inside quotes. Here a unit is chosen for each property by its correlation over the first
+half of a text, and the correlation that is reported is that over the second half.
 """
 
 from __future__ import annotations

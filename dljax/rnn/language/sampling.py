@@ -1,8 +1,8 @@
 """Text from a language model: each token is drawn, and read as the next one.
 
 The distribution is that of the logits over a temperature, of which the tail may be cut: the tokens
-beyond the `top_k` likeliest (Fan et al. 2018), and those beyond the likeliest ones that together have a
-probability of `top_p` (nucleus sampling, Holtzman et al. 2020).
+beyond the `top_k` likeliest (Fan et al. 2018), and those beyond the likeliest ones that together
+have a probability of `top_p` (nucleus sampling, Holtzman et al. 2020).
 """
 
 from __future__ import annotations

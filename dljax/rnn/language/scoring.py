@@ -1,4 +1,4 @@
-"""How well a language model expects a given text: nats of each character and line; one step of it."""
+"""How well a language model expects a given text, by character and line; one step of it."""
 
 from __future__ import annotations
 
@@ -74,8 +74,8 @@ def write(path: Path, rows: Iterable[Line]) -> None:
     writer = csv.writer(out)
     writer.writerow(Line._fields)
     for row in rows:
-        writer.writerow(row._replace(nats=f"{row.nats:.4f}",
-                                     nats_per_character=f"{row.nats_per_character:.4f}"))  # fmt: skip
+        numbers = f"{row.nats:.4f}", f"{row.nats_per_character:.4f}"
+        writer.writerow((row.number, row.characters, *numbers, row.text))
     files.replace(path, out.getvalue().encode("utf-8", errors="surrogateescape"))
 
 
