@@ -70,7 +70,7 @@ def feed(ids: np.ndarray, batch_size: int, length: int) -> Feed:
     if steps < 1:
         raise ValueError(
             f"the training part has {len(ids)} tokens, fewer than the {batch_size * length + 1} of "
-            "one step: lower batch_size or length"
+            "one step: lower batch_size or bptt"
         )
     rest = len(ids) - 1 - steps * batch_size * length
 
