@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from dljax.data import feed
+from dljax.data import text as text_data
 from dljax.data.feed import Examples, Feed
 from dljax.rnn.anomaly import detector, prequential
 from dljax.train import compilation, loop, metrics
@@ -25,7 +26,7 @@ from tests.cnn import detections, masks
 from tests.gan import games
 from tests.helpers import assert_close, assert_same, devices, one_seed
 from tests.rl import tasks as agents
-from tests.rnn import corpora, series
+from tests.rnn import corpora, series, texts
 from tests.transfer import tuned
 
 
@@ -95,6 +96,15 @@ def sequences(falls: float) -> Case:
     )
 
 
+def text(task: Task, falls: float) -> Case:
+    return Case(
+        task,
+        text_data.feed(texts.ids(), texts.BATCH, texts.LENGTH),
+        lambda size, m: feed.examples(texts.one_each(21), size, m),
+        falls,
+    )
+
+
 def read_once(judge: detector.Detector, falls: float) -> Case:
     stacked = prequential.stack(corpora.waves(21), multiple=8)
     return Case(
@@ -131,6 +141,8 @@ CASES = {
     "anomaly_forecast": lambda: read_once(detector.forecaster(6), 0.8),
     "anomaly_autoencoder": lambda: read_once(detector.autoencoder(6), 0.8),
     "sequences_of_unequal_length": lambda: sequences(0.7),
+    "language_lstm": lambda: text(texts.task(), 0.9),
+    "language_transformer": lambda: text(texts.transformer_task(), 0.9),
     "own_data": lambda: Case(
         helpers.toy(), feed.empty(), lambda size, m: helpers.episodes(21, size, m), 0.1
     ),

@@ -163,6 +163,23 @@ def corpus_record(corpus: Sequence[Labelled], left_out: Sequence[str] = ()) -> D
     return DataRecord(summary, digests, {"series": [series.name for series in corpus]}, left_out)
 
 
+def text_record(
+    parts: Mapping[str, Sequence[str]], documents: int, left_out: Sequence[str] = ()
+) -> DataRecord:
+    """The record of a text of so many documents: its parts in order, each of some of them."""
+    joined = {name: "".join(part) for name, part in parts.items() if part}
+    summary = {
+        "characters": {name: len(text) for name, text in joined.items()},
+        "documents": documents,
+        "different characters": len(set().union(*joined.values())),
+    }
+    digests = {
+        name: f"{zlib.crc32(text.encode('utf-8', errors='surrogateescape')):08x}"
+        for name, text in joined.items()
+    }
+    return DataRecord(summary, digests, {}, left_out)
+
+
 def files_digest(files: Sequence[str]) -> str:
     """A checksum of the names (within their common folder), order and sizes of files."""
     root, total = os.path.commonpath(files) if files else "", 0

@@ -148,7 +148,8 @@ class Stack(nn.Module):
     layer: RNN, LSTM or GRU, called with features and dtype. bidirectional: each layer runs in both
     directions and its outputs are concatenated (Schuster & Paliwal 1997). dropout: the rate between
     layers; with `variational`, one mask for all times (Gal & Ghahramani 2016). residual: from the
-    second on, a layer adds its input to its output (Wu et al. 2016, section 3.1).
+    second on, a layer adds its input to its output (Wu et al. 2016, section 3.1). norm: from the
+    second on, a layer reads its inputs normalised (Ba et al. 2016).
     """
 
     features: int
@@ -158,6 +159,7 @@ class Stack(nn.Module):
     dropout: float = 0.0
     variational: bool = False
     residual: bool = False
+    norm: bool = False
     dtype: Any = None
 
     def setup(self):
@@ -166,6 +168,8 @@ class Stack(nn.Module):
 
         self.forward = layers()
         self.backward = layers() if self.bidirectional else []
+        norms = self.depth - 1 if self.norm else 0
+        self.norms = [nn.LayerNorm(dtype=self.dtype) for _ in range(norms)]
         self.drop = nn.Dropout(self.dropout, broadcast_dims=(1,) if self.variational else ())
 
     def start(self, batch: int) -> tuple[Any, ...]:
@@ -184,7 +188,7 @@ class Stack(nn.Module):
         carries = self.start(x.shape[0]) if carries is None else carries
         last = []
         for i, carry in enumerate(carries):
-            inputs = x if i == 0 else self.drop(x, deterministic=not train)
+            inputs = self._inputs(i, x, train)
             if self.bidirectional:
                 ahead, x_ahead = self.forward[i](inputs, carry[0], mask)
                 behind, x_behind = self.backward[i](inputs, carry[1], mask, reverse=True)
@@ -206,11 +210,17 @@ class Stack(nn.Module):
             raise ValueError("variational dropout keeps its mask for a whole sequence: call that")
         last = []
         for i, carry in enumerate(carries):
-            inputs = x if i == 0 else self.drop(x, deterministic=not train)
+            inputs = self._inputs(i, x, train)
             carry, y = self.forward[i].step(carry, inputs)
             x = x + y if self.residual and i else y
             last.append(carry)
         return tuple(last), x
+
+    def _inputs(self, i: int, x: Array, train: bool) -> Array:
+        """What layer i reads of the outputs of the layer below."""
+        if i == 0:
+            return x
+        return self.drop(self.norms[i - 1](x) if self.norm else x, deterministic=not train)
 
 
 def from_torch(state: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,20 @@
+r"""Language models on characters, bytes or subwords, beside n-gram models.
+
+python -m experiments.language_modeling                                # the King James Bible
+python -m experiments.language_modeling --prompt="And it came to pass" # continue a text with it
+python -m experiments.language_modeling --dataset=FILE.txt --model=gru --depth=2
+"""
+
+from dljax.apps.configs.language_modeling import Config
+from dljax.run.command_line import run_main
+
+
+def main(config: Config) -> None:
+    """What the command line does."""
+    from dljax.apps import language_modeling
+
+    language_modeling.run(config)
+
+
+if __name__ == "__main__":
+    run_main(main, Config, __doc__)
