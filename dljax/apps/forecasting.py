@@ -13,7 +13,7 @@ import numpy as np
 
 from dljax.apps.configs.forecasting import POINT, Config
 from dljax.data.record import DataRecord, series_record
-from dljax.data.sources import series
+from dljax.data.sources import series, zones
 from dljax.data.sources.series import Series
 from dljax.data.windows import Scaler, Windows, all_windows, ett_split, shares, windows
 from dljax.nn import forecasters
@@ -72,8 +72,11 @@ def make_task(config: Config, model: Forecaster, shapes: Shapes) -> Task:
     return forecaster.task(model, optimizer.transformation(config), shapes, level=config.level)
 
 
-def read(config: Config, dataset: str) -> tuple[tuple[str, ...], Series]:
-    """The names of the target columns of a data set, and their series, transformed."""
+def read(config: Config, dataset: str, zone: str | None = None) -> tuple[tuple[str, ...], Series]:
+    """The names of the target columns of a data set, and their series, transformed.
+
+    zone: of a run that the series is for.
+    """
     found = series.load_series(
         dataset,
         time=config.time,
@@ -81,6 +84,10 @@ def read(config: Config, dataset: str) -> tuple[tuple[str, ...], Series]:
         covariates=config.covariates,
         freq=config.freq,
         fill=config.fill,
+        series=config.series,
+        decimal=config.decimal,
+        absent=config.missing,
+        zone=zone,
     )
     transforms = {"returns": series.returns, "volatility": series.volatility}
     transform = transforms.get(config.transform, lambda x: x)
@@ -91,7 +98,7 @@ def record(targets: tuple[str, ...], series: Series, data: Windows) -> DataRecor
     """What was read and derived: the columns, the splits' sizes and the scalers."""
     columns = (*series.columns, *series.covariate_names)
     values = np.concatenate([series.values, series.covariates], -1)
-    return series_record(series.time, values, columns, series.freq).deriving(
+    return series_record(series.time, values, columns, series.freq, zone=series.zone).deriving(
         targets=targets,
         scaler=data.scaler._asdict(),
         covariate_scaler=data.covariate_scaler._asdict(),
@@ -183,6 +190,8 @@ def build(config: Config) -> Experiment:
         metadata={
             "targets": targets,
             "columns": series.columns,
+            "covariates": series.covariate_names,
+            "zone": series.zone,
             "freq": series.freq,
             "shapes": shapes,
             "scaler": data.scaler,
@@ -207,17 +216,24 @@ def serving(config: Config) -> Serving:
     config, metadata = session.saved(config)
     model, shapes = make_forecaster(config), Shapes(*metadata["shapes"])
     run, step = session.restore(config, make_task(config, model, shapes), place("none"))
-    metadata |= {"step": step, "unit": config.transform, "covariates": config.covariates}
+    metadata = {"covariates": config.covariates} | metadata
+    metadata |= {"step": step, "unit": config.transform}
     return prediction.serving(model, run.states, metadata, config.level)
 
 
 def read_as_trained(config: Config, metadata: dict[str, Any], dataset: str) -> Series:
-    """A data set with the columns and the time step of the run.
+    """A data set with the columns, the time step and the zone of the run.
 
     Raises ValueError where it has others.
     """
-    named = dataclasses.replace(config, target=tuple(metadata["targets"]), freq=metadata["freq"])
-    _, series = read(named, dataset)
+    named = dataclasses.replace(
+        config,
+        target=tuple(metadata["targets"]),
+        covariates=tuple(metadata.get("covariates", config.covariates)),
+        freq=metadata["freq"],
+    )
+    zone = metadata.get("zone")  # older runs have none
+    _, series = read(named, dataset, zones.NONE if zone == "" else zone)
     return series
 
 
