@@ -37,7 +37,7 @@ def compare(
     """Skill against each baseline, errors in the series' own unit, and coverage of the intervals.
 
     network: its forecasts (the mean over seeds). naive: names of the naive ones among `baselines`.
-    measure: 'mae' or 'mse', by which the best baseline is chosen. calibrate: of the intervals that
+    measure: 'mae' or 'mse', whose verdict comes first. calibrate: of the intervals that
     are used.
     """
     truth = data.truth("test")
@@ -119,29 +119,41 @@ def _against(
     naive: Collection[str],
     measure: str,
 ) -> list[str]:
-    """A line about the best naive baseline and one about the best of all."""
-    simple = min(naive, key=lambda n: table[n][measure])
-    best = min(table, key=lambda n: table[n][measure])
-    lines = []
-    for kind, name in {"naive baseline": simple, "baseline": best}.items():
-        gain = skill[name][measure]
-        span = f"95 % interval {gain.low:.1%} to {gain.high:.1%}"
-        error = f"{measure} {table[name][measure]:.4g}, network {own[measure]:.4g}"
-        if gain.low > 0:
-            verdict = f"the network's error is {gain.value:.1%} lower ({span})"
-        elif gain.high < 0:
-            verdict = (
-                f"the baseline is better, the network's error is {-gain.value:.1%} higher "
-                f"(skill: {span})"
-            )
-        else:
-            word = "lower" if gain.value > 0 else "higher"
-            verdict = (
-                f"the network's error is {abs(gain.value):.1%} {word}, "
-                f"not a significant difference (skill: {span})"
-            )
-        lines.append(f"Best {kind}: {name}, {error}: {verdict}.")
-    return lines if simple != best else lines[:1]
+    """Lines about the best naive baseline by `measure`, and the best of all by both measures."""
+    lines, better = [], {}
+    for by in sorted(("mae", "mse"), key=lambda by: by != measure):
+        best, simple = (min(names, key=lambda n: table[n][by]) for names in (table, naive))
+        kinds = {"naive baseline": simple} if by == measure and simple != best else {}
+        for kind, name in {**kinds, "baseline": best}.items():
+            error = f"{by} {table[name][by]:.4g}, network {own[by]:.4g}"
+            verdict = _verdict(skill[name][by])
+            lines.append(f"Best {kind} by {by}: {name}, {error}: {verdict}.")
+        gain = skill[best][by]
+        better[by] = 1 if gain.low > 0 else -1 if gain.high < 0 else 0
+    if {1, -1} == set(better.values()):
+        good, bad = (next(by for by in better if better[by] == sign) for sign in (1, -1))
+        lines.append(
+            f"The verdict depends on the measure: by {good} the network is better than every "
+            f"baseline, by {bad} it is not."
+        )
+    return lines
+
+
+def _verdict(gain: forecast_metrics.Estimate) -> str:
+    """The network's skill in words."""
+    span = f"95 % interval {gain.low:.1%} to {gain.high:.1%}"
+    if gain.low > 0:
+        return f"the network's error is {gain.value:.1%} lower ({span})"
+    if gain.high < 0:
+        return (
+            f"the baseline is better, the network's error is {-gain.value:.1%} higher "
+            f"(skill: {span})"
+        )
+    word = "lower" if gain.value > 0 else "higher"
+    return (
+        f"the network's error is {abs(gain.value):.1%} {word}, "
+        f"not a significant difference (skill: {span})"
+    )
 
 
 def _covered(
