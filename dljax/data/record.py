@@ -154,6 +154,25 @@ def series_record(
     return DataRecord(summary, digests, {"order of columns": list(columns)}, left_out)
 
 
+def panel_record(
+    times: Mapping[str, np.ndarray],
+    values: Sequence[np.ndarray],
+    columns: Sequence[str],
+    freq: str,
+    zone: str = "",
+) -> DataRecord:
+    """The record of several series of one file: label -> time [T], values [T, C] in that order."""
+    first, last = min(x[0] for x in times.values()), max(x[-1] for x in times.values())
+    whole = series_record(np.array([first, last]), np.concatenate(values), columns, freq, zone=zone)
+    rows = {label: len(time) for label, time in times.items()}
+    summary = {**whole.summary, "rows": sum(rows.values()), "series": rows}
+    digests = {
+        label: f"{crc(x):08x} {crc(time.astype(np.int64)):08x}"
+        for (label, time), x in zip(times.items(), values, strict=True)
+    }
+    return whole._replace(summary=summary, digests=digests)
+
+
 def corpus_record(
     corpus: Sequence[Labelled], zone: str = "", left_out: Sequence[str] = ()
 ) -> DataRecord:

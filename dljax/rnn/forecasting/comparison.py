@@ -53,9 +53,7 @@ def compare(
             name: {kind: estimate._asdict() for kind, estimate in kinds.items()}
             for name, kinds in skill.items()
         },
-        "mae_in_own_unit": dict(
-            zip(columns, np.abs(error).mean((0, 1)) * data.scaler.std, strict=True)
-        ),
+        "mae_in_own_unit": _in_own_unit(error, data, columns),
         "intervals": {"nominal": level, "chosen": calibrate}
         | {name: forecast_metrics.covered(i.low, i.high, truth) for name, i in intervals.items()},
     }
@@ -73,7 +71,7 @@ def direction(network: Forecasts, data: Windows, returns: bool = False) -> Compa
     """
     predicted, change = network.test.values[:, 0], data.truth("test")[:, 0]
     if returns:
-        predicted, change = data.scaler.undo(predicted), data.scaler.undo(change)
+        predicted, change = (_undone(x, data) for x in (predicted, change))
     else:
         last = data.values[data.origins["test"] - 1]
         predicted, change = predicted - last, change - last
@@ -99,6 +97,11 @@ def direction(network: Forecasts, data: Windows, returns: bool = False) -> Compa
     return Comparison({"direction": findings}, (line,))
 
 
+def _undone(values: np.ndarray, data: Windows) -> np.ndarray:
+    """Values of the test windows in the unit of their series."""
+    return np.concatenate([part.scaler.undo(values[at["test"]]) for part, at in data.each()])
+
+
 def _skill(
     network: Forecasts, other: Forecasts, truth: np.ndarray, horizon: int
 ) -> dict[str, forecast_metrics.Estimate]:
@@ -110,6 +113,32 @@ def _skill(
         k: forecast_metrics.skill(losses(network, p), losses(other, p), horizon)
         for k, p in kinds.items()
     }
+
+
+def _in_own_unit(
+    error: np.ndarray, data: Windows, columns: Sequence[str]
+) -> dict[str, float | dict[str, float]]:
+    """Column -> mean absolute error; of several series, that of each by its label."""
+    each = [
+        dict(zip(columns, np.abs(error[where["test"]]).mean((0, 1)) * part.scaler.std, strict=True))
+        for part, where in data.each()
+    ]
+    return dict(zip(data.labels, each, strict=True)) if data.parts else each[0]
+
+
+def by_series(
+    network: Forecasts, baselines: Mapping[str, Forecasts], data: Windows
+) -> dict[str, dict[str, dict[str, float]]]:
+    """Label -> forecaster -> mae and mse on the test windows of that series, scaled by its own."""
+    found = {}
+    for label, (part, where) in zip(data.labels, data.each(), strict=False):
+        truth = part.truth("test")
+        found[label] = {}
+        for name, forecasts in {"network": network, **baselines}.items():
+            error = forecasts.test.values[where["test"]] - truth
+            scores = {"mae": np.abs(error).mean(), "mse": np.square(error).mean()}
+            found[label][name] = {kind: float(x) for kind, x in scores.items()}
+    return found
 
 
 def _against(

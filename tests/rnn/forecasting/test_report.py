@@ -90,7 +90,7 @@ def test_the_verdict_is_given_by_mae_and_by_mse(inputs, reference):
     assert "% lower" in best[0] and "the baseline is better" in best[1]
     assert "by mae the network is better than every baseline, by mse it is not" in text
     squared = inputs._replace(measure="mse")
-    _, lines, _, _ = report.analyze(squared, found, reference)
+    _, lines, _, _ = report.analyze(squared, forecasts(inputs.data, 0.01), reference)
     assert " by mse: " in lines[0]
     assert not any("depends on the measure" in line for line in lines)
 
