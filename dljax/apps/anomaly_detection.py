@@ -13,7 +13,7 @@ from dljax import plots
 from dljax.apps.configs.anomaly_detection import Config
 from dljax.data.anomaly_series import Labelled, mask
 from dljax.data.record import corpus_record
-from dljax.data.sources.anomaly_corpora import load_labelled
+from dljax.data.sources.anomaly_corpora import Corpus, Reading, load_labelled
 from dljax.nn.recurrent import layers
 from dljax.rnn.anomaly import (
     baseline_detectors,
@@ -47,20 +47,23 @@ def build(config: Config) -> Experiment:
 
     Raises FileNotFoundError or ValueError, in one line, for data that can't be used.
     """
-    corpus, notes = load_labelled(
-        config.dataset,
-        time=config.time,
+    return experiment(config, read(config, config.dataset))
+
+
+def read(config: Config, dataset: str) -> Corpus:
+    """The corpus of a data set, read as the flags say."""
+    return load_labelled(
+        dataset,
         targets=config.target,
         labels=config.labels,
         seed=config.seed,
+        reading=Reading(config.time, config.series, config.decimal, config.missing),
     )
-    return experiment(config, corpus, notes)
 
 
-def experiment(
-    config: Config, corpus: Sequence[Labelled], notes: tuple[str, ...] = ()
-) -> Experiment:
+def experiment(config: Config, read: Corpus) -> Experiment:
     """The Experiment of a corpus."""
+    corpus = read.series
     placement = session.placement(config, 0)  # series, not windows, are split over devices
     stacked = prequential.stack(corpus, placement.batch_multiple)
     clock = prequential.Clock(config.steps)
@@ -97,11 +100,11 @@ def experiment(
         feed=prequential.feed(stacked, clock, config.batch_size, config.window),
         placement=placement,
         headline=HEADLINE,
-        data=corpus_record(corpus),
+        data=corpus_record(corpus, read.zone),
         test=prequential.examples(len(corpus), 64, placement.batch_multiple),
         summarise=summarise,
         metadata={"series": [series.name for series in corpus]},
-        notes=notes,
+        notes=read.notes,
         baselines=(lambda: baselines(corpus, settings)) if labelled and config.baselines else None,
         analyze=analyze,
     )
@@ -181,12 +184,10 @@ def train(config: Config) -> Outcome:
     return session.train(config, build(config))
 
 
-def read_new(config: Config, path: str) -> tuple[Config, tuple[Labelled, ...]]:
+def read_new(config: Config, path: str) -> tuple[Config, Corpus]:
     """The Config of the run in config.workdir, with the alarm of `config`, and another corpus."""
-    corpus, notes = load_labelled(
-        path, time=config.time, targets=config.target, labels=config.labels, seed=config.seed
-    )
-    for note in notes:
+    corpus = read(config, path)
+    for note in corpus.notes:
         print(note)
     saved, _ = session.saved(config)
     return dataclasses.replace(saved, alarm=config.alarm, rest=config.rest), corpus
@@ -210,9 +211,9 @@ def predict(config: Config, path: str) -> list[dict[str, Any]]:
     A network belongs to its series, so new ones are trained online in the same way. Writes
     predictions/NAME.csv and pictures; returns the detections.
     """
-    config, corpus = read_new(config, path)
+    config, found = read_new(config, path)
     config = dataclasses.replace(config, num_seeds=1)
-    run = learn(config, experiment(config, corpus))
+    run, corpus = learn(config, experiment(config, found)), found.series
     found = detection_metrics.from_errors(
         corpus, np.asarray(run.states.errors[0]), prequential.stack(corpus).scale, rules(config)
     )
@@ -235,7 +236,7 @@ def evaluate(config: Config, dataset: str) -> dict[str, Any]:
     corpus without labels.
     """
     config, corpus = read_new(config, dataset)
-    if not detection_metrics.labelled(corpus):
+    if not detection_metrics.labelled(corpus.series):
         raise ValueError(f"{dataset} has no labelled anomalies: name their column with --labels")
     parts = experiment(config, corpus)
     run = learn(config, parts)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +12,18 @@ import jax.numpy as jnp
 import numpy as np
 
 from dljax.apps.configs.forecasting import POINT, Config
-from dljax.data.record import DataRecord, series_record
-from dljax.data.sources import series
+from dljax.apps.forecasting_data import (
+    SCALERS,
+    make_windows,
+    of_series,
+    one_window_set,
+    read,
+    read_as_trained,
+    record,
+    scalers,
+)
 from dljax.data.sources.series import Series
-from dljax.data.windows import Scaler, Windows, all_windows, ett_split, shares, windows
+from dljax.data.windows import Scaler, all_windows
 from dljax.nn import forecasters
 from dljax.nn.recurrent import layers
 from dljax.rnn.forecasting import assessment, backtest, forecaster, likelihoods, prediction, report
@@ -72,32 +80,6 @@ def make_task(config: Config, model: Forecaster, shapes: Shapes) -> Task:
     return forecaster.task(model, optimizer.transformation(config), shapes, level=config.level)
 
 
-def read(config: Config, dataset: str) -> tuple[tuple[str, ...], Series]:
-    """The names of the target columns of a data set, and their series, transformed."""
-    found = series.load_series(
-        dataset,
-        time=config.time,
-        targets=config.target,
-        covariates=config.covariates,
-        freq=config.freq,
-        fill=config.fill,
-    )
-    transforms = {"returns": series.returns, "volatility": series.volatility}
-    transform = transforms.get(config.transform, lambda x: x)
-    return found.columns, transform(found)
-
-
-def record(targets: tuple[str, ...], series: Series, data: Windows) -> DataRecord:
-    """What was read and derived: the columns, the splits' sizes and the scalers."""
-    columns = (*series.columns, *series.covariate_names)
-    values = np.concatenate([series.values, series.covariates], -1)
-    return series_record(series.time, values, columns, series.freq).deriving(
-        targets=targets,
-        scaler=data.scaler._asdict(),
-        covariate_scaler=data.covariate_scaler._asdict(),
-    )
-
-
 def headline(config: Config) -> tuple[str, ...]:
     """The metrics of progress lines: first the one that chooses the best checkpoint."""
     return ("mse", "mae") if config.scored() == "mse" else ("quantile_loss", "mae", "coverage")
@@ -109,21 +91,9 @@ def build(config: Config) -> Experiment:
     Raises FileNotFoundError or ValueError, in one line, for data that can't be used.
     """
     placement = session.placement(config)
-    targets, series = read(config, config.dataset)
-    split = (
-        ett_split(series)
-        if config.protocol == "ett"
-        else shares(len(series.time), config.validation, config.test)
-    )
-    make = functools.partial(
-        windows,
-        window=config.window,
-        horizon=config.horizon,
-        batch_size=config.batch_size,
-        multiple=placement.batch_multiple,
-        dated=config.calendar,
-    )
-    data = make(series, split=split)
+    targets, panel = read(config, config.dataset)
+    data, panel, notes = make_windows(config, panel, placement.batch_multiple)
+    series = panel[0]
     model = make_forecaster(config)
     known = data.known.shape[1]
     shapes = Shapes(
@@ -143,11 +113,12 @@ def build(config: Config) -> Experiment:
         config.calibrate,
         config.measure(),
         directions.get(config.transform, ""),
+        panel if len(panel) > 1 else (),
     )
 
     @functools.cache
     def reference() -> dict[str, Forecasts]:
-        return assessment.of_baselines(data, report.baseline_fits(inputs), levels)
+        return report.references(inputs)
 
     def analyze(run: Run, metrics: dict[str, Any], baselines: dict[str, Any]) -> Analysis:
         del metrics, baselines
@@ -156,7 +127,7 @@ def build(config: Config) -> Experiment:
             fit = backtest.network(
                 model,
                 make_task(config, model, shapes),
-                lambda series, split: make(series, split=split),
+                functools.partial(one_window_set, config, placement.batch_multiple),
                 series,
                 data.scaler,
                 steps=max(int(run.step), 1),
@@ -170,12 +141,13 @@ def build(config: Config) -> Experiment:
 
     return Experiment(
         name=config.name,
-        dataset=f"{config.dataset}: {', '.join(series.columns)}",
+        dataset=f"{config.dataset}: {', '.join(series.columns)}"
+        + (f", {len(panel)} series" if len(panel) > 1 else ""),
         task=lambda config: make_task(config, model, shapes),
         feed=data.train,
         placement=placement,
         headline=headline(config),
-        data=record(targets, series, data),
+        data=record(targets, panel, data),
         validation=data.validation,
         choose_by=f"min:{config.scored()}",
         use_best=True,
@@ -183,12 +155,14 @@ def build(config: Config) -> Experiment:
         metadata={
             "targets": targets,
             "columns": series.columns,
+            "covariates": series.covariate_names,
+            "zone": series.zone,
             "freq": series.freq,
             "shapes": shapes,
-            "scaler": data.scaler,
-            "covariate_scaler": data.covariate_scaler,
+            **({"series": data.labels} if data.parts else {}),
+            **{name: scalers(data, name) for name in SCALERS},
         },
-        notes=series.notes,
+        notes=notes,
         baselines=lambda: report.table(inputs, reference()),
         analyze=analyze,
     )
@@ -199,45 +173,59 @@ def train(config: Config) -> Outcome:
     return session.train(config, build(config))
 
 
-def serving(config: Config) -> Serving:
+def serving(config: Config, series: Series | None = None) -> Serving:
     """The forecasting function of the run in config.workdir, for --predict and for export.
 
     By the best checkpoint, the mean over its seeds, with the calibrated interval of that run.
+    series: the one to forecast, where the run has several, each with its own scale.
     """
     config, metadata = session.saved(config)
+    metadata = {"covariates": config.covariates} | metadata
+    if "series" in metadata:
+        if series is None:
+            raise ValueError(
+                f"the run in {config.workdir} is on {len(metadata['series'])} series, each with "
+                "its own scale: no one function forecasts them; use --predict"
+            )
+        metadata = of_series(metadata, series)
     model, shapes = make_forecaster(config), Shapes(*metadata["shapes"])
     run, step = session.restore(config, make_task(config, model, shapes), place("none"))
-    metadata |= {"step": step, "unit": config.transform, "covariates": config.covariates}
+    metadata |= {"step": step, "unit": config.transform}
     return prediction.serving(model, run.states, metadata, config.level)
-
-
-def read_as_trained(config: Config, metadata: dict[str, Any], dataset: str) -> Series:
-    """A data set with the columns and the time step of the run.
-
-    Raises ValueError where it has others.
-    """
-    named = dataclasses.replace(config, target=tuple(metadata["targets"]), freq=metadata["freq"])
-    _, series = read(named, dataset)
-    return series
 
 
 def predict(config: Config, path: str) -> list[dict[str, Any]]:
     """Forecasts beyond the end of a CSV (or an embedded set) with the run in config.workdir.
 
-    Writes workdir/predictions/NAME.csv, the series followed by the forecast, and draws it. Returns
-    a dict for each step: time; of each column its value, COLUMN_low, COLUMN_high.
+    Writes workdir/predictions/NAME.csv, the series followed by the forecast, and draws it; of
+    several series, a file and picture NAME_LABEL for each. Returns a dict for each step: time; of
+    each column its value, COLUMN_low, COLUMN_high; of several series also `series`.
     """
-    model = serving(config)
     config, metadata = session.saved(config)
-    series = read_as_trained(config, metadata, path)
+    panel, found = read_as_trained(config, metadata, path), []
+    for note in dict.fromkeys(note for series in panel for note in series.notes):
+        print(note)
+    for series in panel:
+        name = Path(path).stem + (f"_{series.label}" if len(panel) > 1 else "")
+        rows = _predict_one(config, metadata, series, re.sub(r"[^\w.-]+", "_", name))
+        found += [{"series": series.label, **row} if len(panel) > 1 else row for row in rows]
+    return found
+
+
+def _predict_one(
+    config: Config, metadata: dict[str, Any], series: Series, name: str
+) -> list[dict[str, Any]]:
+    """`predict` of one series, into files of that name."""
+    if series.label not in metadata.get("series", [series.label]):
+        print(f"Series {series.label} is not of the run: scaled by its own rows.")
+    model = serving(config, series)
     predicted = prediction.predict(model, series)
     rows = prediction.rows(series, predicted)
-    target = Path(config.workdir) / "predictions" / f"{Path(path).stem}.csv"
+    target = Path(config.workdir) / "predictions" / f"{name}.csv"
     prediction.write(target, series, rows)
-    for note in series.notes:
-        print(note)
     for row in rows:
-        print("  ".join(f"{name} {x:.5g}" if name != "time" else x for name, x in row.items()))
+        words = [f"{key} {x:.5g}" if key != "time" else x for key, x in row.items()]
+        print("  ".join([series.label, *words] if series.label else words))
     if predicted.low is None:
         print("no interval: the run has not finished, so its intervals are not calibrated")
     print(f"checkpoint of step {model.metadata['step']}; {target}")
@@ -249,15 +237,22 @@ def predict(config: Config, path: str) -> list[dict[str, Any]]:
 def evaluate(config: Config, dataset: str) -> dict[str, Any]:
     """Scores the run in config.workdir on all windows of another series, scaled as in training.
 
-    See `session.evaluate`. Raises ValueError for other columns or a series that is too short.
+    See `session.evaluate`. Raises ValueError for other columns or a series that is too short, and
+    for several series.
     """
     config, metadata = session.saved(config)
-    series = read_as_trained(config, metadata, dataset)
-    scalers = (
-        Scaler(*(np.asarray(x, np.float64) for x in metadata[name]))
-        for name in ("scaler", "covariate_scaler")
+    panel = read_as_trained(config, metadata, dataset)
+    if len(panel) > 1:
+        raise ValueError(f"--evaluate takes one series; {dataset} has {len(panel)}")
+    series = panel[0]
+    if "series" in metadata:
+        metadata = of_series(metadata, series)
+    scaler, covariate_scaler = (
+        Scaler(*(np.asarray(x, np.float64) for x in metadata[name])) for name in SCALERS
     )
-    examples = all_windows(series, config.window, config.horizon, *scalers, dated=config.calendar)
+    examples = all_windows(
+        series, config.window, config.horizon, scaler, covariate_scaler, dated=config.calendar
+    )
     model, shapes = make_forecaster(config), Shapes(*metadata["shapes"])
     return session.evaluate(
         config,

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from dljax.data.anomaly_series import Labelled
+from dljax.data.anomaly_series import Labelled, step_seconds
 from dljax.data.sources.cache import crc
 from dljax.train.files import jsonable
 
@@ -31,13 +31,14 @@ class DataRecord(NamedTuple):
     """summary: what was read, in JSON's types. digests: name -> checksum of the content.
 
     derived: what the run computes from it and would compute otherwise from other data. left_out:
-    lines, what was not read and why.
+    lines, what was not read and why. details: shown and written beside the summary, not compared.
     """
 
     summary: Mapping[str, Any]
     digests: Mapping[str, str]
     derived: Mapping[str, Any] = {}
     left_out: Sequence[str] = ()
+    details: Mapping[str, Any] = {}
 
     def fingerprint(self) -> dict[str, Any]:
         """What `differences` compares, in JSON's types."""
@@ -49,7 +50,8 @@ class DataRecord(NamedTuple):
 
     def lines(self) -> tuple[str, ...]:
         """The summary for a reader."""
-        return (*(_line(name, value) for name, value in self.summary.items()), *self.left_out)
+        shown = {**self.summary, **self.details}
+        return (*(_line(name, value) for name, value in shown.items()), *self.left_out)
 
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
@@ -134,6 +136,7 @@ def series_record(
     columns: Sequence[str],
     freq: str,
     left_out: Sequence[str] = (),
+    zone: str = "",
 ) -> DataRecord:
     """The record of series on a regular grid of times: time [T], values [T, C]."""
     summary = {
@@ -141,6 +144,7 @@ def series_record(
         "first": str(time[0]),
         "last": str(time[-1]),
         "step": freq,
+        **({"zone": zone} if zone else {}),
         "columns": {
             name: [float(f"{column.min():.6g}"), float(f"{column.max():.6g}")]
             for name, column in zip(columns, np.asarray(values, float).T, strict=True)
@@ -150,7 +154,28 @@ def series_record(
     return DataRecord(summary, digests, {"order of columns": list(columns)}, left_out)
 
 
-def corpus_record(corpus: Sequence[Labelled], left_out: Sequence[str] = ()) -> DataRecord:
+def panel_record(
+    times: Mapping[str, np.ndarray],
+    values: Sequence[np.ndarray],
+    columns: Sequence[str],
+    freq: str,
+    zone: str = "",
+) -> DataRecord:
+    """The record of several series of one file: label -> time [T], values [T, C] in that order."""
+    first, last = min(x[0] for x in times.values()), max(x[-1] for x in times.values())
+    whole = series_record(np.array([first, last]), np.concatenate(values), columns, freq, zone=zone)
+    rows = {label: len(time) for label, time in times.items()}
+    summary = {**whole.summary, "rows": sum(rows.values()), "series": rows}
+    digests = {
+        label: f"{crc(x):08x} {crc(time.astype(np.int64)):08x}"
+        for (label, time), x in zip(times.items(), values, strict=True)
+    }
+    return whole._replace(summary=summary, digests=digests)
+
+
+def corpus_record(
+    corpus: Sequence[Labelled], zone: str = "", left_out: Sequence[str] = ()
+) -> DataRecord:
     """The record of the series of anomaly detection, with or without labels."""
     summary = {"series": len(corpus), "rows": sum(len(series.values) for series in corpus)}
     if any(series.windows is not None for series in corpus):
@@ -160,7 +185,18 @@ def corpus_record(corpus: Sequence[Labelled], left_out: Sequence[str] = ()) -> D
         f"{crc(np.array(series.windows or (), np.int64)):08x}"
         for series in corpus
     }
-    return DataRecord(summary, digests, {"series": [series.name for series in corpus]}, left_out)
+    details = {
+        "first": str(min(series.time[0] for series in corpus)),
+        "last": str(max(series.time[-1] for series in corpus)),
+        "step": {series.name: f"{step_seconds(series.time):g} s" for series in corpus},
+        **({"zone": zone} if zone else {}),
+        "range": {
+            series.name: [float(f"{x:.6g}") for x in (series.values.min(), series.values.max())]
+            for series in corpus
+        },
+    }
+    derived = {"series": [series.name for series in corpus]}
+    return DataRecord(summary, digests, derived, left_out, details)
 
 
 def text_record(

@@ -11,20 +11,17 @@ is fitted on the rows of train only.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dljax.data import feed
 from dljax.data.calendar import calendar, calendar_of_parts, future, parts
 from dljax.data.feed import Batch, Examples, Feed
 from dljax.data.sources import frequency
 from dljax.data.sources.series import Series
-
-EVALUATION_BATCH = 256
+from dljax.data.window_batches import EVALUATION_BATCH, cutter, examples, train_feed
 
 
 class Split(NamedTuple):
@@ -93,7 +90,8 @@ class Windows(NamedTuple):
     scaled covariates, then the calendar; future_known the calendar alone. values: the scaled
     targets, float32 [T, C], up to the end of the test part. known: float32 [T, K1]. origins: part
     -> int32 [N], the first row of each window's future, in order. scaler: of the targets;
-    covariate_scaler: of the covariates.
+    covariate_scaler: of the covariates. parts: of several series joined (`panel.join`), those of
+    each, with `labels`; split and scalers are then those of the first.
     """
 
     train: Feed
@@ -107,6 +105,8 @@ class Windows(NamedTuple):
     origins: dict[str, np.ndarray]
     window: int
     horizon: int
+    parts: tuple[Windows, ...] = ()
+    labels: tuple[str, ...] = ()
 
     @property
     def dates(self) -> np.ndarray:
@@ -117,6 +117,15 @@ class Windows(NamedTuple):
         """The scaled futures of a part's windows, float32 [N, H, C]."""
         views = np.lib.stride_tricks.sliding_window_view(self.values, self.horizon, 0)
         return np.moveaxis(views[self.origins[part]], -1, 1)
+
+    def each(self) -> list[tuple[Windows, dict[str, slice]]]:
+        """The windows of each series, and where they are among all: part -> slice."""
+        found, ends = [], dict.fromkeys(self.origins, 0)
+        for part in self.parts or (self,):
+            begins = ends
+            ends = {name: begins[name] + len(x) for name, x in part.origins.items()}
+            found.append((part, {name: slice(begins[name], ends[name]) for name in ends}))
+        return found
 
 
 def windows(
@@ -159,14 +168,14 @@ def windows(
         name: np.arange(first[name], span[1] - horizon + 1, dtype=np.int32)
         for name, span in split._asdict().items()
     }
-    cut = _cutter(window, horizon, values.shape[1], len(series.covariate_names))
+    cut = cutter(window, horizon, values.shape[1], len(series.covariate_names))
     size = max(batch_size, EVALUATION_BATCH)
     evaluation = (
-        _examples(values, known, origins[name] - window, size, multiple, cut)
+        examples(values, known, origins[name] - window, size, multiple, cut)
         for name in ("validation", "test")
     )
     return Windows(
-        _feed(values, known, origins["train"] - window, batch_size, cut),
+        train_feed(values, known, origins["train"] - window, batch_size, cut),
         *evaluation,
         split,
         scaler,
@@ -199,9 +208,9 @@ def all_windows(
             f"{series.name} has {rows}"
         )
     values, known = _scaled_rows(series, rows, scaler, covariate_scaler, dated)
-    cut = _cutter(window, horizon, values.shape[1], len(series.covariate_names))
+    cut = cutter(window, horizon, values.shape[1], len(series.covariate_names))
     starts = np.arange(rows - window - horizon + 1, dtype=np.int32)
-    return _examples(values, known, starts, EVALUATION_BATCH, 1, cut)
+    return examples(values, known, starts, EVALUATION_BATCH, 1, cut)
 
 
 def after_the_end(
@@ -252,47 +261,3 @@ def _scaled_rows(
     if dated:
         known = np.concatenate([known, calendar(series.time[:end], series.freq)[1]], -1)
     return values, known
-
-
-def _cutter(
-    window: int, horizon: int, columns: int, covariates: int
-) -> Callable[[jax.Array, jax.Array], Batch]:
-    """(rows [T, C + K1], starts [B]) -> the batch."""
-
-    def cut(rows: jax.Array, starts: jax.Array) -> Batch:
-        def one(start):
-            return jax.lax.dynamic_slice_in_dim(rows, start, window + horizon)
-
-        pieces = jax.vmap(one)(starts)
-        past, future = pieces[:, :window], pieces[:, window:]
-        return {
-            "past": past[..., :columns],
-            "past_known": past[..., columns:],
-            "future": future[..., :columns],
-            "future_known": future[..., columns + covariates :],
-        }
-
-    return cut
-
-
-def _feed(values, known, starts, batch_size, cut) -> Feed:
-    """Training batches: the windows that begin at `starts`, a fresh order each epoch."""
-    inner = feed.in_memory({"start": starts}, batch_size)
-    arrays = {"rows": np.concatenate([values, known], -1), **inner.arrays}
-
-    def batch(arrays: Any, item: Any) -> Batch:
-        return cut(arrays["rows"], arrays["start"][item])
-
-    return Feed(inner.chunk, batch, arrays)
-
-
-def _examples(values, known, starts, size, multiple, cut) -> Examples:
-    """Each of the windows once, in masked batches."""
-    inner = feed.examples({"start": starts}, size, multiple)
-    arrays = {"rows": np.concatenate([values, known], -1), **inner.arrays}
-
-    def batch(arrays: Any, item: Any) -> Batch:
-        picked = inner.batch({"start": arrays["start"]}, item)
-        return {**cut(arrays["rows"], picked["start"]), feed.MASK: picked[feed.MASK]}
-
-    return Examples(inner.chunks, batch, arrays)

@@ -107,7 +107,7 @@ def test_a_csv_without_labels_gets_detections_alone(tmp_path):
 
 def test_a_csv_with_labels(tmp_path):
     path = write_csv(tmp_path / "load.csv")
-    corpus, notes = load_labelled(path, labels="odd", targets=("load",))
+    corpus, notes, _ = load_labelled(path, labels="odd", targets=("load",))
     assert [s.windows for s in corpus] == [((200, 205),)]
     np.testing.assert_allclose(corpus[0].values, wave(260, 0, windows=[(200, 205)]).values, 1e-4)
     assert any("semicolons" in note for note in notes)
@@ -146,9 +146,7 @@ def test_flags():
 
 
 def test_the_embedded_corpus_is_real_series_with_injected_anomalies():
-    corpus, _ = load_labelled("injected", seed=3)
-    again, _ = load_labelled("injected", seed=3)
-    other, _ = load_labelled("injected", seed=4)
+    corpus, again, other = (load_labelled("injected", seed=seed).series for seed in (3, 3, 4))
     assert len(corpus) == 8 and all(len(s.windows) == 5 for s in corpus)
     for one, same, different in zip(corpus, again, other, strict=True):
         np.testing.assert_array_equal(one.values, same.values)

@@ -27,7 +27,17 @@ class Config(DataConfig, OptimizerConfig):
 
     time: str | None = field(None, "column of dates; none: detected")
     target: tuple[str, ...] = field((), "columns of values; none: all that are numeric")
-    labels: str | None = field(None, "column that is positive in anomalous rows; none: no labels")
+    series: str | None = field(
+        None, "column that names the series of each row; none: detected; 'none': there is one"
+    )
+    decimal: str = field(
+        "auto", "decimal sign of the numbers; auto: as the file tells",
+        choices=("auto", "point", "comma"),
+    )  # fmt: skip
+    missing: tuple[str, ...] = field((), "words and numbers that mean missing, such as -999")
+    labels: str | None = field(
+        None, "column that is positive in anomalous rows (or -1 beside 1); none: no labels"
+    )
     detector: str = field(
         "forecast", "network whose errors are scored", choices=("forecast", "autoencoder")
     )

@@ -10,6 +10,7 @@ from dljax.run.optimizer_flags import OptimizerConfig
 
 MODELS = ("gru", "lstm", "rnn", "seq2seq", "segrnn", "linear")
 POINT, DISTRIBUTIONS = ("mse", "mae", "huber"), ("quantiles", "gaussian", "student")
+DECIMALS = ("auto", "point", "comma")
 CALIBRATIONS = ("none", "conformal", "adaptive")
 
 
@@ -29,11 +30,18 @@ class Config(DataConfig, OptimizerConfig):
 
     time: str | None = field(None, "column of dates; none: detected")
     target: tuple[str, ...] = field((), "columns to forecast; none: all that are numeric")
+    series: str | None = field(
+        None, "column that names the series of each row; none: detected; 'none': there is one"
+    )
     covariates: tuple[str, ...] = field((), "further columns, known up to the present")
     freq: str | None = field(None, "time step: h, 15min, D, B, MS; none: the most common")
     fill: str = field(
         "refuse", "what to do about missing values", choices=("refuse", "forward", "linear")
     )
+    decimal: str = field(
+        "auto", "decimal sign of the numbers; auto: as the file tells", choices=DECIMALS
+    )
+    missing: tuple[str, ...] = field((), "words and numbers that mean missing, such as -999")
     transform: str = field(
         "none",
         "forecast a price itself, its log returns, or their volatility",

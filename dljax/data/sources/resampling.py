@@ -10,6 +10,7 @@ import numpy as np
 
 from dljax.data.sources import frequency
 from dljax.data.sources.table import Table
+from dljax.data.sources.zones import clock_changes
 
 HOLIDAYS = 0.1  # largest share of business days without a row
 CLOSURE = 10  # largest number of consecutive business days without a row
@@ -28,7 +29,8 @@ def in_order(
         row = int((steps < 0).argmax()) + 1
         raise ValueError(
             f"{table.name}, line {lines[row]}: {_text(when[row])} comes after "
-            f"{_text(when[row - 1])}: sort the file by time."
+            f"{_text(when[row - 1])}: sort the file by time, or, if it has several series, name "
+            "their column by --series."
         )
     if (steps == 0).any():
         same = np.flatnonzero(steps == 0) + 1
@@ -36,12 +38,46 @@ def in_order(
         if differ:
             raise ValueError(
                 f"{table.name}, line {lines[differ[0]]}: {_text(when[differ[0]])} is there twice, "
-                f"with other values ({len(differ)} such rows): keep one row a stamp."
+                f"with other values ({len(differ)} such rows): keep one row a stamp"
+                f"{_summer_time(when[differ[0]])}, or name the column of the series by --series."
             )
         keep = np.setdiff1d(np.arange(len(when)), same)
         when, matrix, lines = when[keep], matrix[keep], lines[keep]
         notes += (f"Repeated rows left out: {len(same)}.",)
     return when, matrix, lines, notes
+
+
+def known_rows(
+    name: str,
+    when: np.ndarray,
+    matrix: np.ndarray,
+    columns: tuple[str, ...],
+    targets: int,
+    fill: str,
+) -> tuple[int, tuple[str, ...]]:
+    """How many rows there are before the future, and a note on rows that are left out.
+
+    Rows at the end without any target are the future, in the form in which known covariates are
+    written. With a rule to fill by, rows without one of the targets are too: the end of a series is
+    never filled. Raises ValueError where that is more than a tenth of the rows.
+    """
+    known = ~np.isnan(matrix[:, :targets])
+    ends = [int(np.flatnonzero(column)[-1]) + 1 if column.any() else 0 for column in known.T]
+    count = max(ends) if fill == "refuse" else min(ends)
+    rest = len(when) - count
+    if not rest:
+        return count, ()
+    which = columns[ends.index(count)]
+    if count < max(ends) and rest > 0.1 * len(when):
+        raise ValueError(
+            f"{name}: column {which} ends {rest} rows before others, on {_text(when[count - 1])}: "
+            "the end of a series is not filled; leave the column out."
+        )
+    covariates = ", ".join(columns[targets:])
+    return count, (
+        f"The last {rest} rows have no {which}: they are the future, forecasts begin after "
+        f"{_text(when[count - 1])}" + (f"; their {covariates} is not used." if covariates else "."),
+    )
 
 
 def on_grid(
@@ -108,7 +144,8 @@ def _refuse(name, when, matrix, lines, columns, freq, place) -> None:
         row = int(holes.argmax()) + 1
         raise ValueError(
             f"{name}, line {lines[row]}: missing stamps of step {freq}: "
-            f"{int(place[-1]) + 1 - len(when)}, the first after {_text(when[row - 1])}: {hint}."
+            f"{int(place[-1]) + 1 - len(when)}, the first after {_text(when[row - 1])}"
+            f"{_summer_time(when[row - 1])}: {hint}."
         )
     if absent.any():
         column = int(absent.any(0).argmax())
@@ -149,6 +186,11 @@ def _filled(place: np.ndarray, column: np.ndarray, where: np.ndarray, fill: str)
     else:
         values = np.interp(where, place, column)
     return np.where(last < 0, np.nan, values)
+
+
+def _summer_time(stamp: np.datetime64) -> str:
+    """A hint where clocks commonly change."""
+    return " (a change of summer time? write UTC or offsets)" if clock_changes(stamp) else ""
 
 
 def _text(stamp: np.datetime64) -> str:

@@ -4,6 +4,7 @@
     load_series("weather", targets=("temp_max", "wind"))
     load_series("ETTh1.csv")                                     # any CSV with a column of dates
     load_series("sales.csv", time="day", targets=("shop",), covariates=("price",), fill="forward")
+    load_panel("shops.csv")                                      # several series in one file
 
 A `Series` has finite numbers on a regular grid of times, and notes of how they were read. Nothing
 is filled unless a rule is named.
@@ -13,12 +14,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from dljax.data.sources import embedded_series, frequency, resampling, timestamps
-from dljax.data.sources.table import Table, is_numeric, numbers, read_table
+from dljax.data.sources import (
+    embedded_series,
+    frequency,
+    long_format,
+    resampling,
+    roles,
+    timestamps,
+)
+from dljax.data.sources.notation import numbers
+from dljax.data.sources.table import Table, read_table
 
 FILLS = ("refuse", "forward", "linear")
 SHORTEST = 10
@@ -31,7 +40,8 @@ class Series(NamedTuple):
     name: one word or path. time: datetime64[s] [T] on a grid of step `freq`, as pandas writes it
     (business days: every row is a step, holidays are left out). values: float64 [T, C], finite, of
     the targets `columns`. covariates: float64 [T, K], finite, known up to the present only. season:
-    steps of the main season. notes: lines for the user.
+    steps of the main season. notes: lines for the user. zone: of the times, as `zones.settle` names
+    it, '' where none is named. label: which of several series of a file it is.
     """
 
     name: str
@@ -43,9 +53,25 @@ class Series(NamedTuple):
     freq: str
     season: int
     notes: tuple[str, ...] = ()
+    zone: str = ""
+    label: str = ""
 
 
-def load_series(
+def load_series(dataset: str, **settings: Any) -> Series:
+    """The one series of a data set; arguments and errors as in `load_panel`.
+
+    Raises ValueError where there are several.
+    """
+    found = load_panel(dataset, **settings)
+    if len(found) > 1:
+        raise ValueError(
+            f"{dataset} holds several series ({', '.join(s.label for s in found[:3])}, ...), where "
+            "one is needed."
+        )
+    return found[0]
+
+
+def load_panel(
     dataset: str,
     *,
     time: str | None = None,
@@ -53,20 +79,30 @@ def load_series(
     covariates: Sequence[str] = (),
     freq: str | None = None,
     fill: str = "refuse",
-) -> Series:
-    """Reads a series.
+    series: str | None = None,
+    decimal: str = "auto",
+    absent: Sequence[str] = (),
+    zone: str | None = None,
+) -> tuple[Series, ...]:
+    """Reads the series of a data set: one, or those of a table in long format.
 
     Args:
       dataset: 'stocks' (daily adjusted closing prices of AAPL, GOOG, IBM, MSFT, 2004-2013),
         'weather' (Seattle, daily, 2012-2015), 'weather_hourly' (Seattle, the normal temperature of
         each hour of a year), or a CSV.
       time: the column(s) of dates; detected by default.
-      targets: columns to forecast; the default is all that are numeric ('weather': temp_max).
-      covariates: further numeric columns that are known up to the present.
+      targets: columns to forecast; the default is all that are numeric, but for constants, counts,
+        ids, labels and flags ('weather': temp_max).
+      covariates: further numeric columns that are known up to the present; columns of 0 and 1 are
+        added where no targets are named.
       freq: the time step ('h', '15min', 'D', 'B', 'MS'); by default the most common one.
       fill: how missing values and missing or uneven times are treated. 'refuse': an error.
         'forward': the last value before, which uses the past only. 'linear': interpolation, which
-        looks ahead (test errors are too low). Rows without an earlier value are cut off.
+        looks ahead (test errors are too low). Rows without an earlier value are cut off. Rows at
+        the end without a target are the future and never filled.
+      series: the column(s) that name the series of each row; 'none': there is one; None: detected.
+      decimal: 'auto', 'point' or 'comma'. absent: words and numbers that mean missing.
+      zone: of the run that the series is for, as `zones.settle` takes it.
 
     Raises:
       FileNotFoundError, ValueError: one line with file, column and line.
@@ -77,13 +113,20 @@ def load_series(
         table, default = embedded_series.TABLES[dataset]()
         targets = targets or default
     elif os.path.exists(os.path.expanduser(dataset)):
-        table = read_table(dataset)
+        table = read_table(dataset, decimal, absent)
     elif os.sep in dataset or dataset.lower().endswith((".csv", ".txt", ".tsv", ".gz")):
         raise FileNotFoundError(f"There is no file {dataset}: --dataset takes {KINDS}.")
     else:
         raise ValueError(f"Unknown data set {dataset!r}: --dataset takes {KINDS}.")
     return from_table(
-        table, time=time, targets=targets, covariates=covariates, freq=freq, fill=fill
+        table,
+        time=time,
+        targets=targets,
+        covariates=covariates,
+        freq=freq,
+        fill=fill,
+        series=series,
+        zone=zone,
     )
 
 
@@ -95,38 +138,98 @@ def from_table(
     covariates: Sequence[str] = (),
     freq: str | None = None,
     fill: str = "refuse",
-) -> Series:
-    """The `Series` of a table; arguments and errors as in `load_series`."""
+    series: str | None = None,
+    zone: str | None = None,
+) -> tuple[Series, ...]:
+    """The `Series` of a table; arguments and errors as in `load_panel`."""
+    _long_enough(table)
+    stamps = timestamps.read_stamps(table, timestamps.time_columns(table, time), zone)
+    ids, notes = long_format.series_columns(
+        table, stamps.time, (*stamps.columns, *targets, *covariates), series
+    )
+    notes = (*table.notes, *stamps.notes, *notes)
+    covariates = tuple(dict.fromkeys(covariates))
+    for name in covariates:
+        if name in targets or name in stamps.columns:
+            raise ValueError(f"column {name} can't be both covariate and target or time.")
+    others = (*stamps.columns, *covariates, *ids)
+    if targets:
+        values, more = _named(table, targets)
+        notes += more
+    else:
+        found = roles.by_default(table, stamps.time, others)
+        targets, values = found.targets, found.values
+        covariates, notes = (*covariates, *found.flags), notes + found.notes
+    for name in covariates:
+        if name not in values:
+            values[name], more = numbers(table, name)
+            notes += more
+        if np.isnan(values[name]).all():
+            raise ValueError(f"{table.name}: column {name} is empty.")
+    targets = tuple(dict.fromkeys(targets))
+    for name in targets + covariates:
+        notes += roles.sentinels(name, values[name])
+    matrix = np.stack([values[name] for name in targets + covariates], -1)
+    whole = _Rows(table, stamps.time, matrix)
+    if not ids:
+        return (_gridded(whole, targets, covariates, freq, fill, stamps.zone, notes),)
+    parts = _apart(whole, long_format.labels(table, ids))
+    freq = freq or _common_step(parts)
+    notes += (long_format.described(ids, {name: len(x.time) for name, x in parts.items()}),)
+    return tuple(
+        _gridded(part, targets, covariates, freq, fill, stamps.zone, notes)._replace(label=name)
+        for name, part in parts.items()
+    )
+
+
+class _Rows(NamedTuple):
+    """A table with its times [rows] and the values of its targets and covariates [rows, C + K]."""
+
+    table: Table
+    time: np.ndarray
+    matrix: np.ndarray
+
+
+def _long_enough(table: Table) -> None:
     if len(table.lines) < SHORTEST:
         raise ValueError(
             f"{table.name} has {len(table.lines)} rows: a series needs {SHORTEST} or more."
         )
-    time_columns = timestamps.time_column(table, time)
-    when, notes = timestamps.read_stamps(table, time_columns)
-    notes = table.notes + notes
-    covariates = tuple(dict.fromkeys(covariates))
-    if targets:
-        values = {name: _target(table, name) for name in targets}
-    else:
-        values, unusable = _candidates(table, (*time_columns, *covariates))
-        if unusable:
-            notes += (f"Left out, as constant or a count of rows: {', '.join(unusable)}.",)
-    targets = tuple(values)
-    for name in covariates:
-        if name in targets or name in time_columns:
-            raise ValueError(f"column {name} can't be both covariate and target or time.")
-        values[name] = numbers(table, name)
-        if np.isnan(values[name]).all():
-            raise ValueError(f"{table.name}: column {name} is empty.")
-    matrix = np.stack([values[name] for name in targets + covariates], -1)
-    when, matrix, lines, more = resampling.in_order(table, when, matrix)
-    if freq:
-        freq = frequency.alias(*frequency.step(freq))
-    else:
-        freq = frequency.infer(when)
-    when, matrix, filled = resampling.on_grid(
-        table.name, when, matrix, lines, targets + covariates, freq, fill
-    )
+
+
+def _apart(whole: _Rows, names: np.ndarray) -> dict[str, _Rows]:
+    """The rows of each series, in order of appearance."""
+    parts = {}
+    for name in dict.fromkeys(names.tolist()):
+        rows = np.flatnonzero(names == name)
+        table = whole.table.rows(rows)._replace(name=f"{whole.table.name}, {name}")
+        parts[name] = _Rows(table, whole.time[rows], whole.matrix[rows])
+        _long_enough(table)
+    return parts
+
+
+def _common_step(parts: dict[str, _Rows]) -> str:
+    """The step of most series."""
+    steps = [frequency.infer(np.unique(part.time)) for part in parts.values()]
+    return max(dict.fromkeys(steps), key=steps.count)
+
+
+def _gridded(
+    rows: _Rows,
+    targets: tuple[str, ...],
+    covariates: tuple[str, ...],
+    freq: str | None,
+    fill: str,
+    zone: str,
+    notes: tuple[str, ...],
+) -> Series:
+    """The `Series` of some rows, in order and on the grid of its step."""
+    table, columns = rows.table, targets + covariates
+    when, matrix, lines, more = resampling.in_order(table, rows.time, rows.matrix)
+    count, future = resampling.known_rows(table.name, when, matrix, columns, len(targets), fill)
+    when, matrix, lines = when[:count], matrix[:count], lines[:count]
+    freq = frequency.alias(*frequency.step(freq)) if freq else frequency.infer(when)
+    when, matrix, filled = resampling.on_grid(table.name, when, matrix, lines, columns, freq, fill)
     return Series(
         table.name,
         when,
@@ -136,7 +239,8 @@ def from_table(
         covariates,
         freq,
         frequency.season(freq),
-        notes + more + filled,
+        notes + more + future + filled,
+        zone,
     )
 
 
@@ -186,33 +290,12 @@ def _from_row(series: Series, row: int, values: np.ndarray, what: str, note: str
     )
 
 
-def _target(table: Table, name: str) -> np.ndarray:
-    """A column named as target. Raises ValueError if it is constant."""
-    column = numbers(table, name)
-    if _constant(column):
-        raise ValueError(f"{table.name}: column {name} is constant: nothing to forecast.")
-    return column
-
-
-def _candidates(
-    table: Table, others: tuple[str, ...]
-) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
-    """All other numeric columns that vary, and the names of constant ones and counters."""
-    rest = [name for name in table.cells if name not in others and is_numeric(table, name)]
-    values = {name: numbers(table, name) for name in rest}
-    unusable = tuple(name for name in rest if _constant(values[name]) or _counter(values[name]))
-    if len(unusable) == len(rest):
-        reason = (
-            f"{', '.join(unusable)} only count or are constant" if unusable else "none is numeric"
-        )
-        raise ValueError(f"{table.name} has no column to forecast: {reason}.")
-    return {name: values[name] for name in rest if name not in unusable}, unusable
-
-
-def _constant(column: np.ndarray) -> bool:
-    known = column[~np.isnan(column)]
-    return len(known) == 0 or bool((known == known[0]).all())
-
-
-def _counter(column: np.ndarray) -> bool:
-    return column[0] in (0, 1) and bool((np.diff(column) == 1).all())
+def _named(table: Table, targets: Sequence[str]) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
+    """The columns named as targets, and notes. Raises ValueError if one is constant."""
+    values, notes = {}, ()
+    for name in targets:
+        values[name], more = numbers(table, name)
+        notes += more
+        if roles.is_constant(values[name]):
+            raise ValueError(f"{table.name}: column {name} is constant: nothing to forecast.")
+    return values, notes

@@ -1,27 +1,29 @@
 """CSV files with the usual separators, encodings and decimal signs.
 
-`read_table` returns the cells as text with the line of each row; `numbers` reads a column as
-numbers. Errors are one line that names file, column and line.
+`read_table` returns the cells as text with the line of each row. Errors are one line that names
+file, column and line.
 """
 
 from __future__ import annotations
 
+import collections
 import csv
 import difflib
 import gzip
 import io
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-MISSING = frozenset(
-    (*("", "na", "n/a", "#n/a", "nan", "nat", "null", "none", "missing"), *("?", "-", "--", "."))
-)
+from dljax.data.sources import header
+from dljax.data.sources.header import is_data
+
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
-DECIMAL_COMMA = re.compile(r"[+-]?(\d{1,3}(\.\d{3})+|\d*)(,\d+)?(e[+-]?\d+)?", re.IGNORECASE)
-THOUSANDS = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d*)?")
+DECIMALS = ("auto", "point", "comma")
+MOST_HEADERS = 4  # lines of a header
 
 
 class Table(NamedTuple):
@@ -29,7 +31,9 @@ class Table(NamedTuple):
 
     name: of the file, as messages call it. cells: column name -> text [rows], stripped, in the
     file's order. lines: int [rows], the line of the file that each row begins on. separator: the
-    one it was split at. notes: lines for the user on how it was read.
+    one it was split at. notes: lines for the user on how it was read. decimal: 'auto' (each column
+    tells), 'point' or 'comma'. absent: words and numbers that stand for missing values, beyond the
+    usual ones.
     """
 
     name: str
@@ -37,6 +41,8 @@ class Table(NamedTuple):
     lines: np.ndarray
     separator: str = ","
     notes: tuple[str, ...] = ()
+    decimal: str = "auto"
+    absent: tuple[str, ...] = ()
 
     def column(self, name: str) -> np.ndarray:
         """The cells of a column; raises ValueError with near matches if there is none."""
@@ -47,23 +53,32 @@ class Table(NamedTuple):
             raise ValueError(f"{self.name} has no column {name!r}: {known}")
         return self.cells[name]
 
+    def rows(self, picked: np.ndarray) -> Table:
+        """The table of some of the rows, int or bool."""
+        cells = {name: column[picked] for name, column in self.cells.items()}
+        return self._replace(cells=cells, lines=self.lines[picked])
 
-def read_table(path: str) -> Table:
+
+def read_table(path: str, decimal: str = "auto", absent: Sequence[str] = ()) -> Table:
     """Reads a CSV with a header line; gzip is unpacked.
 
     Separators: comma, semicolon, tab, bar. Encodings: UTF-8 and UTF-16 with or without
-    byte order marks, else Windows-1252.
+    byte order marks, else Windows-1252. Comment lines (#) and lines of another width above the
+    header are left out, several header lines are joined. decimal, absent: of the `Table`.
 
     Raises:
       FileNotFoundError: there is no such file.
       ValueError: it is empty, no text, has no header or no rows, or a row of another width.
     """
+    if decimal not in DECIMALS:
+        raise ValueError(f"decimal={decimal!r}: choose one of {', '.join(DECIMALS)}")
     file = Path(path).expanduser()
     if not file.exists():
         raise FileNotFoundError(f"There is no file {path}.")
     if file.is_dir():
         raise ValueError(f"{path} is a folder: give a CSV file.")
-    return parse_table(file.read_bytes(), str(path))
+    table = parse_table(file.read_bytes(), str(path))
+    return table._replace(decimal=decimal, absent=tuple(absent))
 
 
 def parse_table(content: bytes, name: str) -> Table:
@@ -71,7 +86,35 @@ def parse_table(content: bytes, name: str) -> Table:
     text, notes = _text(content, name)
     if not text.strip():
         raise ValueError(f"{name} is empty.")
-    separator = _separator(text)
+    separator, text, skipped = _stated_separator(text)
+    separator = separator or _separator(text)
+    rows, lines = _rows(text, separator, name, skipped)
+    rows, lines, more = header.without_comments(rows, lines)
+    notes += more
+    if not rows:
+        raise ValueError(f"{name} has comments and no rows.")
+    width = _usual_width(rows)
+    rows, lines, more = header.from_header_on(rows, lines, width)
+    notes += more
+    columns, count, more = header.column_names(rows, MOST_HEADERS)
+    notes += more
+    rows, lines = rows[count:], lines[count:]
+    while columns and not columns[-1] and all(len(r) < len(columns) or not r[-1] for r in rows):
+        columns, rows = columns[:-1], [row[: len(columns) - 1] for row in rows]
+    _check_header(columns, name)
+    if not rows:
+        raise ValueError(f"{name} has a header and no rows.")
+    _check_widths(rows, lines, columns, separator, name)
+    cells = {
+        key: np.array(column) for key, column in zip(columns, zip(*rows, strict=True), strict=True)
+    }
+    if separator != ",":
+        notes += (f"{name} is separated by {SEPARATORS[separator]}.",)
+    return Table(name, cells, np.array(lines), separator, notes)
+
+
+def _rows(text: str, separator: str, name: str, skipped: int) -> tuple[list[list[str]], list[int]]:
+    """The stripped cells of the rows that are not empty, and the line that each begins on."""
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
     rows, lines, end = [], [], 0
     try:
@@ -80,28 +123,29 @@ def parse_table(content: bytes, name: str) -> Table:
             row = [cell.strip() for cell in row]
             if any(row):
                 rows.append(row)
-                lines.append(first)
+                lines.append(first + skipped)
     except csv.Error as error:
         raise ValueError(f"{name}, line {end + 1}: {error}.") from None
-    header, rows, lines = rows[0], rows[1:], lines[1:]
-    header = [" ".join(cell.split()) for cell in header]  # a sheet's headings may run over lines
-    while header and not header[-1] and all(len(row) < len(header) or not row[-1] for row in rows):
-        header, rows = header[:-1], [row[: len(header) - 1] for row in rows]
-    _check_header(header, name)
-    if not rows:
-        raise ValueError(f"{name} has a header and no rows.")
-    for row, line in zip(rows, lines, strict=True):
-        if len(row) != len(header):
-            raise ValueError(
-                f"{name}, line {line}: {len(row)} cells where the header has {len(header)} "
-                f"(separated by {SEPARATORS[separator]})."
-            )
-    cells = {
-        key: np.array(column) for key, column in zip(header, zip(*rows, strict=True), strict=True)
-    }
-    if separator != ",":
-        notes += (f"{name} is separated by {SEPARATORS[separator]}.",)
-    return Table(name, cells, np.array(lines), separator, notes)
+    return rows, lines
+
+
+def _usual_width(rows: list[list[str]]) -> int:
+    return collections.Counter(map(len, rows)).most_common(1)[0][0]
+
+
+def _check_widths(rows, lines, columns, separator, name) -> None:
+    if set(map(len, rows)) == {len(columns)}:
+        return
+    row, line = next(
+        (row, line) for row, line in zip(rows, lines, strict=True) if len(row) != len(columns)
+    )
+    hint = ""
+    if separator == "," and len(row) > len(columns):
+        hint = "; decimal commas need quotes or semicolons between the cells"
+    raise ValueError(
+        f"{name}, line {line}: {len(row)} cells where the header has {len(columns)} "
+        f"(separated by {SEPARATORS[separator]}){hint}."
+    )
 
 
 def _text(content: bytes, name: str) -> tuple[str, tuple[str, ...]]:
@@ -121,94 +165,44 @@ def _text(content: bytes, name: str) -> tuple[str, tuple[str, ...]]:
         text = content.decode("cp1252", errors="replace")
         notes = (f"{name} is not UTF-8: read as Windows-1252.",)
     sample = text[:65536]
-    odd = sum(not c.isprintable() and c not in "\r\n\t\x0b\x0c\x1a" for c in sample)
+    odd = sum(not (c.isprintable() or c.isspace() or c == "\x1a") for c in sample)
     if "\0" in sample or odd > 0.01 * len(sample) or sample.count("�") > 0.01 * len(sample):
         raise ValueError(f"{name} is no text file: a CSV is needed.")
     return text, notes
 
 
+def _stated_separator(text: str) -> tuple[str, str, int]:
+    """The separator of a first line sep=; as Excel writes it, the rest, and the lines before it."""
+    first, end, rest = text.partition("\n")
+    found = re.fullmatch(r'"?sep=(.)"?', first.strip(), re.IGNORECASE)
+    if found and found[1] in SEPARATORS and end:
+        return found[1], rest, 1
+    return "", text, 0
+
+
 def _separator(text: str) -> str:
     """The separator that splits the most of the first lines into the same number of cells."""
-    sample = [line for line in text.splitlines()[:50] if line.strip()]
+    sample = [line for line in text[:200_000].splitlines()[:50] if line.strip()]
 
     def agreement(separator: str) -> tuple[float, int]:
-        widths = [len(row) for row in csv.reader(sample, delimiter=separator)]
-        return (widths.count(widths[0]) / len(widths) if widths[0] > 1 else 0.0, widths[0])
+        try:
+            widths = [len(row) for row in csv.reader(sample, delimiter=separator)]
+        except csv.Error:
+            return 0.0, 0
+        width = max((w for w in set(widths) if w > 1), key=widths.count, default=1)
+        return (widths.count(width) / len(widths) if width > 1 else 0.0, width)
 
     return max(SEPARATORS, key=agreement)
 
 
-def _check_header(header: list[str], name: str) -> None:
-    if not all(header) and header[0]:
-        raise ValueError(f"{name}: column {header.index('') + 1} has no name in the header.")
-    for column in header:
-        if header.count(column) > 1:
+def _check_header(columns: list[str], name: str) -> None:
+    if not all(columns) and columns[0]:
+        raise ValueError(f"{name}: column {columns.index('') + 1} has no name in the header.")
+    for column in columns:
+        if columns.count(column) > 1:
             raise ValueError(f"{name} has two columns named {column!r}: rename one.")
-    if all(_number(cell) or re.match(r"\d", cell) for cell in header):
+    if all(is_data(cell) or re.match(r"\d", cell) for cell in columns):
         raise ValueError(
-            f"{name} begins with {', '.join(header)[:60]!r}, which is no header: "
+            f"{name} begins with {', '.join(columns)[:60]!r}, which is no header: "
             "add a first line of column names."
         )
-
-
-def _number(cell: str) -> bool:
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True
-
-
-def missing(cells: np.ndarray) -> np.ndarray:
-    """Which cells are missing values: empty, NA, NaN, null, ? and the like; bool [rows]."""
-    words, inverse = np.unique(cells, return_inverse=True)
-    return np.array([word.lower() in MISSING for word in words])[inverse]
-
-
-def numbers(table: Table, column: str) -> np.ndarray:
-    """A column as float64 [rows], NaN where a value is missing.
-
-    In a file that is not separated by commas a comma is the decimal sign (1.234,5 is 1234.5); in
-    one that is, it separates thousands ("1,234.5").
-
-    Raises:
-      ValueError: no such column, a cell that is no number, or an infinite one.
-    """
-    cells = table.column(column)
-    absent = missing(cells)
-    plain = np.where(absent, "nan", cells)
-    if any("," in cell for cell in plain):
-        plain = np.array([_point(cell, table.separator) for cell in plain])
-    try:
-        values = plain.astype(np.float64)
-    except ValueError:
-        bad = next(i for i, cell in enumerate(plain) if not _number(cell))
-        raise ValueError(
-            f"{table.name}, line {table.lines[bad]}: column {column} has {str(cells[bad])!r}, "
-            "which is no number."
-        ) from None
-    infinite = np.isinf(values)
-    if infinite.any():
-        first = int(infinite.argmax())
-        raise ValueError(
-            f"{table.name}, line {table.lines[first]}: column {column} is infinite "
-            f"({infinite.sum()} in all): write a number, or leave the cell empty."
-        )
-    return values
-
-
-def _point(cell: str, separator: str) -> str:
-    """A number in Python's notation, from one with the decimal sign and separators of its file."""
-    if separator != "," and DECIMAL_COMMA.fullmatch(cell):
-        return cell.replace(".", "").replace(",", ".")
-    return cell.replace(",", "") if THOUSANDS.fullmatch(cell) else cell
-
-
-def is_numeric(table: Table, column: str) -> bool:
-    """Whether at least 90 % of a sample of the cells are numbers."""
-    cells = table.column(column)
-    cells = cells[~missing(cells)]
-    cells = cells[:: len(cells) // 1000 + 1]
-    if not len(cells):
-        return False
-    return np.mean([_number(_point(cell, table.separator)) for cell in cells]) >= 0.9

@@ -1,34 +1,55 @@
-"""The time column of a table: detected, and parsed from the usual date formats.
+"""The columns of time of a table: detected, and read as one time a row.
 
-ISO dates with any separator, day/month/year and month/day/year (distinguished by a number above 12,
-else by which of them is evenly spaced), Excel's serial days, Unix seconds and milliseconds,
-YYYYMMDD, years, names of months, and year, month, day, hour in separate columns.
+    columns = time_columns(table)           # or those that --time names
+    stamps = read_stamps(table, columns)    # -> Stamps(time, zone, columns, notes)
+
+Dates that are written are preferred to bare numbers. A date and a clock in two columns are joined,
+as are year, month, day, hour (or year and quarter, year and week).
 """
 
 from __future__ import annotations
 
 import re
+from typing import NamedTuple
 
 import numpy as np
-import pandas as pd
 
-from dljax.data.sources import frequency
-from dljax.data.sources.table import Table, missing, numbers
+from dljax.data.sources import date_numbers, dates, zones
+from dljax.data.sources.date_fields import day_time
+from dljax.data.sources.dates import Ambiguous, Dates
+from dljax.data.sources.notation import missing, numbers
+from dljax.data.sources.table import Table
 
-NAMES = re.compile(r"date|time|stamp|^(ds|dt|day|month|year|period|index|)$", re.IGNORECASE)
-PARTS = ("year", "month", "day", "hour", "minute", "second")
-CLOCK = (
-    r"(?:[T ,]+(\d{1,2}):(\d{2})(?::(\d{2})(?:[.,]\d*)?)?\s*([AaPp][Mm])?)?"
-    r"\s*(Z|UTC|[+-]\d{2}:?\d{2})?"
+NAMES = re.compile(
+    r"date|time|stamp|datum|fecha|zeit|"
+    r"^(ds|dt|day|month|year|quarter|week|period|hour|jahr|monat|tag|woche|quartal|index|)$",
+    re.IGNORECASE,
 )
-YEAR_FIRST = re.compile(r"(\d{4})[-/.](\d{1,2})(?:[-/.](\d{1,2}))?" + CLOCK)
-YEAR_LAST = re.compile(r"(\d{1,2})[-/.](\d{1,2})[-/.](\d{4}|\d{2})" + CLOCK)
+INDEX = re.compile(r"^(index|unnamed: \d+|#|)$", re.IGNORECASE)
+BARE = re.compile(r"\d+(\.\d*)?")
+CLOCK = re.compile(r"(\d{1,2})[:.h](\d{2})(?:[:.](\d{2})(?:[.,]\d+)?)?(?:\s*([AaPp])\.?[Mm]\.?)?")
+CLOCK_NAMES = re.compile(r"time|clock|hour|^(hr|hrs|h|zeit|uhrzeit|stunde|hora)$", re.IGNORECASE)
+ALIASES = {"hr": "hour", "yr": "year", "mon": "month", "min": "minute", "sec": "second"}
+PARTS = ("year", "quarter", "month", "week", "day", "hour", "minute", "second")
 
 
-def time_column(table: Table, time: str | None = None) -> tuple[str, ...]:
+class Stamps(NamedTuple):
+    """The times of a table's rows.
+
+    time: datetime64[s] [rows], in the file's order. zone: '' where none is named, else as
+    `zones.settle` names it. columns: those that were read. notes: what was assumed.
+    """
+
+    time: np.ndarray
+    zone: str
+    columns: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def time_columns(table: Table, time: str | None = None) -> tuple[str, ...]:
     """The columns that hold the time: the given one(s), or those detected.
 
-    `time` may name several columns, separated by commas: year,month,day,hour.
+    `time` may name several columns, separated by commas: date,clock or year,month,day,hour.
 
     Raises:
       ValueError: no such column, or none whose cells are dates.
@@ -38,68 +59,150 @@ def time_column(table: Table, time: str | None = None) -> tuple[str, ...]:
         for name in names:
             table.column(name)
         return names
-    by_part = {name.lower(): name for name in table.cells}
-    if {"year", "month", "day"} <= set(by_part):
-        return tuple(by_part[part] for part in PARTS if part in by_part)
-    for likely in (True, False):
-        for name, cells in table.cells.items():
-            sample = cells[~missing(cells)][:20]
-            named = bool(NAMES.search(name))
-            if (
-                named == likely
-                and len(sample)
-                and np.mean([_is_date(c, named) for c in sample]) > 0.8
-            ):
-                return (name,)
-    raise ValueError(
-        f"{table.name} has no column of dates among {', '.join(list(table.cells)[:20])}: "
-        "name it with --time."
+    parts = _parts(table)
+    if {"year", "month", "day"} <= set(parts):
+        return tuple(parts[part] for part in PARTS if part in parts and part not in _COARSE)
+    ranked = [(rank, name) for name in table.cells if (rank := _rank(table, name)) is not None]
+    if not ranked:
+        raise ValueError(_no_dates(table))
+    name = min(ranked, key=lambda pair: pair[0])[1]
+    if name == parts.get("year"):
+        finer = [parts[part] for part in ("month", "quarter", "week") if part in parts]
+        if finer and _repeats(table.column(name)):
+            return (name, finer[0])
+    if (clock := _clock_column(table, name)) is not None:
+        return (name, clock)
+    return (name,)
+
+
+_COARSE = ("quarter", "week")  # that month and day make needless
+
+
+def _parts(table: Table) -> dict[str, str]:
+    """Part of a date -> the column of that name."""
+    found = {}
+    for name in table.cells:
+        part = ALIASES.get(name.lower(), name.lower())
+        if part in PARTS:
+            found.setdefault(part, name)
+    return found
+
+
+def _rank(table: Table, name: str) -> int | None:
+    """How much a column looks like the time, 0 the most; None: it does not."""
+    cells = table.cells[name][:200]
+    sample = cells[~missing(table, cells)][:20].tolist()
+    named = bool(NAMES.search(name))
+    if not sample:
+        return None
+    if sum(dates.form_of(cell, named) is not None for cell in sample) > 0.8 * len(sample):
+        bare_year_month = all(re.fullmatch(r"\d{4}\.\d{1,2}", cell) for cell in sample)
+        return 2 if bare_year_month else 0 if named else 1
+    bare = all(
+        BARE.fullmatch(cell) and date_numbers.units(float(cell), len(cell)) for cell in sample
     )
+    if named and bare and not (INDEX.match(name) and _counts(sample)):
+        return 3
+    return None
 
 
-def _is_date(cell: str, named: bool) -> bool:
-    """Whether a cell looks like a date; bare numbers count in a column with a name like one."""
-    if YEAR_FIRST.fullmatch(cell) or YEAR_LAST.fullmatch(cell):
-        return True
-    if re.fullmatch(r"\d+(\.\d*)?", cell):
-        return named and _unit(float(cell)) is not None
-    written = re.search(r"[A-Za-z]{3}", cell) and re.search(r"\d{2}", cell)
-    return bool(written) and not np.isnat(_words(np.array([cell])))[0]
+def _counts(sample: list[str]) -> bool:
+    """Whether bare numbers only count rows."""
+    return len(sample) > 1 and bool((np.diff([float(cell) for cell in sample]) == 1).all())
 
 
-def read_stamps(table: Table, columns: tuple[str, ...]) -> tuple[np.ndarray, tuple[str, ...]]:
-    """The time stamps of a table's rows, datetime64[s] [rows], in the file's order, and notes.
+def _repeats(cells: np.ndarray) -> bool:
+    return len(set(cells.tolist())) < len(cells)
+
+
+def _no_dates(table: Table) -> str:
+    """The refusal of a table in which no column holds dates."""
+    shown = []
+    for name, cells in list(table.cells.items())[:20]:
+        known = cells[~missing(table, cells)]
+        shown.append(f"{name} ({str(known[0])[:20]!r})" if len(known) else f"{name} (empty)")
+    if len(table.cells) == 1:
+        return (
+            f"{table.name} has one column, {shown[0]}, and no dates: cells are separated by "
+            "commas, semicolons, tabs or bars."
+        )
+    return f"{table.name} has no column of dates among {', '.join(shown)}: name it with --time."
+
+
+def _clock_column(table: Table, date: str) -> str | None:
+    """The column of clock times that belongs to a column of dates; None if none does."""
+    cells = table.column(date)
+    if not _repeats(cells) or any(":" in cell for cell in cells[:50].tolist()):
+        return None
+    for name, column in table.cells.items():
+        sample = column[~missing(table, column)][:50].tolist()
+        if name == date or not sample or not CLOCK_NAMES.search(name):
+            continue
+        if all(":" in cell and CLOCK.fullmatch(cell) for cell in sample):
+            return name
+        if _hours(sample) or all(CLOCK.fullmatch(cell) for cell in sample):
+            return name
+    return None
+
+
+def _hours(cells: list[str]) -> bool:
+    """Whether cells are hours of the day, 0 to 24."""
+    return all(re.fullmatch(r"\d{1,2}(\.0*)?", cell) and float(cell) <= 24 for cell in cells)
+
+
+def read_stamps(table: Table, columns: tuple[str, ...], zone: str | None = None) -> Stamps:
+    """The time stamps of a table's rows.
+
+    zone: of the run that they are for, as `zones.settle` takes it; None: as the file is.
 
     Raises:
-      ValueError: a cell that is no date, or an ambiguous order of day and month.
+      ValueError: a cell that is no date, an ambiguous order of day and month, dates without a year,
+        or steps under a second.
     """
-    if len(columns) > 1:
-        return _joined(table, columns), ()
-    name = columns[0]
-    cells = table.column(name)
-    absent = missing(cells)
+    name, where = columns[0], " and ".join(columns)
+    absent = missing(table, table.column(name))
     if absent.any():
         line = table.lines[int(absent.argmax())]
         raise ValueError(f"{table.name}, line {line}: column {name} has no date.")
-    if all(re.fullmatch(r"\d+(\.\d*)?", cell) for cell in cells):
-        return _counted(table, name)
-    if YEAR_FIRST.fullmatch(cells[0]):
-        groups = _match(table, name, YEAR_FIRST)
-        year, month, day, *clock = groups.T
-        return _assemble(table, name, year, month, np.where(day == "", "1", day), clock), ()
-    if YEAR_LAST.fullmatch(cells[0]):
-        first, second, year, *clock = _match(table, name, YEAR_LAST).T
-        return _slashed(table, name, first, second, year, clock)
-    stamps = _words(cells)
-    _refuse(table, name, np.isnat(stamps))
-    return stamps, ()
+    try:
+        found, notes = _read(table, columns)
+        time, zone, more = zones.settle(found.time, found.zone, zone)
+    except (Ambiguous, zones.ZoneError) as error:
+        raise ValueError(f"{table.name}, column {where}: {error}.") from None
+    notes += (*(f"Column {where}: {note}." for note in found.notes), *more)
+    if found.fraction is not None and found.fraction.any():
+        steps = np.abs(np.diff(time))
+        if (steps < np.timedelta64(1, "s")).any():
+            raise ValueError(
+                f"{table.name}, column {where}: stamps are finer than a second, steps under a "
+                "second are not read: count them in seconds."
+            )
+        notes += (f"Column {where}: parts of a second are cut off.",)
+    if time.min() > np.datetime64("now", "s") + np.timedelta64(1, "D"):
+        notes += (f"All stamps lie in the future, from {str(time.min())[:10]} on.",)
+    return Stamps(time, zone, columns, notes)
 
 
-def _match(table: Table, name: str, pattern: re.Pattern) -> np.ndarray:
-    """The groups of the pattern in each cell [rows, groups], '' for absent ones."""
-    found = [pattern.fullmatch(cell) for cell in table.column(name)]
-    _refuse(table, name, np.array([match is None for match in found]))
-    return np.array([match.groups("") for match in found])
+def _read(table: Table, columns: tuple[str, ...]) -> tuple[Dates, tuple[str, ...]]:
+    """The `Dates` of the columns, without NaT, and notes."""
+    if len(columns) > 1:
+        return _joined(table, columns)
+    name = columns[0]
+    cells = table.column(name)
+    if all(BARE.fullmatch(cell) for cell in cells.tolist()):
+        dotted = all(re.fullmatch(r"\d{4}\.\d{1,2}", cell) for cell in cells[:50].tolist())
+        if not dotted:
+            return _numbers(table, name)
+    found = dates.read_dates(cells)
+    if found is None:
+        if re.fullmatch(CLOCK, str(cells[0])):
+            raise ValueError(
+                f"{table.name}: column {name} has clock times without a date ({str(cells[0])!r}): "
+                "name both columns, --time=DATE,CLOCK."
+            )
+        found = dates.other_words(cells)
+    _refuse(table, name, np.isnat(found.time))
+    return found, ()
 
 
 def _refuse(table: Table, name: str, bad: np.ndarray) -> None:
@@ -112,115 +215,96 @@ def _refuse(table: Table, name: str, bad: np.ndarray) -> None:
         )
 
 
-def _slashed(table, name, first, second, year, clock) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Dates like 3/4/1999, whose order of day and month is inferred or refused."""
-    example = str(table.column(name)[0])
-    one, two = first.astype(int), second.astype(int)
-    if (one > 12).any():
-        return _assemble(table, name, year, second, first, clock), ()
-    if (two > 12).any():
-        return _assemble(table, name, year, first, second, clock), ()
-    readings = {
-        "month/day/year": _assemble(table, name, year, first, second, clock),
-        "day/month/year": _assemble(table, name, year, second, first, clock),
-    }
-    fitting = {key: stamps for key, stamps in readings.items() if _evenness(stamps) > 0.5}
-    if len(fitting) != 1:
+def _numbers(table: Table, name: str) -> tuple[Dates, tuple[str, ...]]:
+    """Dates that are bare numbers."""
+    cells = table.column(name)
+    found = date_numbers.read_numbers(cells)
+    if found is None:
+        values = cells.astype(np.float64)
+        unit = (*date_numbers.units(float(np.median(values))), "")[0]
+        bad = [unit not in date_numbers.units(value) or not unit for value in values]
+        _refuse(table, name, np.array(bad))
         raise ValueError(
-            f"{table.name}: dates like {example!r} in column {name} may be month/day or day/month: "
-            "write them as YYYY-MM-DD."
+            f"{table.name}: column {name} has numbers like {cells[0]!s}, not all of them dates."
         )
-    order, stamps = fitting.popitem()
-    return stamps, (f"Dates like {example} are read as {order}: so they are evenly spaced.",)
+    read, unit = found
+    return read, (f"Column {name} is read as {unit}.",)
 
 
-def _evenness(stamps: np.ndarray) -> float:
-    """The share of the times of a grid that are present, if in order; 1 without gaps."""
-    stamps = stamps[::-1] if stamps[0] > stamps[-1] else stamps
-    if len(stamps) < 3 or (np.diff(stamps).astype(np.int64) <= 0).any():
-        return 0.0
-    return len(stamps) / (frequency.position(stamps, frequency.infer(stamps))[-1] + 1)
-
-
-def _assemble(table, name, year, month, day, clock) -> np.ndarray:
-    """datetime64[s] from text parts [rows]; a zone that all rows share is dropped."""
-    hour, minute, second, half, zone = clock
-    digits = [np.where(part == "", "0", part).astype(int) for part in (hour, minute, second)]
-    hours, minutes, seconds = digits
-    upper = np.char.upper(half)
-    hours = np.where(upper == "", hours, hours % 12 + 12 * (upper == "PM"))
-    years = year.astype(int)
-    years = np.where(years < 69, years + 2000, np.where(years < 100, years + 1900, years))
-    months, days = month.astype(int), day.astype(int)
-    first = ((years - 1970) * 12 + months - 1).astype("datetime64[M]")
-    after = (first + np.timedelta64(1, "M")).astype("datetime64[D]")
-    length = (after - first.astype("datetime64[D]")).astype(int)
-    wrong = (months < 1) | (months > 12) | (days < 1) | (days > length)
-    _refuse(table, name, wrong | (hours > 23) | (minutes > 59) | (seconds > 60))
-    seconds = ((days - 1) * 24 + hours) * 3600 + minutes * 60 + seconds
-    stamps = first.astype("datetime64[s]") + seconds.astype("timedelta64[s]")
-    if len(set(zone)) > 1:
-        stamps = stamps - np.array([_offset(z) for z in zone], "timedelta64[s]")
-    return stamps
-
-
-def _offset(zone: str) -> int:
-    """Seconds that a zone like +01:00 is ahead of UTC."""
-    if zone in ("", "Z", "UTC"):
-        return 0
-    hours, minutes = int(zone[1:3]), int(zone[-2:])
-    return (1 if zone[0] == "+" else -1) * (hours * 3600 + minutes * 60)
-
-
-def _unit(value: float) -> str | None:
-    """The unit of a bare number, by its size."""
-    for low, high, unit in (
-        (1500, 2200, "years"),
-        (15000, 80000, "Excel's days since 1899-12-30"),
-        (15000101, 22001231, "YYYYMMDD"),
-        (1e8, 1e10, "Unix seconds"),
-        (1e11, 1e13, "Unix milliseconds"),
-    ):
-        if low <= value <= high:
-            return unit
-    return None
-
-
-def _counted(table: Table, name: str) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Stamps from bare numbers."""
-    values = numbers(table, name)
-    unit = _unit(float(np.median(values)))
-    _refuse(table, name, np.array([_unit(value) != unit or unit is None for value in values]))
-    note = (f"Column {name} is read as {unit}.",)
-    if unit == "years":
-        return (values.astype(int) - 1970).astype("datetime64[Y]").astype("datetime64[s]"), note
-    if unit == "YYYYMMDD":
-        text = values.astype(int).astype(str)
-        parts = np.array([(t[:4], t[4:6], t[6:]) for t in text]).T
-        return _assemble(table, name, *parts, [np.full(len(text), "")] * 5), note
-    scale, start = {"Unix seconds": (1, 0), "Unix milliseconds": (1e-3, 0)}.get(
-        unit, (86400, -25569 * 86400)
+def _joined(table: Table, columns: tuple[str, ...]) -> tuple[Dates, tuple[str, ...]]:
+    """Dates from a date and a clock, or from columns named year, month, day and so on."""
+    parts = {ALIASES.get(name.lower(), name.lower()): name for name in columns}
+    if set(parts) <= set(PARTS) and "year" in parts:
+        return _of_parts(table, parts)
+    if len(columns) == 2:
+        first, second = columns
+        sample = table.column(second)[:50].tolist()
+        if not (_hours(sample) or all(CLOCK.fullmatch(cell) for cell in sample)):
+            first, second = second, first
+        found, notes = _read(table, (first,))
+        clock = _clock(table, second)
+        if (found.time != found.time.astype("datetime64[D]")).any():
+            raise ValueError(f"{table.name}: column {first} has clock times already.")
+        notes += (f"Columns {first} and {second} are joined to one time.",)
+        return found._replace(time=found.time + clock.astype("timedelta64[s]")), notes
+    raise ValueError(
+        f"{table.name}: several columns make a time if they are a date and a clock, or are named "
+        f"{', '.join(PARTS)} (year and more), not {', '.join(columns)}."
     )
-    return np.rint(values * scale + start).astype("datetime64[s]"), note
 
 
-def _joined(table: Table, columns: tuple[str, ...]) -> np.ndarray:
-    """Stamps from columns named year, month, day and so on."""
-    parts = {name.lower(): numbers(table, name) for name in columns}
-    if not {"year", "month"} <= set(parts) or not set(parts) <= set(PARTS):
+def _clock(table: Table, name: str) -> np.ndarray:
+    """Seconds since midnight of clock times, or of whole hours; 24 is the end of the day."""
+    cells = table.column(name).tolist()
+    if _hours([cell for cell in cells if cell]):
+        values, _ = numbers(table, name)
+        _refuse_clock(table, name, np.isnan(values))
+        return np.rint(values * 3600).astype(np.int64)
+    found = [CLOCK.fullmatch(cell) for cell in cells]
+    _refuse_clock(table, name, np.array([match is None for match in found]))
+    fields = [[int(part or 0) for part in match.groups()[:3]] for match in found]
+    hour, minute, second = np.array(fields, np.int64).T
+    half = np.array([(match[4] or "").lower() for match in found])
+    hour = np.where(half == "", hour, hour % 12 + 12 * (half == "p"))
+    late = (hour > 24) | ((hour == 24) & (minute + second > 0)) | (minute > 59) | (second > 60)
+    _refuse_clock(table, name, late)
+    return hour * 3600 + minute * 60 + second
+
+
+def _refuse_clock(table: Table, name: str, bad: np.ndarray) -> None:
+    if bad.any():
+        row = int(bad.argmax())
         raise ValueError(
-            f"{table.name}: several columns make a time if they are named "
-            f"{', '.join(PARTS)} (at least year and month), not {', '.join(columns)}."
+            f"{table.name}, line {table.lines[row]}: column {name} has "
+            f"{str(table.column(name)[row])!r}, which is no time of day."
         )
-    for name, values in parts.items():
-        _refuse(table, {c.lower(): c for c in columns}[name], np.isnan(values))
-    text = {name: values.astype(int).astype(str) for name, values in parts.items()}
-    ones, empty = np.full(len(table.lines), "1"), np.full(len(table.lines), "")
-    clock = [text.get(part, empty) for part in PARTS[3:]] + [empty, empty]
-    return _assemble(table, columns[0], text["year"], text["month"], text.get("day", ones), clock)
 
 
-def _words(cells: np.ndarray) -> np.ndarray:
-    """Dates with the month's name, as pandas reads them; NaT for other cells."""
-    stamps = pd.to_datetime(pd.Series(cells), errors="coerce", format="mixed", utc=True)
-    return stamps.dt.tz_localize(None).to_numpy().astype("datetime64[s]")
+def _of_parts(table: Table, parts: dict[str, str]) -> tuple[Dates, tuple[str, ...]]:
+    """Dates from part -> column; a month may be a name."""
+    values = {}
+    for part, name in parts.items():
+        cells = table.column(name)
+        words = [cell[:3].lower() for cell in cells.tolist()]
+        if part == "month" and set(words) <= set(dates.MONTHS):
+            values[part] = np.array([dates.MONTHS.index(word) + 1 for word in words])
+            continue
+        column = numbers(table, name)[0]
+        _refuse(table, name, np.isnan(column) | (column != np.rint(column)))
+        values[part] = column.astype(np.int64)
+    if "week" in values:
+        time = dates.week_time(values["year"], values["week"])
+        _refuse(table, parts["week"], np.isnat(time))
+        return Dates(time), ()
+    month = values.get("month", 3 * values["quarter"] - 2 if "quarter" in values else None)
+    if month is None:
+        raise ValueError(f"{table.name}: --time={','.join(parts.values())} has no month.")
+    time = day_time(values["year"], month, values.get("day", np.ones_like(month)))
+    _refuse(table, parts.get("day", parts["year"]), np.isnat(time))
+    limits = {"hour": 24, "minute": 59, "second": 60}
+    for part, seconds in {"hour": 3600, "minute": 60, "second": 1}.items():
+        if part in values:
+            bad = (values[part] < 0) | (values[part] > limits[part])
+            _refuse_clock(table, parts[part], bad)
+            time = time + (values[part] * seconds).astype("timedelta64[s]")
+    return Dates(time), ()

@@ -33,18 +33,20 @@ class Forecasts(NamedTuple):
     """One forecaster's forecasts of the validation and the test windows.
 
     offsets: [H, C, L], what is added to a point forecast to give its quantiles; None where the
-    forecaster predicts quantiles.
+    forecaster predicts quantiles. parts: of several series, those of each; there are no offsets.
     """
 
     validation: Forecast
     test: Forecast
     offsets: np.ndarray | None = None
+    parts: tuple[Forecasts, ...] = ()
 
 
 class Interval(NamedTuple):
     """Intervals of the test windows.
 
-    low, high: [N, H, C]. radius: [H, C], by which a forecast after the test part is widened.
+    low, high: [N, H, C]. radius: [H, C] ([S, H, C] of S series), by which a forecast after the test
+    part is widened.
     """
 
     low: np.ndarray
@@ -78,15 +80,32 @@ def without_quantiles(
     return Forecasts(forecast(validation), forecast(test), offsets)
 
 
+def joined(parts: Sequence[Forecasts]) -> Forecasts:
+    """The Forecasts of several series as one; of one as they are."""
+    if len(parts) == 1:
+        return parts[0]
+
+    def forecast(name: str) -> Forecast:
+        each = [getattr(part, name) for part in parts]
+        values = np.concatenate([f.values for f in each])
+        return Forecast(values, lambda i: np.concatenate([f.quantile(i) for f in each]))
+
+    return Forecasts(forecast("validation"), forecast("test"), parts=tuple(parts))
+
+
 def of_network(
     forecaster: Forecaster, states: State, data: Windows, levels: Sequence[float]
 ) -> Forecasts:
     """The Forecasts of trained seeds (a Run's states), the mean over them."""
-    parts = [predictions(forecaster, states, examples) for examples in (data.validation, data.test)]
-    values, quantiles = zip(*parts, strict=True)
-    if forecaster.likelihood.levels:
-        return with_quantiles(*values, quantiles)
-    return without_quantiles(*values, data.truth("validation"), levels)
+    found = {n: predictions(forecaster, states, getattr(data, n)) for n in ("validation", "test")}
+    parts = []
+    for one, where in data.each():
+        values, quantiles = zip(*([x[where[n]] for x in found[n]] for n in found), strict=True)
+        if forecaster.likelihood.levels:
+            parts.append(with_quantiles(*values, quantiles))
+        else:
+            parts.append(without_quantiles(*values, one.truth("validation"), levels))
+    return joined(parts)
 
 
 def of_baselines(
@@ -122,7 +141,11 @@ def measures(
 
 
 def mase_scale(data: Windows, season: int) -> np.ndarray:
-    """The scale of MASE, [C]; NaN where the training part has none."""
+    """The scale of MASE, [C] ([N, 1, C] of several series); NaN where training rows have none."""
+    if data.parts:
+        counts = [len(part.origins["test"]) for part in data.parts]
+        scales = np.stack([mase_scale(part, season) for part in data.parts])
+        return np.repeat(scales[:, None], counts, 0)
     try:
         return forecast_metrics.mase_scale(data.values[slice(*data.split.train)], season)
     except ValueError:
@@ -137,6 +160,10 @@ def intervals(
     'conformal': widened (or narrowed) by split conformal prediction on the validation part.
     'adaptive': the same at first, then corrected by the misses known at each window's origin.
     """
+    if data.parts:
+        pairs = zip(forecasts.parts, data.parts, strict=True)
+        each = [intervals(f, part, levels, level) for f, part in pairs]
+        return {name: _joined_interval([found[name] for found in each]) for name in each[0]}
     truth = {part: data.truth(part) for part in ("validation", "test")}
     low, high = (
         {part: getattr(forecasts, part).quantile(i) for part in truth}
@@ -155,6 +182,11 @@ def intervals(
         name: Interval(*widened(forecasts.test.values, low["test"], high["test"], r), last)
         for name, (r, last) in radii.items()
     }
+
+
+def _joined_interval(parts: Sequence[Interval]) -> Interval:
+    low, high = (np.concatenate([getattr(part, end) for part in parts]) for end in ("low", "high"))
+    return Interval(low, high, np.stack([part.radius for part in parts]))
 
 
 def widened(

@@ -33,7 +33,8 @@ class Walk(NamedTuple):
 
 def without_refits(data: Windows, forecasts: Mapping[str, Forecasts]) -> Walk:
     """The walk of existing forecasts of every window of the test part."""
-    picked = slice(None, None, data.horizon)
+    where = [found["test"] for _, found in data.each()]
+    picked = np.concatenate([np.arange(s.start, s.stop, data.horizon) for s in where])
     return Walk(
         data.origins["test"][picked], {n: f.test.values[picked] for n, f in forecasts.items()}
     )
@@ -90,7 +91,7 @@ def network(
 
 def errors(walk: Walk, data: Windows) -> dict[str, Any]:
     """Mean absolute and squared error of each model over the walk, and how often it was fitted."""
-    truth = data.truth("test")[walk.origins - data.origins["test"][0]]
+    truth = data.truth("test")[np.searchsorted(data.origins["test"], walk.origins)]
     table = {
         name: {"mae": float(np.abs(p - truth).mean()), "mse": float(np.square(p - truth).mean())}
         for name, p in walk.predictions.items()

@@ -37,7 +37,7 @@ def compare(
     """Skill against each baseline, errors in the series' own unit, and coverage of the intervals.
 
     network: its forecasts (the mean over seeds). naive: names of the naive ones among `baselines`.
-    measure: 'mae' or 'mse', by which the best baseline is chosen. calibrate: of the intervals that
+    measure: 'mae' or 'mse', whose verdict comes first. calibrate: of the intervals that
     are used.
     """
     truth = data.truth("test")
@@ -53,9 +53,7 @@ def compare(
             name: {kind: estimate._asdict() for kind, estimate in kinds.items()}
             for name, kinds in skill.items()
         },
-        "mae_in_own_unit": dict(
-            zip(columns, np.abs(error).mean((0, 1)) * data.scaler.std, strict=True)
-        ),
+        "mae_in_own_unit": _in_own_unit(error, data, columns),
         "intervals": {"nominal": level, "chosen": calibrate}
         | {name: forecast_metrics.covered(i.low, i.high, truth) for name, i in intervals.items()},
     }
@@ -73,7 +71,7 @@ def direction(network: Forecasts, data: Windows, returns: bool = False) -> Compa
     """
     predicted, change = network.test.values[:, 0], data.truth("test")[:, 0]
     if returns:
-        predicted, change = data.scaler.undo(predicted), data.scaler.undo(change)
+        predicted, change = (_undone(x, data) for x in (predicted, change))
     else:
         last = data.values[data.origins["test"] - 1]
         predicted, change = predicted - last, change - last
@@ -99,6 +97,11 @@ def direction(network: Forecasts, data: Windows, returns: bool = False) -> Compa
     return Comparison({"direction": findings}, (line,))
 
 
+def _undone(values: np.ndarray, data: Windows) -> np.ndarray:
+    """Values of the test windows in the unit of their series."""
+    return np.concatenate([part.scaler.undo(values[at["test"]]) for part, at in data.each()])
+
+
 def _skill(
     network: Forecasts, other: Forecasts, truth: np.ndarray, horizon: int
 ) -> dict[str, forecast_metrics.Estimate]:
@@ -112,6 +115,32 @@ def _skill(
     }
 
 
+def _in_own_unit(
+    error: np.ndarray, data: Windows, columns: Sequence[str]
+) -> dict[str, float | dict[str, float]]:
+    """Column -> mean absolute error; of several series, that of each by its label."""
+    each = [
+        dict(zip(columns, np.abs(error[where["test"]]).mean((0, 1)) * part.scaler.std, strict=True))
+        for part, where in data.each()
+    ]
+    return dict(zip(data.labels, each, strict=True)) if data.parts else each[0]
+
+
+def by_series(
+    network: Forecasts, baselines: Mapping[str, Forecasts], data: Windows
+) -> dict[str, dict[str, dict[str, float]]]:
+    """Label -> forecaster -> mae and mse on the test windows of that series, scaled by its own."""
+    found = {}
+    for label, (part, where) in zip(data.labels, data.each(), strict=False):
+        truth = part.truth("test")
+        found[label] = {}
+        for name, forecasts in {"network": network, **baselines}.items():
+            error = forecasts.test.values[where["test"]] - truth
+            scores = {"mae": np.abs(error).mean(), "mse": np.square(error).mean()}
+            found[label][name] = {kind: float(x) for kind, x in scores.items()}
+    return found
+
+
 def _against(
     own: Mapping[str, float],
     table: Mapping[str, Mapping[str, float]],
@@ -119,29 +148,41 @@ def _against(
     naive: Collection[str],
     measure: str,
 ) -> list[str]:
-    """A line about the best naive baseline and one about the best of all."""
-    simple = min(naive, key=lambda n: table[n][measure])
-    best = min(table, key=lambda n: table[n][measure])
-    lines = []
-    for kind, name in {"naive baseline": simple, "baseline": best}.items():
-        gain = skill[name][measure]
-        span = f"95 % interval {gain.low:.1%} to {gain.high:.1%}"
-        error = f"{measure} {table[name][measure]:.4g}, network {own[measure]:.4g}"
-        if gain.low > 0:
-            verdict = f"the network's error is {gain.value:.1%} lower ({span})"
-        elif gain.high < 0:
-            verdict = (
-                f"the baseline is better, the network's error is {-gain.value:.1%} higher "
-                f"(skill: {span})"
-            )
-        else:
-            word = "lower" if gain.value > 0 else "higher"
-            verdict = (
-                f"the network's error is {abs(gain.value):.1%} {word}, "
-                f"not a significant difference (skill: {span})"
-            )
-        lines.append(f"Best {kind}: {name}, {error}: {verdict}.")
-    return lines if simple != best else lines[:1]
+    """Lines about the best naive baseline by `measure`, and the best of all by both measures."""
+    lines, better = [], {}
+    for by in sorted(("mae", "mse"), key=lambda by: by != measure):
+        best, simple = (min(names, key=lambda n: table[n][by]) for names in (table, naive))
+        kinds = {"naive baseline": simple} if by == measure and simple != best else {}
+        for kind, name in {**kinds, "baseline": best}.items():
+            error = f"{by} {table[name][by]:.4g}, network {own[by]:.4g}"
+            verdict = _verdict(skill[name][by])
+            lines.append(f"Best {kind} by {by}: {name}, {error}: {verdict}.")
+        gain = skill[best][by]
+        better[by] = 1 if gain.low > 0 else -1 if gain.high < 0 else 0
+    if {1, -1} == set(better.values()):
+        good, bad = (next(by for by in better if better[by] == sign) for sign in (1, -1))
+        lines.append(
+            f"The verdict depends on the measure: by {good} the network is better than every "
+            f"baseline, by {bad} it is not."
+        )
+    return lines
+
+
+def _verdict(gain: forecast_metrics.Estimate) -> str:
+    """The network's skill in words."""
+    span = f"95 % interval {gain.low:.1%} to {gain.high:.1%}"
+    if gain.low > 0:
+        return f"the network's error is {gain.value:.1%} lower ({span})"
+    if gain.high < 0:
+        return (
+            f"the baseline is better, the network's error is {-gain.value:.1%} higher "
+            f"(skill: {span})"
+        )
+    word = "lower" if gain.value > 0 else "higher"
+    return (
+        f"the network's error is {abs(gain.value):.1%} {word}, "
+        f"not a significant difference (skill: {span})"
+    )
 
 
 def _covered(

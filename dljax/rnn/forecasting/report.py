@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -11,9 +12,11 @@ from dljax.data.calendar import calendar
 from dljax.data.sources.series import Series
 from dljax.data.windows import Windows
 from dljax.rnn.forecasting import assessment, backtest, baselines, comparison, forecast_plots
-from dljax.rnn.forecasting.assessment import Forecasts
+from dljax.rnn.forecasting.assessment import Forecasts, Interval
 from dljax.rnn.forecasting.backtest import Walk
 from dljax.rnn.forecasting.baselines import Fit
+
+SHOWN, DRAWN = 10, 4  # series in lines and in pictures, at most
 
 
 class ReportInputs(NamedTuple):
@@ -21,6 +24,7 @@ class ReportInputs(NamedTuple):
 
     calibrate: of the interval that is used. measure: the error by which forecasters are compared.
     direction: 'changes' or 'returns' where the direction of the next step is evaluated; '': not.
+    panel: of several series all of them, of which `series` is the first.
     """
 
     series: Series
@@ -30,6 +34,14 @@ class ReportInputs(NamedTuple):
     calibrate: str
     measure: str
     direction: str = ""
+    panel: tuple[Series, ...] = ()
+
+    def each(self) -> list[ReportInputs]:
+        """The inputs of each series alone."""
+        if not self.panel:
+            return [self]
+        pairs = zip(self.panel, self.data.parts, strict=True)
+        return [self._replace(series=series, data=part, panel=()) for series, part in pairs]
 
 
 def table(inputs: ReportInputs, forecasts: Mapping[str, Forecasts]) -> dict[str, dict[str, float]]:
@@ -52,6 +64,16 @@ def baseline_fits(inputs: ReportInputs) -> dict[str, Fit]:
     return naive_fits(inputs) | baselines.learned(inputs.data.window, inputs.data.horizon)
 
 
+def references(inputs: ReportInputs) -> dict[str, Forecasts]:
+    """The Forecasts of all baselines; of several series, each fitted to its own."""
+    each = [
+        assessment.of_baselines(one.data, baseline_fits(one), inputs.levels)
+        for one in inputs.each()
+    ]
+    names = [name for name in each[0] if all(name in found for found in each)]
+    return {name: assessment.joined([found[name] for found in each]) for name in names}
+
+
 def analyze(
     inputs: ReportInputs,
     network: Forecasts,
@@ -69,7 +91,7 @@ def analyze(
         network,
         reference,
         data,
-        naive_fits(inputs).keys(),
+        [name for name in naive_fits(inputs.each()[0]) if name in reference],
         series.season,
         series.columns,
         inputs.levels,
@@ -84,23 +106,87 @@ def analyze(
         findings, lines = findings | compared.findings, lines + compared.lines
     walk = walk or backtest.without_refits(data, {"network": network, **reference})
     findings["backtest"] = backtest.errors(walk, data)
+    if inputs.panel:
+        findings["by_series"] = comparison.by_series(network, reference, data)
+        lines += _lines_by_series(findings["by_series"], inputs.measure)
     chosen = intervals[inputs.calibrate]
     metadata = {
         "levels": inputs.levels,
         "radius": chosen.radius.tolist(),
-        "offsets": None if network.offsets is None else network.offsets.tolist(),
+        "offsets": _offsets(network),
     }
     scored = findings["backtest"]["errors"]
     best = min(reference, key=lambda name: scored[name][inputs.measure])
     draw = partial(
-        forecast_plots.draw,
-        series=series,
-        data=data,
+        _draw,
+        inputs=inputs,
         network=network,
         reference=reference,
-        levels=inputs.levels,
         interval=chosen,
         best=best,
         walk=walk,
     )
     return findings, lines, metadata, draw
+
+
+def _offsets(network: Forecasts) -> Any:
+    """The offsets of point forecasts as lists, one of each series where there are several."""
+    if network.parts:
+        each = [_offsets(part) for part in network.parts]
+        return None if each[0] is None else each
+    return None if network.offsets is None else network.offsets.tolist()
+
+
+def _lines_by_series(found: Mapping[str, Mapping[str, Any]], measure: str) -> tuple[str, ...]:
+    """A line for each of the first series: the network's error and the best baseline's."""
+    lines = []
+    for label, scores in list(found.items())[:SHOWN]:
+        best = min((n for n in scores if n != "network"), key=lambda n: scores[n][measure])
+        lines.append(
+            f"Series {label}: {measure} {scores['network'][measure]:.4g}; {best} "
+            f"{scores[best][measure]:.4g}."
+        )
+    if len(found) > SHOWN:
+        lines.append(f"{len(found) - SHOWN} more series are in summary.json, by_series.")
+    return tuple(lines)
+
+
+def _draw(
+    folder: Path,
+    inputs: ReportInputs,
+    network: Forecasts,
+    reference: Mapping[str, Forecasts],
+    interval: Interval,
+    best: str,
+    walk: Walk,
+) -> None:
+    """The pictures of a run; of several series, those of the first ones in a folder each."""
+    if not inputs.panel:
+        forecast_plots.draw(
+            folder,
+            inputs.series,
+            inputs.data,
+            network,
+            reference,
+            inputs.levels,
+            interval,
+            best,
+            walk,
+        )
+        return
+    spans = [where["test"] for _, where in inputs.data.each()]
+    for i, one in enumerate(inputs.each()[:DRAWN]):
+        parts = {name: f.parts[i] for name, f in reference.items()}
+        name = re.sub(r"[^\w.-]+", "_", inputs.data.labels[i])
+        place = folder / f"{i:02d}_{name}"
+        forecast_plots.draw(
+            place,
+            one.series,
+            one.data,
+            network.parts[i],
+            parts,
+            inputs.levels,
+            Interval(interval.low[spans[i]], interval.high[spans[i]], interval.radius[i]),
+            best,
+            backtest.without_refits(one.data, {"network": network.parts[i], **parts}),
+        )

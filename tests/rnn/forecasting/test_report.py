@@ -76,6 +76,25 @@ def test_a_better_an_equal_and_a_worse_network(inputs, reference):
     assert metadata["offsets"] is not None and np.shape(metadata["radius"]) == (H, C)
 
 
+def test_the_verdict_is_given_by_mae_and_by_mse(inputs, reference):
+    """A forecast that is mostly exact and seldom far off: better by mae, worse by mse."""
+    found = forecasts(inputs.data, 0.0)
+    spikes = {p: getattr(found, p).values.copy() for p in ("validation", "test")}
+    for values in spikes.values():
+        values[::10] += 2.2
+    parts = {p: getattr(found, p)._replace(values=x) for p, x in spikes.items()}
+    _, lines, _, _ = report.analyze(inputs, found._replace(**parts), reference)
+    text = "\n".join(lines)
+    best = [line for line in lines if line.startswith("Best baseline by ")]
+    assert [line.split()[3] for line in best] == ["mae:", "mse:"]
+    assert "% lower" in best[0] and "the baseline is better" in best[1]
+    assert "by mae the network is better than every baseline, by mse it is not" in text
+    squared = inputs._replace(measure="mse")
+    _, lines, _, _ = report.analyze(squared, forecasts(inputs.data, 0.01), reference)
+    assert " by mse: " in lines[0]
+    assert not any("depends on the measure" in line for line in lines)
+
+
 def test_an_interval_that_is_off_is_explained(inputs, reference):
     kind = inputs._replace(calibrate="none")
     _, lines, _, _ = report.analyze(kind, forecasts(inputs.data, 0.5, 0.1), reference)
