@@ -229,7 +229,7 @@ def test_memory_and_stream_agree_and_the_record_has_shares(tmp_path):
 
 
 def test_classes_are_named(tmp_path):
-    """Of 0 and 255 in their order, of ids in theirs; as many as there are, and only without a list."""
+    """Of 0 and 255 in their order, of ids in theirs; as many as there are, and without a list."""
     root = pairs(tmp_path / "two", dict.fromkeys("abc", (IDS == 1) * np.uint8(255)))
     data = load_masks(root, classes=("membrane", "cell"))
     assert data.classes == ("membrane", "cell") and said(data, "0 is 'membrane', 255 'cell'")
