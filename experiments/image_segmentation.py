@@ -2,11 +2,12 @@
 
     python -m experiments.image_segmentation                        # scenes of digits
     python -m experiments.image_segmentation --dataset=FOLDER --image_size=180,240
-    python -m experiments.image_segmentation --predict=IMAGE        # by the model of the first run
+    python -m experiments.image_segmentation --predict=PATH         # image, film or folder
     python -m experiments.image_segmentation --evaluate=FOLDER      # scores it on other images
 
---dataset takes 'scenes' (digits on textured grounds, embedded), a folder with images/ and masks/
-(or train/ and test/ with those), VOC's SegmentationClass, CamVid's layout, or COCO's polygons.
+--dataset takes 'scenes' (digits on textured grounds, embedded), 'tfds:NAME', a folder with images/
+and masks/ (or train/ and test/ with those), VOC's SegmentationClass, CamVid's layout, or COCO's
+polygons.
 """
 
 from dljax.apps.configs.image_segmentation import Config

@@ -5,8 +5,8 @@
     python -m experiments.object_detection --dataset=FOLDER --model=efficientnet_lite0
     python -m experiments.object_detection --evaluate=FOLDER           # scores it on other images
 
---dataset takes 'scenes' (digits on textured grounds, embedded), or a folder or file of Pascal VOC
-(Annotations/*.xml), COCO (.json) or YOLO (data.yaml or labels/*.txt).
+--dataset takes 'scenes' (digits on textured grounds, embedded), 'tfds:NAME', or a folder or file of
+Pascal VOC (Annotations/*.xml), COCO (.json) or YOLO (data.yaml or labels/*.txt).
 """
 
 from dljax.apps.configs.object_detection import Config

@@ -228,6 +228,26 @@ def test_memory_and_stream_agree_and_the_record_has_shares(tmp_path):
     assert len(streamed.record.digests) == 2 and memory.record.lines()
 
 
+def test_classes_are_named(tmp_path):
+    """Of 0 and 255 in their order, of ids in theirs; as many as there are, and without a list."""
+    root = pairs(tmp_path / "two", dict.fromkeys("abc", (IDS == 1) * np.uint8(255)))
+    data = load_masks(root, classes=("membrane", "cell"))
+    assert data.classes == ("membrane", "cell") and said(data, "0 is 'membrane', 255 'cell'")
+    np.testing.assert_array_equal(data.train[0]["mask"], IDS == 1)
+    with pytest.raises(ValueError, match="0 and 255 alone, two classes, but 3 are named: a, b, c"):
+        load_masks(root, classes=tuple("abc"))
+    root = pairs(tmp_path / "ids", dict.fromkeys("abc", IDS * 5))
+    assert load_masks(root, classes=tuple("abcdefghijk")).classes[10] == "k"
+    with pytest.raises(ValueError, match="no ids of the 3 classes named"):
+        load_masks(root, classes=tuple("abc"))
+    write(tmp_path / "two" / "classes.txt", "x\ny\n")
+    with pytest.raises(ValueError, match="classes.txt lists the classes x, y, not a, b"):
+        load_masks(str(tmp_path / "two"), classes=("a", "b"))
+    assert load_masks(str(tmp_path / "two"), classes=("x", "y")).classes == ("x", "y")
+    with pytest.raises(ValueError, match="scenes of 96x96 names its classes itself"):
+        load_masks("scenes", classes=("a", "b"))
+
+
 def test_nothing_that_is_known(tmp_path):
     with pytest.raises(FileNotFoundError, match="no folder or file"):
         load_masks(str(tmp_path / "no"))

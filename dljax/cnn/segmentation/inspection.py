@@ -137,7 +137,7 @@ def review(
             miou.append(float(segmentation_metrics.from_confusion(confusion)["miou"]))
     shape = (len(p), len(boundary), len(THRESHOLDS))
     rand = np.array(segments).swapaxes(0, 1) if segments else np.full(shape, np.nan)
-    return Review(total, np.array(miou), float(np.nanmean(boundary)), rand)
+    return Review(total, np.array(miou), segmentation_metrics.mean_of_known(boundary), rand)
 
 
 def boundary_score(guess: np.ndarray, labels: np.ndarray, classes: int) -> float:

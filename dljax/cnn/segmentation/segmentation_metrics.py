@@ -62,6 +62,12 @@ def _mean(values: np.ndarray) -> np.ndarray:
     return np.where(known, values, 0).sum(-1) / np.maximum(known.sum(-1), 1)
 
 
+def mean_of_known(values: Sequence[float]) -> float:
+    """The mean of what is not NaN; NaN where nothing is."""
+    known = [value for value in values if not np.isnan(value)]
+    return float(np.mean(known)) if known else float("nan")
+
+
 def boundary_f1(predicted: np.ndarray, labels: np.ndarray, classes: int, tolerance: int) -> float:
     """The mean over classes of the F1 of boundary pixels (Csurka et al. 2013, section 3).
 
@@ -77,7 +83,7 @@ def boundary_f1(predicted: np.ndarray, labels: np.ndarray, classes: int, toleran
         precision, recall = _near(here, there, tolerance), _near(there, here, tolerance)
         total = precision + recall
         scores.append(2 * precision * recall / total if total else 0.0)
-    return float(np.mean(scores)) if scores else float("nan")
+    return mean_of_known(scores)
 
 
 def edges(mask: np.ndarray) -> np.ndarray:

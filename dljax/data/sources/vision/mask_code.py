@@ -112,7 +112,8 @@ def choose_code(
         )
     if listed is not None and (listed.numbered or listed.colours or len(listed.ids) != 2):
         return _listed(listed, found)
-    levels = _levels(masks, listed is None)
+    places = _levels(masks, listed is None)
+    levels = set(places)
     binary = 255 in levels and levels <= {0, 255}
     if listed is not None:
         return _binary(listed.names, str(listed.file)) if binary else _listed(listed, found)
@@ -132,9 +133,11 @@ def choose_code(
     voc = voc and not names and bool(ids) and ids[-1] < len(VOC)
     if not ids or (ids[-1] > top and not voc) or ids[-1] >= UNKNOWN:
         advice = f"ids of the {len(names)} classes named" if names else "class ids from 0 on"
+        rare = min(levels, key=lambda level: (len(places[level]), -level))
         raise ValueError(
-            f"{found.root}: masks have the levels {some(sorted(levels), 8)}, which are no {advice}"
-            ": add classes.txt with a line ID NAME for each."
+            f"{found.root}: masks have the levels {some(sorted(levels), 8)} ({rare} is in "
+            f"{some([found.short(file) for file in places[rare]], 2)}), which are no {advice}: add "
+            "classes.txt with a line ID NAME for each, or correct the mask."
         )
     if voc:
         found.say("no list of classes: the ids are taken for Pascal VOC's 21 classes.")
@@ -146,20 +149,25 @@ def choose_code(
     return MaskCode(tuple(names), ids, _table({k: k for k in ids}), {})
 
 
-def _levels(masks: Sequence[Read], grey: bool) -> set[int]:
-    """All levels of masks; those of colours are left out, or refused where `grey` is asked for."""
+def _levels(masks: Sequence[Read], grey: bool) -> dict[int, list[Path]]:
+    """{level: the masks that have it}; colours are left out, or refused where `grey` is asked."""
 
-    def of(read: Read) -> set[int]:
+    def of(read: Read) -> tuple[Path, list[int]]:
         file, array, _ = read()
         if array.ndim == 3 and grey:
             raise ValueError(
                 f"{file} holds colours, and there is no list of classes: add classes.txt with a "
                 "line NAME R G B for each."
             )
-        return set() if array.ndim == 3 else set(np.flatnonzero(np.bincount(array.ravel())))
+        levels = [] if array.ndim == 3 else np.flatnonzero(np.bincount(array.ravel())).tolist()
+        return file, levels
 
+    places: dict[int, list[Path]] = {}
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        return set(map(int, set().union(*pool.map(of, masks))))
+        for file, levels in pool.map(of, masks):
+            for level in levels:
+                places.setdefault(level, []).append(file)
+    return places
 
 
 def decode(read: Read, code: MaskCode, size: tuple[int, int]) -> np.ndarray:
