@@ -36,6 +36,7 @@ TOPICS = {
     "Image segmentation": ("image_segmentation",),
     "Forecasting": ("forecasting",),
     "Anomaly detection": ("anomaly_detection",),
+    "Language modelling": ("language_modeling", "text_classification"),
     "Sequence probes": ("sequence_probes",),
     "Generative adversarial networks": ("image_gan", "video_gan", "gan_augmentation"),
     "Transfer learning": ("transfer_learning",),

@@ -29,6 +29,7 @@ def test_there_are_notebooks():
         "gan",
         "image_classification",
         "image_segmentation",
+        "language_modeling",
         "object_detection",
         "reinforcement_learning",
         "transfer_learning",

@@ -63,7 +63,15 @@ LINKS = sorted(
 )
 
 
-USES = {"predict": "", "evaluate": "", "features": "", "sample": 0, "play": -1}
+USES = {
+    "predict": "",
+    "evaluate": "",
+    "features": "",
+    "sample": 0,
+    "play": -1,
+    "prompt": None,
+    "score": "",
+}
 """Flags that use what was trained, and their defaults."""
 
 

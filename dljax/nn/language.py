@@ -77,3 +77,36 @@ class RecurrentLM(nn.Module):
             x = jax.nn.one_hot(tokens, self.vocabulary, dtype=self.stack.dtype or jnp.float32)
         carries, h = self.stack(x, carries, train=train)
         return carries, self.last_norm(h) if self.norm else h
+
+
+class TextClassifier(nn.Module):
+    """A recurrent stack over tokens, its outputs pooled over time, and a dense layer.
+
+    stack: usually bidirectional. embedding: width of the tokens' embeddings; 0: one-hot. The mean
+    and the maximum over the real times are concatenated. dropout: of both.
+    """
+
+    vocabulary: int
+    classes: int
+    stack: Stack
+    embedding: int = 0
+    dropout: float = 0.0
+
+    @nn.compact
+    def __call__(self, tokens: Array, mask: Array, train: bool = False) -> Array:
+        """Tokens int [B, T], mask [B, T] (1 real, 0 padding) -> logits [B, classes].
+
+        A text has one real token at least. `train` needs the rng "dropout" where there is any.
+        """
+        dtype = self.stack.dtype or jnp.float32
+        if self.embedding:
+            x = nn.Embed(self.vocabulary, self.embedding, dtype=dtype)(tokens)
+        else:
+            x = jax.nn.one_hot(tokens, self.vocabulary, dtype=dtype)
+        _, h = self.stack(x, mask=mask, train=train)
+        real = mask[..., None] > 0
+        mean = h.sum(1) / real.sum(1)  # outputs are zero in padding
+        top = jnp.where(real, h, -jnp.inf).max(1)
+        pooled = jnp.concatenate([mean, top], -1)
+        pooled = nn.Dropout(self.dropout, deterministic=not train)(pooled)
+        return nn.Dense(self.classes, dtype=dtype, name="head")(pooled)

@@ -1,0 +1,212 @@
+"""Classification of texts: training, a baseline of word counts, predictions."""
+
+from __future__ import annotations
+
+import csv
+import io
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from dljax import plots
+from dljax.apps.configs.text_classification import Config
+from dljax.data import feed
+from dljax.data import tokens as vocabularies
+from dljax.data.record import DataRecord
+from dljax.data.sources.cache import crc
+from dljax.data.sources.dataset import split
+from dljax.data.sources.labelled_text import Labelled, load_labelled, texts_of
+from dljax.data.tokens import Tokens
+from dljax.nn.language import TextClassifier
+from dljax.nn.recurrent import layers
+from dljax.nn.recurrent.linear import MinGRU
+from dljax.rnn.language import classification
+from dljax.run import optimizer, session
+from dljax.run.experiment import Analysis, Experiment, Outcome
+from dljax.train import export
+from dljax.train.export import Field, Serving
+from dljax.train.files import replace
+from dljax.train.loop import Run, Sums, Task
+from dljax.train.parallel import place
+
+LAYERS = {"rnn": layers.RNN, "lstm": layers.LSTM, "gru": layers.GRU, "mingru": MinGRU}
+BATCH = 128  # texts in an evaluation batch
+
+
+def network(config: Config, tokens: Tokens, classes: int) -> TextClassifier:
+    """The Flax module of a Config."""
+    stack = layers.Stack(
+        config.features,
+        config.depth,
+        LAYERS[config.model],
+        bidirectional=config.bidirectional,
+        dropout=config.dropout,
+        dtype=jnp.dtype(config.dtype),
+    )
+    return TextClassifier(len(tokens.names), classes, stack, config.embedding, config.dropout)
+
+
+def make_task(config: Config, tokens: Tokens, classes: int) -> Task:
+    """The Task of a Config."""
+    return classification.task(network(config, tokens, classes), optimizer.transformation(config))
+
+
+def build(config: Config) -> Experiment:
+    """The texts, the network and the Task of a Config, ready for `session.train`.
+
+    Raises FileNotFoundError or ValueError, in one line, for data that can't be used.
+    """
+    placement = session.placement(config)
+    data = load_labelled(
+        config.dataset, text=config.text_column, label=config.label_column, test=config.test
+    )
+    labels = np.array(data.train.labels, np.int32)
+    rest, held = {"label": labels, "text": np.arange(len(labels))}, None
+    if config.validation:
+        rest, held = split(rest, config.validation)
+    texts = [data.train.texts[i] for i in rest["text"]]
+    tokens = vocabularies.make(config.tokens, "".join(texts), config.vocabulary)
+    arrays = partial(classification.padded, tokens, longest=config.longest)
+    train = {**arrays(texts), "label": rest["label"]}
+    test = {**arrays(data.test.texts), "label": np.array(data.test.labels, np.int32)}
+    validation = held and {
+        **arrays([data.train.texts[i] for i in held["text"]]),
+        "label": held["label"],
+    }
+    examples = partial(feed.examples, batch_size=BATCH, multiple=placement.batch_multiple)
+    return Experiment(
+        name=config.name,
+        dataset=f"{config.dataset}, {len(data.classes)} classes",
+        task=lambda config: make_task(config, tokens, len(data.classes)),
+        feed=feed.in_memory(train, config.batch_size),
+        placement=placement,
+        headline=("accuracy", "loss"),
+        data=record(data, tokens),
+        validation=examples(validation) if validation else None,
+        choose_by="max:accuracy",
+        use_best=True,
+        test=examples(test),
+        metadata={"tokens": tokens.saved, "classes": data.classes},
+        notes=(*data.notes, cut(train["length"], config.longest)),
+        baselines=partial(
+            classification.baselines, texts, rest["label"], data.test.texts, test["label"]
+        )
+        if config.baselines
+        else None,
+        draw=partial(draw, data.classes),
+        analyze=analyze,
+    )
+
+
+def record(data: Labelled, tokens: Tokens) -> DataRecord:
+    """What was read."""
+    parts = {"train": data.train, "test": data.test}
+    counts = np.bincount(data.train.labels + data.test.labels, minlength=len(data.classes))
+    content = {
+        name: "\0".join(part.texts).encode("utf-8", errors="surrogateescape")
+        for name, part in parts.items()
+    }
+    digests = {
+        name: f"{crc(np.frombuffer(content[name], np.uint8)):08x} {crc(np.array(part.labels)):08x}"
+        for name, part in parts.items()
+    }
+    summary = {
+        "texts": {name: len(part.texts) for name, part in parts.items()},
+        "classes": dict(zip(data.classes, counts.tolist(), strict=True)),
+    }
+    derived = {"order of classes": list(data.classes), "vocabulary": vocabularies.digest(tokens)}
+    return DataRecord(summary, digests, derived)
+
+
+def cut(lengths: np.ndarray, longest: int) -> str:
+    """A note on how many texts are cut off."""
+    share = float(np.mean(lengths == longest))
+    return f"texts of up to {lengths.max()} tokens; {100 * share:.1f} % end at --longest={longest}"
+
+
+def analyze(run: Run, metrics: dict[str, np.ndarray], baselines: dict[str, Any]) -> Analysis:
+    """The baselines that are at least as good as the network."""
+    del run
+    ours = float(metrics["accuracy"].mean())
+    lines = [
+        f"not better than {name}: accuracy {ours:.4f}, baseline {scores['accuracy']:.4f}"
+        for name, scores in baselines.items()
+        if scores["accuracy"] >= ours
+    ]
+    return Analysis({}, tuple(lines))
+
+
+def draw(classes: tuple[str, ...], run: Run, sums: Sums, folder: Path) -> None:
+    """The confusion matrix, summed over seeds."""
+    del run
+    counts = np.asarray(sums["confusion"][0]).sum(0)
+    plots.confusion_matrix(counts, classes, folder / "confusion.png")
+
+
+def train(config: Config) -> Outcome:
+    """Trains in config.workdir, or continues there."""
+    return session.train(config, build(config))
+
+
+def serving(config: Config) -> Serving:
+    """The classifier of the run in config.workdir, the mean over its seeds, for export."""
+    config, metadata = session.saved(config)
+    tokens, classes = vocabularies.load(metadata["tokens"]), tuple(metadata["classes"])
+    model = network(config, tokens, len(classes))
+    run, step = session.restore(config, make_task(config, tokens, len(classes)), place("none"))
+    states = run.states.without_optimiser()
+    inputs = {
+        "tokens": Field((config.longest,), "int32", 0, len(tokens.names) - 1, about="0 first"),
+        "length": Field((), "int32", 1, config.longest, about="real tokens; the rest is padding"),
+    }
+    outputs = {"probability": Field((len(classes),), names=classes)}
+    return Serving(
+        lambda states, batch: {
+            "probability": classification.mean_probability(model, states, batch)
+        },
+        states,
+        inputs,
+        outputs,
+        {"step": step, "tokens": tokens.saved},
+    )
+
+
+def predict(config: Config, path: str) -> list[dict[str, Any]]:
+    """Classifies a text file, or each row of a table, with the run in config.workdir.
+
+    Writes workdir/predictions/NAME.csv. Returns a dict a text: text, label, probability.
+    """
+    model = serving(config)
+    config, metadata = session.saved(config)
+    tokens = vocabularies.load(metadata["tokens"])
+    texts = texts_of(Path(path), config.text_column)
+    found = classification.padded(tokens, texts, config.longest)
+    width = config.longest - found["tokens"].shape[1]
+    found["tokens"] = np.pad(found["tokens"], ((0, 0), (0, width)))
+    probability = export.answers(model, found)["probability"]
+    classes, best = metadata["classes"], probability.argmax(-1)
+    rows = [
+        {"text": text, "label": classes[i], "probability": float(p[i])}
+        for text, i, p in zip(texts, best, probability, strict=True)
+    ]
+    out = io.StringIO(newline="")
+    writer = csv.DictWriter(out, ("label", "probability", "text"))
+    writer.writeheader()
+    writer.writerows(rows)
+    target = Path(config.workdir) / "predictions" / f"{Path(path).stem}.csv"
+    replace(target, out.getvalue().encode("utf-8", errors="surrogateescape"))
+    for row in rows[:10]:
+        print(f"{row['label']} {row['probability']:.3f}: {row['text'][:70]!r}")
+    print(f"{len(rows)} texts; checkpoint of step {model.metadata['step']}; {target}")
+    return rows
+
+
+def run(config: Config) -> None:
+    """What the command line does."""
+    if config.predict:
+        predict(config, config.predict)
+    else:
+        train(config)
