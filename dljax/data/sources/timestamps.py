@@ -18,7 +18,7 @@ from dljax.data.sources import date_numbers, dates, zones
 from dljax.data.sources.date_fields import day_time
 from dljax.data.sources.dates import Ambiguous, Dates
 from dljax.data.sources.notation import missing, numbers
-from dljax.data.sources.table import Table
+from dljax.data.sources.table import Table, shown
 
 NAMES = re.compile(
     r"date|time|stamp|datum|fecha|zeit|"
@@ -210,7 +210,7 @@ def _refuse(table: Table, name: str, bad: np.ndarray) -> None:
         row = int(bad.argmax())
         raise ValueError(
             f"{table.name}, line {table.lines[row]}: column {name} has "
-            f"{str(table.column(name)[row])!r}, which is no date"
+            f"{shown(table.column(name)[row])}, which is no date"
             f"{' written as those before it' if row else ''}."
         )
 
@@ -276,7 +276,7 @@ def _refuse_clock(table: Table, name: str, bad: np.ndarray) -> None:
         row = int(bad.argmax())
         raise ValueError(
             f"{table.name}, line {table.lines[row]}: column {name} has "
-            f"{str(table.column(name)[row])!r}, which is no time of day."
+            f"{shown(table.column(name)[row])}, which is no time of day."
         )
 
 
