@@ -258,7 +258,7 @@ def test_the_help_names_every_flag():
 # Several series in one file -----------------------------------------------------------------------
 
 
-def write_long(path, ends=(120, 90, 30), names=("north", "south", "short")):
+def write_long(path, ends=(120, 90, 20), names=("north", "south", "short")):
     """Series one below the other, of 7 days' waves at different levels; promo is a flag."""
     lines = ["shop_id,ds,y,promo"]
     for level, (name, rows) in enumerate(zip(names, ends, strict=True)):
