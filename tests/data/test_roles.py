@@ -48,6 +48,9 @@ def test_flags_are_covariates():
     assert (series.columns, series.covariate_names) == (("y",), ("promo",))
     np.testing.assert_array_equal(series.covariates[:, 0], FLAG)
     assert said(series, "0 and 1 are inputs", "promo")
+    words = ["True" if flag else "false" for flag in FLAG]
+    again = read(lines({"date": DAYS, "y": WAVE, "promo": words}))
+    np.testing.assert_array_equal(again.covariates, series.covariates)
     named = read(lines({"date": DAYS, "y": WAVE, "promo": FLAG}), targets=("promo",))
     assert named.columns == ("promo",) and not named.covariate_names
     refused(lines({"date": DAYS, "promo": FLAG}), "promo is 0 or 1", "--target")

@@ -13,6 +13,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from dljax.data.sources.number_cells import (
+    BOOLEANS,
     MISSING,
     SINGLE,
     Cell,
@@ -79,7 +80,7 @@ def _written(table: Table, column: str, cells: np.ndarray) -> tuple[np.ndarray, 
     rows = np.flatnonzero(~absent)
     parsed = [parse_cell(cell) for cell in cells[rows].tolist()]
     for row, cell in zip(rows, parsed, strict=True):
-        if cell is None and not plain_number(str(cells[row])):
+        if cell is None and not is_number(str(cells[row])):
             raise ValueError(
                 f"{table.name}, line {table.lines[row]}: column {column} has "
                 f"{shown(cells[row])}, which is no number."
@@ -89,8 +90,9 @@ def _written(table: Table, column: str, cells: np.ndarray) -> tuple[np.ndarray, 
     notes += _units(table, column, known)
     values = np.full(len(cells), np.nan)
     for row, cell in zip(rows, parsed, strict=True):
-        if cell is None:  # inf, nan
-            values[row] = float(cells[row])
+        if cell is None:  # true, false, inf
+            word = str(cells[row]).lower()
+            values[row] = BOOLEANS[word] if word in BOOLEANS else float(word)
             continue
         value = _value(cell, decimal)
         if value is None:
