@@ -151,7 +151,8 @@ def series_record(
         },
     }
     digests = {"values": f"{crc(np.asarray(values)):08x}"}
-    return DataRecord(summary, digests, {"order of columns": list(columns)}, left_out)
+    details = {} if zone else {"zone": "none named"}
+    return DataRecord(summary, digests, {"order of columns": list(columns)}, left_out, details)
 
 
 def panel_record(
@@ -189,7 +190,7 @@ def corpus_record(
         "first": str(min(series.time[0] for series in corpus)),
         "last": str(max(series.time[-1] for series in corpus)),
         "step": {series.name: f"{step_seconds(series.time):g} s" for series in corpus},
-        **({"zone": zone} if zone else {}),
+        "zone": zone or "none named",
         "range": {
             series.name: [float(f"{x:.6g}") for x in (series.values.min(), series.values.max())]
             for series in corpus

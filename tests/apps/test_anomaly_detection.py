@@ -115,6 +115,62 @@ def test_a_csv_with_labels(tmp_path):
     assert "1 labelled windows" in experiment.dataset
 
 
+def table(tmp_path, columns, name="odd.csv"):
+    """A file of 260 hours with these columns beside the time and the value."""
+    series = wave(260, 0)
+    cells = {"time": series.time.astype(str), "value": series.values.round(4), **columns}
+    rows = zip(*(list(map(str, column)) for column in cells.values()), strict=True)
+    path = tmp_path / name
+    path.write_text("\n".join([",".join(cells), *map(",".join, rows)]))
+    return str(path)
+
+
+def test_labels_as_scikit_learn_writes_them(tmp_path):
+    marks = [-1 if 200 <= i <= 205 else 1 for i in range(260)]
+    path = table(tmp_path, {"label": marks})
+    corpus, notes, _ = load_labelled(path, labels="label")
+    assert [s.windows for s in corpus] == [((200, 205),)]
+    assert any("-1 is anomalous" in note for note in notes)
+    (tmp_path / "all.csv").write_text(Path(path).read_text().replace(",-1", ",0"))
+    with pytest.raises(ValueError, match="calls 98% of the rows anomalous"):
+        load_labelled(str(tmp_path / "all.csv"), labels="label")
+
+
+def test_labels_flags_and_second_times_are_not_judged(tmp_path):
+    seconds = wave(260, 0).time.astype(np.int64)
+    more = {"is_anomaly": [0, 1] * 130, "holiday": [0, 0, 1, 0] * 65, "unix": seconds}
+    corpus, notes, zone = load_labelled(table(tmp_path, more))
+    assert [series.name for series in corpus] == ["value"] and zone == ""
+    text = " ".join(notes)
+    assert "--labels=is_anomaly" in text and "holiday" in text and "unix" in text
+
+
+def test_several_series_in_rows_are_a_corpus(tmp_path):
+    one = Path(table(tmp_path, {"fault": [0] * 250 + [1] * 10})).read_text().splitlines()
+    lines = ["sensor_id," + one[0], *(f"{name},{row}" for name in "pq" for row in one[1:])]
+    (tmp_path / "two.csv").write_text("\n".join(lines))
+    corpus, notes, _ = load_labelled(str(tmp_path / "two.csv"), labels="fault")
+    assert [series.name for series in corpus] == ["p/value", "q/value"]
+    assert [series.windows for series in corpus] == [((250, 259),)] * 2
+    assert any("names 2 series: p (260 rows)" in note for note in notes)
+    record = app.build(configured(dataset=str(tmp_path / "two.csv"), labels="fault")).data
+    shown = "\n".join(record.lines())
+    assert "first: 2024-01-01T00:00:00" in shown and "3600 s" in shown and "none named" in shown
+
+
+def test_newest_first_files_are_reversed_and_sentinels_told(tmp_path):
+    path = Path(table(tmp_path, {}))
+    head, *rows = path.read_text().splitlines()
+    for i in (40, 90, 140):
+        rows[i] = rows[i].rpartition(",")[0] + ",-999"
+    path.write_text("\n".join([head, *rows[::-1]]))
+    corpus, notes, _ = load_labelled(str(path))
+    assert corpus[0].values[40] == -999 and (np.diff(corpus[0].time).astype(int) > 0).all()
+    assert any("--missing=-999" in note for note in notes)
+    read = app.read(configured(dataset=str(path), missing=("-999",)), str(path))
+    assert len(read.series[0].values) == 257 and any("3 rows without" in x for x in read.notes)
+
+
 MISTAKES = {
     "unknown": ({"dataset": "digits"}, "give 'injected', nab:FOLDER or a CSV"),
     "no folder": ({"dataset": "nab:{0}/none"}, "not a folder of NAB"),

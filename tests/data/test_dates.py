@@ -72,6 +72,11 @@ def test_a_form(name):
     assert (series.time == times).all() and series.freq == step
 
 
+def test_years_as_floats():
+    series = read(table([f"{year}.0" for year in range(1700, 1760)], "YEAR"))
+    assert series.freq == "YS" and str(series.time[0])[:4] == "1700"
+
+
 def test_iso_weeks():
     mondays = np.arange("2019-12-02", "2020-12-28", 7, dtype="datetime64[D]")
     calendar = [day.item().isocalendar() for day in mondays]

@@ -48,6 +48,9 @@ def test_flags_are_covariates():
     assert (series.columns, series.covariate_names) == (("y",), ("promo",))
     np.testing.assert_array_equal(series.covariates[:, 0], FLAG)
     assert said(series, "0 and 1 are inputs", "promo")
+    words = ["True" if flag else "false" for flag in FLAG]
+    again = read(lines({"date": DAYS, "y": WAVE, "promo": words}))
+    np.testing.assert_array_equal(again.covariates, series.covariates)
     named = read(lines({"date": DAYS, "y": WAVE, "promo": FLAG}), targets=("promo",))
     assert named.columns == ("promo",) and not named.covariate_names
     refused(lines({"date": DAYS, "promo": FLAG}), "promo is 0 or 1", "--target")
@@ -64,10 +67,9 @@ def test_what_is_named_is_taken():
 
 @pytest.mark.parametrize("code", ["-999", "-200", "9999", "-99.9", "-32768", "5000"])
 def test_a_value_far_off_that_repeats_is_noticed(code):
-    cells = [code if i % 13 == 0 else cell for i, cell in enumerate(WAVE)]
-    cells[0] = WAVE[0]
+    cells = [code if i % 12 == 5 else cell for i, cell in enumerate(WAVE)]
     text = lines({"date": DAYS, "y": cells})
-    assert said(read(text), "column y".capitalize(), code, "3 of 40 rows", f"--missing={code}")
+    assert said(read(text), "Column y", code, "3 of 40 rows", f"--missing={code}")
     refused(text, "column y has no value", "3 of 40", absent=(code,))
     filled = read(text, absent=(code,), fill="forward")
     assert np.abs(filled.values).max() <= 1 and not said(filled, "--missing")
@@ -239,9 +241,14 @@ def labels(cells):
 
 @pytest.mark.parametrize(
     "normal, odd, words",
-    [("0", "1", ()), ("1", "-1", ("-1 is anomalous",)), ("false", "True", ()), ("normal", "anomaly", ()),
-     ("0", "2.5", ())],
-)  # fmt: skip
+    [
+        ("0", "1", ()),
+        ("1", "-1", ("-1 is anomalous",)),
+        ("false", "True", ()),
+        ("normal", "anomaly", ()),
+        ("0", "2.5", ()),
+    ],
+)
 def test_labels(normal, odd, words):
     found, notes = anomaly_labels.read(labels([normal] * 37 + [odd] * 3), "label")
     assert found.tolist() == [False] * 37 + [True] * 3

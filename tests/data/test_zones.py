@@ -112,6 +112,19 @@ def test_zones_that_do_not_fit_are_refused():
     assert kept.zone == "" and said(kept, "the clock is kept")
 
 
+@pytest.mark.parametrize("fill", ["refuse", "forward"])
+def test_local_midnights_in_utc_are_refused(fill):
+    """22:00 in summer and 23:00 in winter: filling would move the winter by a day."""
+    months = np.arange("2018-01", "2021-06", dtype="datetime64[M]")
+    for times in (DAYS, DAYS[np.is_busday(DAYS)], months):
+        cells = [
+            time.astype("datetime64[s]").item().replace(tzinfo=BERLIN).astimezone(ZoneInfo("UTC"))
+            for time in times
+        ]
+        text = table([f"{cell:%Y-%m-%dT%H:%M:%SZ}" for cell in cells])
+        refused(text, "between 22:00 and 23:00", "write local dates", fill=fill)
+
+
 def test_the_hours_of_clock_changes_are_explained():
     """A local clock without offsets has one hour twice in autumn and lacks one in spring."""
     autumn = stamps(np.arange("2021-10-30", "2021-11-01", dtype="M8[h]"), BERLIN, "%Y-%m-%d %H:%M")

@@ -13,6 +13,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from dljax.data.sources.number_cells import (
+    BOOLEANS,
     MISSING,
     SINGLE,
     Cell,
@@ -20,7 +21,7 @@ from dljax.data.sources.number_cells import (
     parse_cell,
     plain_number,
 )
-from dljax.data.sources.table import Table
+from dljax.data.sources.table import Table, shown
 
 SIGNS = {"point": ".", "comma": ","}
 DOTTED_DATE = re.compile(r"\d{1,2}\.\d{1,2}\.(\d{4}|\d{2})\b.*")
@@ -79,23 +80,24 @@ def _written(table: Table, column: str, cells: np.ndarray) -> tuple[np.ndarray, 
     rows = np.flatnonzero(~absent)
     parsed = [parse_cell(cell) for cell in cells[rows].tolist()]
     for row, cell in zip(rows, parsed, strict=True):
-        if cell is None and not plain_number(str(cells[row])):
+        if cell is None and not is_number(str(cells[row])):
             raise ValueError(
                 f"{table.name}, line {table.lines[row]}: column {column} has "
-                f"{str(cells[row])!r}, which is no number."
+                f"{shown(cells[row])}, which is no number."
             )
     known = [cell for cell in parsed if cell is not None]
     decimal, notes = _decimal(table, column, known)
     notes += _units(table, column, known)
     values = np.full(len(cells), np.nan)
     for row, cell in zip(rows, parsed, strict=True):
-        if cell is None:  # inf, nan
-            values[row] = float(cells[row])
+        if cell is None:  # true, false, inf
+            word = str(cells[row]).lower()
+            values[row] = BOOLEANS[word] if word in BOOLEANS else float(word)
             continue
         value = _value(cell, decimal)
         if value is None:
             raise ValueError(
-                f"{table.name}, line {table.lines[row]}: column {column} has {str(cells[row])!r}, "
+                f"{table.name}, line {table.lines[row]}: column {column} has {shown(cells[row])}, "
                 f"which is no number with a decimal {decimal}."
             )
         values[row] = value
@@ -160,7 +162,10 @@ def _by_the_file(
     dates = _dotted_date(table)
     if "." in example:
         if ungrouped or not (plain or dates):
-            return "point", "every cell has three decimals" if table.separator == ";" else ""
+            return (
+                "point",
+                "larger ones have no dot" if ungrouped else "every cell has three decimals",
+            )
         return None, f", beside {plain[0]}" if plain else ""
     if (dates or table.separator == ";") and not plain:
         return "comma", f"dates are written {dates}" if dates else "semicolons separate the cells"

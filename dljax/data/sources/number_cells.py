@@ -22,6 +22,7 @@ GROUPS = {  # of thousands; commas also as in India, 12,34,567
     ".": re.compile(r"\d{1,3}(\.\d{3})+"),
     ",": re.compile(r"\d{1,3}(,\d{2,3})*,\d{3}"),
 }
+BOOLEANS = {"true": 1.0, "false": 0.0}
 SINGLE = re.compile(r"[1-9]\d{0,2}[.,]\d{3}")  # a decimal sign or one group of thousands
 
 
@@ -84,8 +85,8 @@ def _kind(body: str) -> str | None:
 
 
 def is_number(text: str) -> bool:
-    """Whether a text is a number in any notation."""
-    return plain_number(text) or parse_cell(text) is not None
+    """Whether a text is a number in any notation, or true or false."""
+    return plain_number(text) or parse_cell(text) is not None or text.lower() in BOOLEANS
 
 
 def plain_number(text: str) -> bool:

@@ -13,6 +13,7 @@ from dljax.data.sources.table import Table
 from dljax.data.sources.zones import clock_changes
 
 HOLIDAYS = 0.1  # largest share of business days without a row
+HOUR = np.timedelta64(3600, "s")
 CLOSURE = 10  # largest number of consecutive business days without a row
 
 
@@ -94,6 +95,7 @@ def on_grid(
     name, lines, columns: for messages. fill: 'refuse', 'forward' or 'linear'. Returns times,
     finite values and notes. Raises ValueError for rows that are refused.
     """
+    _check_clocks(name, when, freq)
     business = frequency.step(freq)[0] == "B"
     place, notes = frequency.position(when, freq), ()
     if business:
@@ -128,6 +130,19 @@ def on_grid(
             f"Rows cut off at the beginning, without an earlier value to fill from: {begin}.",
         )
     return when[begin:], matrix[begin:], notes
+
+
+def _check_clocks(name: str, when: np.ndarray, freq: str) -> None:
+    """Raises ValueError for days or longer steps whose clock changes by an hour, as in summer."""
+    kind, count = frequency.step(freq)
+    clocks = np.unique(when - when.astype("datetime64[D]"))
+    if (kind == "s" and count < 86400) or len(clocks) != 2 or np.diff(clocks)[0] != HOUR:
+        return
+    early, late = (str(np.datetime64("2000-01-01", "s") + clock)[11:16] for clock in clocks)
+    raise ValueError(
+        f"{name}: the clock changes between {early} and {late}, as that of local midnights written "
+        "in UTC does in summer: write local dates, or stamps with their offsets."
+    )
 
 
 def _refuse(name, when, matrix, lines, columns, freq, place) -> None:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from dljax.data.sources.notation import is_numeric, missing, numbers
-from dljax.data.sources.table import Table
+from dljax.data.sources.table import Table, shown
 
 LABELS = re.compile(
     r"^(is_?)?(labels?|anomal(y|ous|ies)|outliers?|attacks?|faults?|class|normal/attack|"
@@ -113,7 +113,7 @@ def _example(table: Table, name: str) -> str:
     if not len(rows):
         return "no value"
     bad = next((row for row in rows.tolist() if not _readable(cells[row])), int(rows[0]))
-    return f"{str(cells[bad])[:30]!r} in line {table.lines[bad]}"
+    return f"{shown(cells[bad])} in line {table.lines[bad]}"
 
 
 def _readable(cell: str) -> bool:

@@ -59,6 +59,13 @@ class Table(NamedTuple):
         return self._replace(cells=cells, lines=self.lines[picked])
 
 
+def shown(cell: str) -> str:
+    """A cell as messages show it: quoted, cut where it is long."""
+    cell = str(cell)
+    hint = " (a quote is not closed?)" if "\n" in cell else ""
+    return repr(cell if len(cell) <= 40 else cell[:37] + "...") + hint
+
+
 def read_table(path: str, decimal: str = "auto", absent: Sequence[str] = ()) -> Table:
     """Reads a CSV with a header line; gzip is unpacked.
 

@@ -18,7 +18,7 @@ from dljax.data.sources import date_numbers, dates, zones
 from dljax.data.sources.date_fields import day_time
 from dljax.data.sources.dates import Ambiguous, Dates
 from dljax.data.sources.notation import missing, numbers
-from dljax.data.sources.table import Table
+from dljax.data.sources.table import Table, shown
 
 NAMES = re.compile(
     r"date|time|stamp|datum|fecha|zeit|"
@@ -26,6 +26,7 @@ NAMES = re.compile(
     re.IGNORECASE,
 )
 INDEX = re.compile(r"^(index|unnamed: \d+|#|)$", re.IGNORECASE)
+YEAR_MONTH = re.compile(r"\d{4}\.\d{1,2}")
 BARE = re.compile(r"\d+(\.\d*)?")
 CLOCK = re.compile(r"(\d{1,2})[:.h](\d{2})(?:[:.](\d{2})(?:[.,]\d+)?)?(?:\s*([AaPp])\.?[Mm]\.?)?")
 CLOCK_NAMES = re.compile(r"time|clock|hour|^(hr|hrs|h|zeit|uhrzeit|stunde|hora)$", re.IGNORECASE)
@@ -96,8 +97,8 @@ def _rank(table: Table, name: str) -> int | None:
     if not sample:
         return None
     if sum(dates.form_of(cell, named) is not None for cell in sample) > 0.8 * len(sample):
-        bare_year_month = all(re.fullmatch(r"\d{4}\.\d{1,2}", cell) for cell in sample)
-        return 2 if bare_year_month else 0 if named else 1
+        bare = all(BARE.fullmatch(cell) for cell in sample)
+        return 2 if bare else 0 if named else 1
     bare = all(
         BARE.fullmatch(cell) and date_numbers.units(float(cell), len(cell)) for cell in sample
     )
@@ -190,8 +191,8 @@ def _read(table: Table, columns: tuple[str, ...]) -> tuple[Dates, tuple[str, ...
     name = columns[0]
     cells = table.column(name)
     if all(BARE.fullmatch(cell) for cell in cells.tolist()):
-        dotted = all(re.fullmatch(r"\d{4}\.\d{1,2}", cell) for cell in cells[:50].tolist())
-        if not dotted:
+        dotted = all(YEAR_MONTH.fullmatch(cell) for cell in cells.tolist())
+        if not dotted or all(cell.endswith(".0") for cell in cells.tolist()):
             return _numbers(table, name)
     found = dates.read_dates(cells)
     if found is None:
@@ -210,7 +211,7 @@ def _refuse(table: Table, name: str, bad: np.ndarray) -> None:
         row = int(bad.argmax())
         raise ValueError(
             f"{table.name}, line {table.lines[row]}: column {name} has "
-            f"{str(table.column(name)[row])!r}, which is no date"
+            f"{shown(table.column(name)[row])}, which is no date"
             f"{' written as those before it' if row else ''}."
         )
 
@@ -276,7 +277,7 @@ def _refuse_clock(table: Table, name: str, bad: np.ndarray) -> None:
         row = int(bad.argmax())
         raise ValueError(
             f"{table.name}, line {table.lines[row]}: column {name} has "
-            f"{str(table.column(name)[row])!r}, which is no time of day."
+            f"{shown(table.column(name)[row])}, which is no time of day."
         )
 
 
