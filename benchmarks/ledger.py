@@ -37,6 +37,7 @@ TOPICS = {
     "Forecasting": ("forecasting",),
     "Anomaly detection": ("anomaly_detection",),
     "Sequence probes": ("sequence_probes",),
+    "Speech recognition": ("speech_recognition",),
     "Generative adversarial networks": ("image_gan", "video_gan", "gan_augmentation"),
     "Transfer learning": ("transfer_learning",),
     "Reinforcement learning": ("reinforce", "a2c", "ppo", "sac", "dqn", "pqn"),

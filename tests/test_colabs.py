@@ -31,6 +31,7 @@ def test_there_are_notebooks():
         "image_segmentation",
         "object_detection",
         "reinforcement_learning",
+        "speech_recognition",
         "transfer_learning",
     ], "add its QUICK mode below"
 

@@ -41,7 +41,7 @@ def build(config: Config) -> Experiment:
     placement = session.placement(config)
     data = load(config, placement.batch_multiple)
     statistics = fronts.statistics(spectrum(config, data.rate), data.train.waves)
-    features = front(config, data.rate, statistics)
+    features = front(config, data.words, data.rate, statistics)
     model = network(config, data.words, len(data.symbols))
     language = _language(config, data)
     recogniser = Recogniser(model, features, data.words, data.symbols, data.characters, language)
@@ -145,7 +145,7 @@ def load_trained(workdir: str) -> Trained:
     config, metadata = session.saved(Config(workdir=workdir))
     symbols, classify = tuple(metadata["symbols"]), metadata["classify"]
     mean, std = (np.asarray(metadata[name], np.float32) for name in ("mean", "std"))
-    features = front(config, metadata["rate"], Statistics(mean, std))
+    features = front(config, classify, metadata["rate"], Statistics(mean, std))
     model = network(config, classify, len(symbols))
     task = make_task(config, model, features, classify, len(symbols))
     run, step = session.restore(config, task, place("none"))

@@ -42,7 +42,7 @@ def flat(recordings: Recordings, first: int = 0) -> utterances.Flat:
     return utterances.flatten(recordings, [[symbols.index(x) + first] for x in recordings.texts])
 
 
-def front(normalization="utterance") -> Front:
+def front(normalization="fixed") -> Front:
     return fronts.Front(SPECTRUM, normalization, FLAT)
 
 

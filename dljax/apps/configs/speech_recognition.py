@@ -72,9 +72,10 @@ class Config(DataConfig, OptimizerConfig):
     lowest: float = field(40.0, "lower end of their range, Hz", minimum=0)
     normalization: str = field(
         "auto",
-        "of the features: over the utterance, over its past, or by the training set's mean; "
-        "auto: utterance if bidirectional, else running",
-        choices=("auto", "utterance", "running", "fixed"),
+        "of each filter over the utterance, over its past, or by the training set's mean (level: "
+        "after the recording's own level); auto: level for single words, utterance for texts, "
+        "running where not bidirectional",
+        choices=("auto", "utterance", "level", "running", "fixed"),
     )
     channels: tuple[int, ...] = field((32, 32), "channels of the convolutions", minimum=1)
     strides: tuple[int, ...] = field(

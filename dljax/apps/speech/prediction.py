@@ -106,7 +106,10 @@ def stream(recogniser: Recogniser, state: State, path: str) -> str:
     """
     if recogniser.classify:
         raise ValueError("a classifier of single words has no text to stream: use --predict")
-    if recogniser.model.encoder.bidirectional or recogniser.front.normalization == "utterance":
+    if recogniser.model.encoder.bidirectional or recogniser.front.normalization in (
+        "utterance",
+        "level",
+    ):
         raise ValueError(
             "this network sees the future: train with --nobidirectional (and --normalization "
             "running or fixed) to stream"

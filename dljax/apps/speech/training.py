@@ -32,10 +32,12 @@ def network(config: Config, classify: bool, symbols: int) -> nn.Module:
     return SpeechClassifier(symbols, encoder) if classify else SpeechTagger(symbols, encoder)
 
 
-def front(config: Config, rate: int, statistics: Statistics) -> Front:
+def front(config: Config, classify: bool, rate: int, statistics: Statistics) -> Front:
     """The front end with its normalisation."""
     chosen = config.normalization
-    if chosen == "auto":
+    if chosen == "auto" and classify:
+        chosen = "level"
+    elif chosen == "auto":
         chosen = "utterance" if config.bidirectional else "running"
     return Front(spectrum(config, rate), chosen, statistics)
 

@@ -142,6 +142,16 @@ def normalize_fixed(x: Array, mask: Array, statistics: Statistics) -> Array:
     return jnp.where(mask[..., None], (x - statistics.mean) / (statistics.std + SPREAD), 0)
 
 
+def normalize_level(x: Array, mask: Array, statistics: Statistics) -> Array:
+    """As `normalize_fixed`, of a recording brought to the training set's mean level.
+
+    For single words, whose mean spectrum says what they are: one number for all filters.
+    """
+    weight = mask[..., None].astype(x.dtype)
+    level = (x * weight).sum((1, 2)) / (weight.sum((1, 2)) * x.shape[2])
+    return normalize_fixed(x - level[:, None, None] + statistics.mean.mean(), mask, statistics)
+
+
 class Past(NamedTuple):
     """What running normalisation knows: sums over frames [B, M], and their number [B, 1]."""
 

@@ -15,11 +15,11 @@ from dljax.rnn.speech import augmentation, features
 from dljax.rnn.speech.features import FrontEnd, Past, Statistics
 from dljax.train.loop import Batch, Key
 
-Normalization = Literal["utterance", "running", "fixed"]
+Normalization = Literal["utterance", "level", "running", "fixed"]
 
 
 class Front(NamedTuple):
-    """How features are made. normalization: over the recording, over its past, or fixed."""
+    """How features are made. normalization: see the functions of features.py named so."""
 
     spectrum: FrontEnd
     normalization: Normalization
@@ -52,6 +52,8 @@ def normalized(
     """(the past after, normalised features); past: where x goes on a stream (running only)."""
     if front.normalization == "utterance":
         return None, features.normalize_utterance(x, mask)
+    if front.normalization == "level":
+        return None, features.normalize_level(x, mask, front.statistics)
     if front.normalization == "fixed":
         return None, features.normalize_fixed(x, mask, front.statistics)
     past = features.no_past(len(x), front.statistics) if past is None else past

@@ -29,10 +29,10 @@ def stream(
 ) -> Iterator[np.ndarray]:
     """Log probabilities [T', symbols] of samples as they arrive (int16 pieces of any length).
 
-    strides: outputs that are computed in one call. Raises ValueError for normalisation over the
+    strides: outputs that are computed in one call. Raises ValueError for normalisation by the whole
     utterance, which knows the future.
     """
-    if front.normalization == "utterance":
+    if front.normalization in ("utterance", "level"):
         raise ValueError("normalisation over the whole utterance can't be streamed")
     spectrum, frames = front.spectrum, strides * model.encoder.stride
 

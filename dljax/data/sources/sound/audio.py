@@ -2,7 +2,8 @@
 
 Decoding is libsndfile's (package soundfile), resampling soxr's: scipy's default loses 8.7 dB just
 below the new band edge. A WAV whose header gives no true length (0 or 0xFFFFFFFF, as programs write
-that stream into a pipe, or more than there is) is read to its end.
+that stream into a pipe, or more than there is) is read to its end, and one with an odd chunk that
+is not padded is read all the same: libsndfile alone refuses it.
 """
 
 import io
@@ -34,10 +35,10 @@ def read_sound(path: Path | str, rate: int = 0) -> Sound:
     """Decodes a file: the mean of its channels, at `rate` Hz (0: its own).
 
     Remarks are among 'stereo' (more than one channel), 'resampled', 'silent', 'clipped' and
-    'repaired' (a WAV without a true length). Raises UnreadableSound.
+    'repaired' (a WAV with such a fault). Raises UnreadableSound.
     """
     content = Path(path).read_bytes()
-    repaired = _with_true_length(content)
+    repaired = _repaired(content)
     values, own = _decode(repaired or content)
     remarks = ["repaired"] if repaired else []
     if values.shape[1] > 1:
@@ -95,30 +96,38 @@ def _decode(content: bytes) -> tuple[np.ndarray, int]:
     try:
         return soundfile.read(io.BytesIO(content), dtype="float32", always_2d=True)
     except (soundfile.SoundFileError, RuntimeError, TypeError) as error:
-        raise UnreadableSound(str(error).rstrip(".") or type(error).__name__) from None
+        reason = str(error).rpartition(": ")[2].rstrip(".")
+        raise UnreadableSound(reason or type(error).__name__) from None
 
 
-def _with_true_length(content: bytes) -> bytes | None:
-    """A WAV whose `data` chunk is given a length that is not there, with the true one; else None.
+def _repaired(content: bytes) -> bytes | None:
+    """A WAV of faulty chunks as its format and its samples alone; None for one without fault.
 
-    Chunks of an odd length are followed by a byte of padding, which some writers forget.
+    Faults: a `data` chunk whose length is not there, and a chunk of an odd length before it that is
+    not followed by a byte of padding.
     """
     if content[:4] != b"RIFF" or content[8:12] != b"WAVE":
         return None
-    at, block = 12, 1
+    at, form, faulty = 12, b"", False
     while at + 8 <= len(content):
         name, size = content[at : at + 4], struct.unpack_from("<I", content, at + 4)[0]
         left = len(content) - at - 8
-        if name == b"fmt " and size >= 16:
-            block = max(1, struct.unpack_from("<H", content, at + 20)[0])
+        if name == b"fmt ":
+            form = content[at + 8 : at + 8 + size]
         if name == b"data":
-            if 0 < size <= left or left < block:
+            block = max(1, struct.unpack_from("<H", form, 12)[0]) if len(form) >= 16 else 1
+            cut = not 0 < size <= left
+            if left < block or not (cut or faulty):
                 return None
-            body = content[at + 8 : at + 8 + left // block * block]
-            head = content[12:at] + b"data" + struct.pack("<I", len(body))
-            whole = b"WAVE" + head + body + b"\0" * (len(body) % 2)
+            body = content[at + 8 : at + 8 + (left // block * block if cut else size)]
+            whole = b"WAVE" + _chunk(b"fmt ", form) + _chunk(b"data", body)
             return b"RIFF" + struct.pack("<I", len(whole)) + whole
         at += 8 + size
-        if size % 2 and not (content[at : at + 4].isalnum() and content[at : at + 1] != b"\0"):
-            at += 1
+        if size % 2:
+            padded = content[at : at + 1] == b"\0"
+            faulty, at = faulty or not padded, at + padded
     return None
+
+
+def _chunk(name: bytes, content: bytes) -> bytes:
+    return name + struct.pack("<I", len(content)) + content + b"\0" * (len(content) % 2)

@@ -18,7 +18,7 @@ HELD_OUT = 0.2
 SAID = {
     "stereo": "more than one channel: their mean is taken",
     "resampled": "resampled to {rate} Hz",
-    "repaired": "the WAV header gives no true length: read to the end",
+    "repaired": "a WAV with a faulty header (no true length, an odd chunk), read to its end",
     "clipped": "clipped",
     "silent": "silent",
 }
