@@ -38,6 +38,7 @@ TOPICS = {
     "Anomaly detection": ("anomaly_detection",),
     "Language modelling": ("language_modeling", "text_classification"),
     "Sequence probes": ("sequence_probes",),
+    "Speech recognition": ("speech_recognition",),
     "Generative adversarial networks": ("image_gan", "video_gan", "gan_augmentation"),
     "Transfer learning": ("transfer_learning",),
     "Reinforcement learning": ("reinforce", "a2c", "ppo", "sac", "dqn", "pqn"),

@@ -32,6 +32,7 @@ def test_there_are_notebooks():
         "language_modeling",
         "object_detection",
         "reinforcement_learning",
+        "speech_recognition",
         "transfer_learning",
     ], "add its QUICK mode below"
 

@@ -67,6 +67,7 @@ USES = {
     "predict": "",
     "evaluate": "",
     "features": "",
+    "stream": "",
     "sample": 0,
     "play": -1,
     "prompt": None,
@@ -91,7 +92,7 @@ def anchors(text: str) -> set[str]:
 
 
 def test_something_was_found():
-    assert len(PYTHON) == 7 and len(COMMANDS) > 50 and len(LINKS) > 50
+    assert len(PYTHON) == 8 and len(COMMANDS) > 50 and len(LINKS) > 50
 
 
 def test_the_front_door_is_short():

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dljax.data import feed
+from dljax.data import feed, utterances
 from dljax.data import text as text_data
 from dljax.data.feed import Examples, Feed
 from dljax.rnn.anomaly import detector, prequential
@@ -26,7 +26,7 @@ from tests.cnn import detections, masks
 from tests.gan import games
 from tests.helpers import assert_close, assert_same, devices, one_seed
 from tests.rl import tasks as agents
-from tests.rnn import corpora, series, texts
+from tests.rnn import corpora, series, sounds, texts
 from tests.transfer import tuned
 
 
@@ -105,6 +105,31 @@ def text(task: Task, falls: float) -> Case:
     )
 
 
+def spoken(falls: float) -> Case:
+    train, test = sounds.flat(sounds.tones(96)), sounds.flat(sounds.tones(21, seed=1))
+    return Case(
+        sounds.classifier(lengths=(300,)),
+        utterances.training(train, 16, train.longest(), by_length=True),
+        lambda size, m: utterances.examples(test, size, test.longest(), m),
+        falls,
+    )
+
+
+def transcribed(falls: float) -> Case:
+    words, test = sounds.tones(40), sounds.strings(21, seed=1)
+    flat = utterances.flatten(test, sounds.tokens(test.texts))
+    return Case(
+        sounds.transcriber(),
+        utterances.joined_training(
+            sounds.flat(words, first=1), words.speakers, sounds.joining(), 16, 1400
+        ),
+        lambda size, m: utterances.examples(flat, size, flat.longest(), m),
+        falls,
+        atol=1e-4,
+        counted="sentence_error_rate",
+    )
+
+
 def read_once(judge: detector.Detector, falls: float) -> Case:
     stacked = prequential.stack(corpora.waves(21), multiple=8)
     return Case(
@@ -143,6 +168,8 @@ CASES = {
     "sequences_of_unequal_length": lambda: sequences(0.7),
     "language_lstm": lambda: text(texts.task(), 0.9),
     "language_transformer": lambda: text(texts.transformer_task(), 0.9),
+    "speech_words": lambda: spoken(0.9),
+    "speech_ctc": lambda: transcribed(0.8),
     "own_data": lambda: Case(
         helpers.toy(), feed.empty(), lambda size, m: helpers.episodes(21, size, m), 0.1
     ),

@@ -1,0 +1,1 @@
+"""Parts of speech recognition: data, networks, scores, predictions."""

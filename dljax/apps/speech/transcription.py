@@ -1,0 +1,117 @@
+"""Recordings through a trained network: its outputs, the texts in them, the choice of decoding."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+import jax
+import numpy as np
+
+from dljax.apps.speech.data import untokenize
+from dljax.rnn.speech import ctc, decoding, error_rates, words
+from dljax.rnn.speech.decoding import Decoding
+from dljax.rnn.speech.front import Front
+from dljax.rnn.speech.ngram import NGram
+from dljax.train.supervised import State
+
+AT_ONCE = 16  # recordings in one call
+ROUND = 4000  # samples: padded lengths are multiples, so that few programs are compiled
+WEIGHTS, BONUSES = (0.0, 0.3, 0.6, 1.0, 1.5), (0.0, 1.0, 2.0, 3.0)
+CHOSEN_ON = 100  # recordings of the validation part
+
+
+class Recogniser(NamedTuple):
+    """A trained network for recordings of any length.
+
+    classify: whether it tells words apart, or writes texts by CTC. symbols, characters: see
+    SpeechData. language: the n-gram model of its training texts, where it has one.
+    """
+
+    model: nn.Module
+    front: Front
+    classify: bool
+    symbols: tuple[str, ...]
+    characters: bool
+    language: NGram | None = None
+
+    def text(self, tokens: Sequence[int]) -> str:
+        return untokenize(tokens, self.symbols, self.characters)
+
+
+def outputs(recogniser: Recogniser, state: State, waves: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Of each recording the log probabilities [T', symbols], of a word [classes], one seed's."""
+    answer = answers(recogniser, state)
+    order = np.argsort([len(wave) for wave in waves], kind="stable")
+    found: list[np.ndarray] = [np.zeros(0)] * len(waves)
+    for begin in range(0, len(order), AT_ONCE):
+        chosen = order[begin : begin + AT_ONCE]
+        longest = max(max(len(waves[i]) for i in chosen), recogniser.front.spectrum.window)
+        sound = np.zeros((AT_ONCE, -(-longest // ROUND) * ROUND), np.int16)
+        samples = np.ones(AT_ONCE, np.int32)
+        for row, i in enumerate(chosen):
+            sound[row, : len(waves[i])], samples[row] = waves[i], max(len(waves[i]), 1)
+        log_p, frames = (np.asarray(x) for x in answer(sound, samples))
+        for row, i in enumerate(chosen):
+            found[i] = log_p[row] if recogniser.classify else log_p[row, : frames[row]]
+    return found
+
+
+def answers(recogniser: Recogniser, state: State) -> Callable[[Any, Any], Any]:
+    """The compiled (sound [B, L], samples [B]) -> (log probabilities, frames [B])."""
+    return jax.jit(lambda sound, samples: answer(recogniser, state, sound, samples))
+
+
+def answer(recogniser: Recogniser, state: State, sound: Any, samples: Any) -> tuple[Any, Any]:
+    """(log probabilities [B, classes] or [B, T', symbols], frames [B]) of sound [B, L]."""
+    model, front = recogniser.model, recogniser.front
+    if recogniser.classify:
+        logits = words.predict_logits(model, state, front, sound, samples)
+        return jax.nn.log_softmax(logits), samples
+    logits, mask = ctc.predict_logits(model, state, front, sound, samples)
+    return jax.nn.log_softmax(logits), mask.sum(1)
+
+
+def one_seed(states: State, seed: int) -> State:
+    """The State of one seed."""
+    return jax.tree.map(lambda x: x[seed], states)
+
+
+def seeds(states: State) -> int:
+    """How many there are."""
+    return len(jax.tree.leaves(states)[0])
+
+
+def greedy_texts(recogniser: Recogniser, log_ps: Sequence[np.ndarray]) -> list[str]:
+    """The texts of the best paths."""
+    return [recogniser.text(decoding.greedy(log_p)) for log_p in log_ps]
+
+
+def texts(recogniser: Recogniser, log_ps: Sequence[np.ndarray], how: Decoding) -> list[str]:
+    """The texts by prefix beams; by the best path where the beam is 0."""
+    if not how.beam:
+        return greedy_texts(recogniser, log_ps)
+    found = (decoding.prefix_beam(log_p, how, recogniser.language) for log_p in log_ps)
+    return [recogniser.text(tokens) for tokens in found]
+
+
+def choose(
+    recogniser: Recogniser,
+    log_ps: Sequence[np.ndarray],
+    references: Sequence[str],
+    beam: int,
+) -> tuple[Decoding, list[dict[str, float]]]:
+    """The weight and bonus of fewest word errors on recordings, and the table of all tried."""
+    if not beam or recogniser.language is None:
+        return Decoding(beam=beam), []
+    table = []
+    for weight in WEIGHTS:
+        for bonus in BONUSES if weight else (0.0,):
+            found = texts(recogniser, log_ps, Decoding(weight, bonus, beam))
+            pairs = zip(references, found, strict=True)
+            wrong = sum(error_rates.edits(a.split(), b.split()) for a, b in pairs)
+            count = sum(len(text.split()) for text in references)
+            table.append({"weight": weight, "bonus": bonus, "wer": wrong / count})
+    best = min(table, key=lambda row: row["wer"])
+    return Decoding(best["weight"], best["bonus"], beam), table

@@ -1,0 +1,1 @@
+"""Speech recognition: words by a classifier, strings by CTC."""
