@@ -44,6 +44,7 @@ bench: $(VENV)/.dev
 	@$(RUN) -m benchmarks.steps --repeats=3
 	@$(RUN) -m benchmarks.layers --repeats=3
 	@$(RUN) -m benchmarks.recurrent --repeats=3
+	@$(RUN) -m benchmarks.language --repeats=3
 	@$(RUN) -m benchmarks.loop --repeats=1
 	@$(RUN) -m benchmarks.data --repeats=3
 	@$(RUN) -m benchmarks.rl --repeats=2 --updates=480

@@ -20,9 +20,9 @@ class Config(DataConfig, OptimizerConfig):
     not_served: ClassVar[tuple[str, ...]] = ("data_dir",)
 
     dataset = override("kjv", help="kjv, a text file, a folder of .txt files, or a .jsonl")
-    steps = override(1000)
-    batch_size = override(64, help="streams that are read side by side")
-    learning_rate = override(4e-3)
+    steps = override(3000)
+    batch_size = override(32, help="streams that are read side by side")
+    learning_rate = override(3e-3)
     clip_norm = override(1.0)
 
     text_column: str = field("text", "field of a .jsonl file that holds the text")
@@ -36,7 +36,7 @@ class Config(DataConfig, OptimizerConfig):
     model: str = field("lstm", "network", choices=MODELS)
     features: int = field(256, "units of a layer", minimum=2)
     depth: int = field(1, "layers", minimum=1)
-    bptt: int = field(128, "tokens that a step reads of each stream", minimum=1)
+    bptt: int = field(64, "tokens that a step reads of each stream", minimum=1)
     memory: int = field(128, "tokens that a transformer attends to", minimum=1)
     heads: int = field(4, "heads of a transformer", minimum=1)
     tied: bool = field(False, "share input embeddings and output weights (recurrent networks)")
