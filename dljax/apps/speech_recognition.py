@@ -185,7 +185,8 @@ def serving(config: Config) -> Serving:
         "samples": Field((), "int32", 1, found.longest, about="length of the recording"),
     }
     shapes = {n: jax.ShapeDtypeStruct((1, *x.shape), x.dtype) for n, x in inputs.items()}
-    shape = next(iter(jax.eval_shape(function, weights, shapes).values())).shape[1:]
+    main = "probability" if recogniser.classify else "log_probability"
+    shape = jax.eval_shape(function, weights, shapes)[main].shape[1:]
     if recogniser.classify:
         outputs = {"probability": Field(shape, names=recogniser.symbols, about="of each word")}
     else:
