@@ -4,7 +4,7 @@
     python -m experiments.speech_recognition --predict=SOUND_OR_FOLDER  # by the model of that run
     python -m experiments.speech_recognition --dataset=FOLDER           # a folder per word
     python -m experiments.speech_recognition --dataset=FOLDER --join=3,7    # strings of its words
-    python -m experiments.speech_recognition --dataset=MANIFEST --nobidirectional
+    python -m experiments.speech_recognition --dataset=MANIFEST --bidirectional=false
     python -m experiments.speech_recognition --dataset=MANIFEST --stream=SOUND
 
 --dataset takes 'spoken_characters' (synthetic, one voice, joined to noisy strings; embedded), a

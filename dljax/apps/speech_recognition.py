@@ -12,7 +12,14 @@ import numpy as np
 
 from dljax.apps.configs.speech_recognition import Config
 from dljax.apps.speech import analysis, prediction, transcription
-from dljax.apps.speech.data import EVALUATION_BATCH, SpeechData, load, spectrum, tokenize
+from dljax.apps.speech.data import (
+    EVALUATION_BATCH,
+    SpeechData,
+    load,
+    spectrum,
+    tokenize,
+    with_plain_texts,
+)
 from dljax.apps.speech.training import front, make_task, network
 from dljax.apps.speech.transcription import Recogniser
 from dljax.data import utterances
@@ -178,7 +185,8 @@ def serving(config: Config) -> Serving:
         "samples": Field((), "int32", 1, found.longest, about="length of the recording"),
     }
     shapes = {n: jax.ShapeDtypeStruct((1, *x.shape), x.dtype) for n, x in inputs.items()}
-    shape = next(iter(jax.eval_shape(function, weights, shapes).values())).shape[1:]
+    main = "probability" if recogniser.classify else "log_probability"
+    shape = jax.eval_shape(function, weights, shapes)[main].shape[1:]
     if recogniser.classify:
         outputs = {"probability": Field(shape, names=recogniser.symbols, about="of each word")}
     else:
@@ -218,12 +226,14 @@ def evaluate(config: Config, dataset: str) -> dict[str, Any]:
     """
     found = load_trained(config.workdir)
     recogniser = found.recogniser
-    part = load_speech(dataset, recogniser.front.spectrum.rate).test
+    part = with_plain_texts(load_speech(dataset, recogniser.front.spectrum.rate).test)
     unknown = sorted(set(part.texts) - set(recogniser.symbols))
     if recogniser.classify and unknown:
         raise ValueError(f"{dataset} has the word {unknown[0]!r}, which the run does not know")
-    characters = recogniser.characters and not recogniser.classify
-    tokens = tokenize(part.texts, recogniser.symbols, characters)
+    if recogniser.classify:
+        tokens = [[recogniser.symbols.index(text)] for text in part.texts]
+    else:
+        tokens = tokenize(part.texts, recogniser.symbols, recogniser.characters)
     flat = utterances.flatten(part, tokens)
 
     def measure(run: Run) -> dict[str, np.ndarray]:

@@ -56,7 +56,6 @@ class SpeechEncoder(nn.Module):
         whole number of strides; None: the beginning. `train` needs the rng "dropout".
         """
         pasts, carries = state or ((None,) * len(self.strides), None)
-        dense = lambda: nn.Dense(self.features, dtype=self.dtype)  # noqa: E731
         x = x[..., None] * mask[:, :, None, None]
         after = []
         for i, past in enumerate(pasts):
@@ -75,7 +74,8 @@ class SpeechEncoder(nn.Module):
             mask = mask[:, ::stride]
             x = BatchNorm(use_running_average=not train, momentum=0.9, dtype=self.dtype)(x)
             x = nn.relu(x) * mask[:, :, None, None]
-        x = nn.LayerNorm(dtype=self.dtype)(dense()(x.reshape(*x.shape[:2], -1)))
+        x = x.reshape(*x.shape[:2], x.shape[2] * x.shape[3])
+        x = nn.LayerNorm(dtype=self.dtype)(nn.Dense(self.features, dtype=self.dtype)(x))
         x = nn.Dropout(self.dropout, deterministic=not train)(nn.relu(x))
         stack = Stack(
             self.features,

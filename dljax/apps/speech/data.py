@@ -90,11 +90,11 @@ def load(config: Config, multiple: int = 1) -> SpeechData:
 def split(config: Config, speech: Speech) -> tuple[Speech, list[str]]:
     """The parts that --test_speakers, --validation_speakers and --validation ask for."""
     notes = list(speech.notes)
-    clean = [_with_plain_texts(x) for x in (speech.train, speech.test)]
+    clean = [with_plain_texts(x) for x in (speech.train, speech.test)]
     speech = speech._replace(
         train=clean[0],
         test=clean[1],
-        validation=speech.validation and _with_plain_texts(speech.validation),
+        validation=speech.validation and with_plain_texts(speech.validation),
     )
     if config.test_speakers:
         rest, test = by_speaker(speech.everything(), config.test_speakers, "test_speakers")
@@ -110,7 +110,7 @@ def split(config: Config, speech: Speech) -> tuple[Speech, list[str]]:
     return speech, notes
 
 
-def _with_plain_texts(recordings: Recordings) -> Recordings:
+def with_plain_texts(recordings: Recordings) -> Recordings:
     """White space in texts as single spaces."""
     return replace(recordings, texts=tuple(" ".join(text.split()) for text in recordings.texts))
 

@@ -111,7 +111,7 @@ def stream(recogniser: Recogniser, state: State, path: str) -> str:
         "level",
     ):
         raise ValueError(
-            "this network sees the future: train with --nobidirectional (and --normalization "
+            "this network sees the future: train with --bidirectional=false (and --normalization "
             "running or fixed) to stream"
         )
     rate = recogniser.front.spectrum.rate

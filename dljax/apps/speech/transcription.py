@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import flax.linen as nn
@@ -17,7 +19,7 @@ from dljax.rnn.speech.ngram import NGram
 from dljax.train.supervised import State
 
 AT_ONCE = 16  # recordings in one call
-ROUND = 4000  # samples: padded lengths are multiples, so that few programs are compiled
+SHORTEST = 8000  # samples: padded lengths are its doubles, so that few programs are compiled
 WEIGHTS, BONUSES = (0.0, 0.3, 0.6, 1.0, 1.5), (0.0, 1.0, 2.0, 3.0)
 CHOSEN_ON = 100  # recordings of the validation part
 
@@ -42,25 +44,22 @@ class Recogniser(NamedTuple):
 
 def outputs(recogniser: Recogniser, state: State, waves: Sequence[np.ndarray]) -> list[np.ndarray]:
     """Of each recording the log probabilities [T', symbols], of a word [classes], one seed's."""
-    answer = answers(recogniser, state)
+    front, statistics = recogniser.front, recogniser.front.statistics
+    about = recogniser.model, front._replace(statistics=None), recogniser.classify, statistics
     order = np.argsort([len(wave) for wave in waves], kind="stable")
     found: list[np.ndarray] = [np.zeros(0)] * len(waves)
     for begin in range(0, len(order), AT_ONCE):
         chosen = order[begin : begin + AT_ONCE]
-        longest = max(max(len(waves[i]) for i in chosen), recogniser.front.spectrum.window)
-        sound = np.zeros((AT_ONCE, -(-longest // ROUND) * ROUND), np.int16)
+        longest = max(len(waves[i]) for i in chosen)
+        size = SHORTEST * 2 ** max(0, math.ceil(math.log2(longest / SHORTEST)))
+        sound = np.zeros((AT_ONCE, size), np.int16)
         samples = np.ones(AT_ONCE, np.int32)
         for row, i in enumerate(chosen):
             sound[row, : len(waves[i])], samples[row] = waves[i], max(len(waves[i]), 1)
-        log_p, frames = (np.asarray(x) for x in answer(sound, samples))
+        log_p, frames = (np.asarray(x) for x in _compiled(*about, state, sound, samples))
         for row, i in enumerate(chosen):
             found[i] = log_p[row] if recogniser.classify else log_p[row, : frames[row]]
     return found
-
-
-def answers(recogniser: Recogniser, state: State) -> Callable[[Any, Any], Any]:
-    """The compiled (sound [B, L], samples [B]) -> (log probabilities, frames [B])."""
-    return jax.jit(lambda sound, samples: answer(recogniser, state, sound, samples))
 
 
 def answer(recogniser: Recogniser, state: State, sound: Any, samples: Any) -> tuple[Any, Any]:
@@ -71,6 +70,16 @@ def answer(recogniser: Recogniser, state: State, sound: Any, samples: Any) -> tu
         return jax.nn.log_softmax(logits), samples
     logits, mask = ctc.predict_logits(model, state, front, sound, samples)
     return jax.nn.log_softmax(logits), mask.sum(1)
+
+
+@partial(jax.jit, static_argnums=(0, 1, 2))
+def _compiled(
+    model: nn.Module, front: Front, classify: bool, statistics: Any, state: State, sound: Any,
+    samples: Any,
+) -> tuple[Any, Any]:  # fmt: skip
+    """As `answer`, compiled once for each length."""
+    recogniser = Recogniser(model, front._replace(statistics=statistics), classify, (), False)
+    return answer(recogniser, state, sound, samples)
 
 
 def one_seed(states: State, seed: int) -> State:

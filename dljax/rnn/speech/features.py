@@ -107,7 +107,7 @@ def power_mel(sound: Array, front: FrontEnd) -> Array:
     pieces = -(-front.window // front.hop)
     whole = (int(frames) + pieces - 1) * front.hop
     x = sound.astype(jnp.float32)[:, :whole] / FULL_SCALE
-    x = jnp.pad(x, ((0, 0), (0, whole - x.shape[1]))).reshape(len(x), -1, front.hop)
+    x = jnp.pad(x, ((0, 0), (0, whole - x.shape[1]))).reshape(-1, whole // front.hop, front.hop)
     x = jnp.concatenate([x[:, i : i + int(frames)] for i in range(pieces)], -1)
     hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(front.window) / front.window)
     spectrum = jnp.fft.rfft(x[..., : front.window] * hann.astype(np.float32), front.fft)

@@ -56,7 +56,7 @@ def normalized(
         return None, features.normalize_level(x, mask, front.statistics)
     if front.normalization == "fixed":
         return None, features.normalize_fixed(x, mask, front.statistics)
-    past = features.no_past(len(x), front.statistics) if past is None else past
+    past = features.no_past(x.shape[0], front.statistics) if past is None else past
     return features.normalize_running(x, mask, past)
 
 
