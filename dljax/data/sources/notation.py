@@ -30,7 +30,9 @@ DOTTED_DATE = re.compile(r"\d{1,2}\.\d{1,2}\.(\d{4}|\d{2})\b.*")
 def missing(table: Table, cells: np.ndarray) -> np.ndarray:
     """Which cells are missing values: empty, NA, NaN, null, ? and the like; bool [rows]."""
     words = MISSING | {word.lower() for word in table.absent}
-    return np.fromiter((cell.lower() in words for cell in cells.tolist()), bool, len(cells))
+    longest = max(map(len, words))
+    found = (len(cell) <= longest and cell.lower() in words for cell in cells.tolist())
+    return np.fromiter(found, bool, len(cells))
 
 
 def numbers(table: Table, column: str) -> tuple[np.ndarray, tuple[str, ...]]:

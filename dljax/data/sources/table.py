@@ -124,16 +124,26 @@ def _rows(text: str, separator: str, name: str, skipped: int) -> tuple[list[list
     """The stripped cells of the rows that are not empty, and the line that each begins on."""
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
     rows, lines, end = [], [], 0
+    bare = _needs_no_stripping(text, separator)
     try:
         for row in reader:
             first, end = end + 1, reader.line_num
-            row = [cell.strip() for cell in row]
+            if not bare:
+                row = [cell.strip() for cell in row]
             if any(row):
                 rows.append(row)
                 lines.append(first + skipped)
     except csv.Error as error:
         raise ValueError(f"{name}, line {end + 1}: {error}.") from None
     return rows, lines
+
+
+def _needs_no_stripping(text: str, separator: str) -> bool:
+    """Whether no cell begins or ends with white space, which is quicker to tell of all at once."""
+    blank = (f"{separator} ", f" {separator}", "\n ", " \n", " \r", '"', "\t", "\x0b", "\x0c")
+    if not text.isascii() or text[:1] == " " or text[-1:] == " ":
+        return False
+    return not any(part in text for part in blank if part != separator)
 
 
 def _usual_width(rows: list[list[str]]) -> int:
@@ -172,7 +182,9 @@ def _text(content: bytes, name: str) -> tuple[str, tuple[str, ...]]:
         text = content.decode("cp1252", errors="replace")
         notes = (f"{name} is not UTF-8: read as Windows-1252.",)
     sample = text[:65536]
-    odd = sum(not (c.isprintable() or c.isspace() or c == "\x1a") for c in sample)
+    odd = 0
+    if not sample.translate({9: None, 10: None, 13: None}).isprintable():
+        odd = sum(not (c.isprintable() or c.isspace() or c == "\x1a") for c in sample)
     if "\0" in sample or odd > 0.01 * len(sample) or sample.count("�") > 0.01 * len(sample):
         raise ValueError(f"{name} is no text file: a CSV is needed.")
     return text, notes

@@ -15,10 +15,10 @@ from typing import NamedTuple
 import numpy as np
 
 from dljax.data.sources import date_numbers, dates, zones
-from dljax.data.sources.date_fields import day_time
+from dljax.data.sources.date_parts import CLOCK, are_hours, clock_seconds, of_parts, refuse
 from dljax.data.sources.dates import Ambiguous, Dates
-from dljax.data.sources.notation import missing, numbers
-from dljax.data.sources.table import Table, shown
+from dljax.data.sources.notation import missing
+from dljax.data.sources.table import Table
 
 NAMES = re.compile(
     r"date|time|stamp|datum|fecha|zeit|"
@@ -28,7 +28,6 @@ NAMES = re.compile(
 INDEX = re.compile(r"^(index|unnamed: \d+|#|)$", re.IGNORECASE)
 YEAR_MONTH = re.compile(r"\d{4}\.\d{1,2}")
 BARE = re.compile(r"\d+(\.\d*)?")
-CLOCK = re.compile(r"(\d{1,2})[:.h](\d{2})(?:[:.](\d{2})(?:[.,]\d+)?)?(?:\s*([AaPp])\.?[Mm]\.?)?")
 CLOCK_NAMES = re.compile(r"time|clock|hour|^(hr|hrs|h|zeit|uhrzeit|stunde|hora)$", re.IGNORECASE)
 ALIASES = {"hr": "hour", "yr": "year", "mon": "month", "min": "minute", "sec": "second"}
 PARTS = ("year", "quarter", "month", "week", "day", "hour", "minute", "second")
@@ -141,14 +140,9 @@ def _clock_column(table: Table, date: str) -> str | None:
             continue
         if all(":" in cell and CLOCK.fullmatch(cell) for cell in sample):
             return name
-        if _hours(sample) or all(CLOCK.fullmatch(cell) for cell in sample):
+        if are_hours(sample) or all(CLOCK.fullmatch(cell) for cell in sample):
             return name
     return None
-
-
-def _hours(cells: list[str]) -> bool:
-    """Whether cells are hours of the day, 0 to 24."""
-    return all(re.fullmatch(r"\d{1,2}(\.0*)?", cell) and float(cell) <= 24 for cell in cells)
 
 
 def read_stamps(table: Table, columns: tuple[str, ...], zone: str | None = None) -> Stamps:
@@ -202,18 +196,8 @@ def _read(table: Table, columns: tuple[str, ...]) -> tuple[Dates, tuple[str, ...
                 "name both columns, --time=DATE,CLOCK."
             )
         found = dates.other_words(cells)
-    _refuse(table, name, np.isnat(found.time))
+    refuse(table, name, np.isnat(found.time))
     return found, ()
-
-
-def _refuse(table: Table, name: str, bad: np.ndarray) -> None:
-    if bad.any():
-        row = int(bad.argmax())
-        raise ValueError(
-            f"{table.name}, line {table.lines[row]}: column {name} has "
-            f"{shown(table.column(name)[row])}, which is no date"
-            f"{' written as those before it' if row else ''}."
-        )
 
 
 def _numbers(table: Table, name: str) -> tuple[Dates, tuple[str, ...]]:
@@ -224,7 +208,7 @@ def _numbers(table: Table, name: str) -> tuple[Dates, tuple[str, ...]]:
         values = cells.astype(np.float64)
         unit = (*date_numbers.units(float(np.median(values))), "")[0]
         bad = [unit not in date_numbers.units(value) or not unit for value in values]
-        _refuse(table, name, np.array(bad))
+        refuse(table, name, np.array(bad))
         raise ValueError(
             f"{table.name}: column {name} has numbers like {cells[0]!s}, not all of them dates."
         )
@@ -236,14 +220,14 @@ def _joined(table: Table, columns: tuple[str, ...]) -> tuple[Dates, tuple[str, .
     """Dates from a date and a clock, or from columns named year, month, day and so on."""
     parts = {ALIASES.get(name.lower(), name.lower()): name for name in columns}
     if set(parts) <= set(PARTS) and "year" in parts:
-        return _of_parts(table, parts)
+        return of_parts(table, parts)
     if len(columns) == 2:
         first, second = columns
         sample = table.column(second)[:50].tolist()
-        if not (_hours(sample) or all(CLOCK.fullmatch(cell) for cell in sample)):
+        if not (are_hours(sample) or all(CLOCK.fullmatch(cell) for cell in sample)):
             first, second = second, first
         found, notes = _read(table, (first,))
-        clock = _clock(table, second)
+        clock = clock_seconds(table, second)
         if (found.time != found.time.astype("datetime64[D]")).any():
             raise ValueError(f"{table.name}: column {first} has clock times already.")
         notes += (f"Columns {first} and {second} are joined to one time.",)
@@ -252,60 +236,3 @@ def _joined(table: Table, columns: tuple[str, ...]) -> tuple[Dates, tuple[str, .
         f"{table.name}: several columns make a time if they are a date and a clock, or are named "
         f"{', '.join(PARTS)} (year and more), not {', '.join(columns)}."
     )
-
-
-def _clock(table: Table, name: str) -> np.ndarray:
-    """Seconds since midnight of clock times, or of whole hours; 24 is the end of the day."""
-    cells = table.column(name).tolist()
-    if _hours([cell for cell in cells if cell]):
-        values, _ = numbers(table, name)
-        _refuse_clock(table, name, np.isnan(values))
-        return np.rint(values * 3600).astype(np.int64)
-    found = [CLOCK.fullmatch(cell) for cell in cells]
-    _refuse_clock(table, name, np.array([match is None for match in found]))
-    fields = [[int(part or 0) for part in match.groups()[:3]] for match in found]
-    hour, minute, second = np.array(fields, np.int64).T
-    half = np.array([(match[4] or "").lower() for match in found])
-    hour = np.where(half == "", hour, hour % 12 + 12 * (half == "p"))
-    late = (hour > 24) | ((hour == 24) & (minute + second > 0)) | (minute > 59) | (second > 60)
-    _refuse_clock(table, name, late)
-    return hour * 3600 + minute * 60 + second
-
-
-def _refuse_clock(table: Table, name: str, bad: np.ndarray) -> None:
-    if bad.any():
-        row = int(bad.argmax())
-        raise ValueError(
-            f"{table.name}, line {table.lines[row]}: column {name} has "
-            f"{shown(table.column(name)[row])}, which is no time of day."
-        )
-
-
-def _of_parts(table: Table, parts: dict[str, str]) -> tuple[Dates, tuple[str, ...]]:
-    """Dates from part -> column; a month may be a name."""
-    values = {}
-    for part, name in parts.items():
-        cells = table.column(name)
-        words = [cell[:3].lower() for cell in cells.tolist()]
-        if part == "month" and set(words) <= set(dates.MONTHS):
-            values[part] = np.array([dates.MONTHS.index(word) + 1 for word in words])
-            continue
-        column = numbers(table, name)[0]
-        _refuse(table, name, np.isnan(column) | (column != np.rint(column)))
-        values[part] = column.astype(np.int64)
-    if "week" in values:
-        time = dates.week_time(values["year"], values["week"])
-        _refuse(table, parts["week"], np.isnat(time))
-        return Dates(time), ()
-    month = values.get("month", 3 * values["quarter"] - 2 if "quarter" in values else None)
-    if month is None:
-        raise ValueError(f"{table.name}: --time={','.join(parts.values())} has no month.")
-    time = day_time(values["year"], month, values.get("day", np.ones_like(month)))
-    _refuse(table, parts.get("day", parts["year"]), np.isnat(time))
-    limits = {"hour": 24, "minute": 59, "second": 60}
-    for part, seconds in {"hour": 3600, "minute": 60, "second": 1}.items():
-        if part in values:
-            bad = (values[part] < 0) | (values[part] > limits[part])
-            _refuse_clock(table, parts[part], bad)
-            time = time + (values[part] * seconds).astype("timedelta64[s]")
-    return Dates(time), ()

@@ -205,6 +205,8 @@ def _covered(
     if abs(shares[calibrate] - level) <= TOLERANCE:
         return line + "."
     before, after = (np.abs(getattr(network, p).values - truth[p]).mean() for p in truth)
+    if not before:
+        return line + f": more than {TOLERANCE:.0%} off; the validation part has no errors."
     return line + (
         f": more than {TOLERANCE:.0%} off; errors on the test part are {after / before:.2f} times "
         "those on the validation part, on which it was calibrated."

@@ -81,7 +81,9 @@ def skill(
     """
     pairs = np.stack([losses, reference], -1)
     mean, sampled = pairs.mean(0), block_means(pairs, block)
-    return _estimate(1 - mean[0] / mean[1], 1 - sampled[:, 0] / sampled[:, 1], confidence)
+    with np.errstate(divide="ignore", invalid="ignore"):  # a reference without any error
+        value, values = 1 - mean[0] / mean[1], 1 - sampled[:, 0] / sampled[:, 1]
+    return _estimate(value, values, confidence)
 
 
 class Direction(NamedTuple):
