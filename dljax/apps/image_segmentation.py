@@ -25,7 +25,8 @@ from dljax.cnn.segmentation.segmenter import Views
 from dljax.data import annotated, augment, augment_pairs, feed
 from dljax.data.annotated import AnnotatedImages
 from dljax.data.image_scaling import Normalize, normalization
-from dljax.data.sources import read_images
+from dljax.data.sources import Levels, read_images
+from dljax.data.sources.image import written_levels
 from dljax.data.sources.vision import load_masks
 from dljax.data.sources.vision.letterbox import nearest
 from dljax.nn.encoder_decoder import EncoderDecoder
@@ -57,6 +58,7 @@ class Trained(NamedTuple):
     palette: np.ndarray
     image_shape: tuple[int, int, int]
     step: int
+    levels: Levels | None
 
 
 def network(config: Config, classes: int, backbone: Backbone | None) -> nn.Module:
@@ -197,7 +199,9 @@ def build(config: Config) -> Experiment:
         feed=data.train,
         placement=placement,
         headline=HEADLINE,
-        data=data.record.deriving(mean=normalize.mean, std=normalize.std),
+        data=data.record.deriving(
+            mean=normalize.mean, std=normalize.std, **(backbone.derived() if backbone else {})
+        ),
         init_args=backbone.start(config.num_seeds) if backbone else (),
         validation=data.validation,
         choose_by="max:miou",
@@ -210,6 +214,7 @@ def build(config: Config) -> Experiment:
             "image_shape": shape,
             "mean": normalize.mean,
             "std": normalize.std,
+            "levels": getattr(data.sources["train"], "levels", None),
         },
         notes=data.notes,
         baselines=simple if config.baselines else None,
@@ -275,7 +280,10 @@ def load(workdir: str) -> Trained:
     )
     run, step = session.restore(config, task, place("none"))
     palette = np.array(metadata["palette"], np.uint8)
-    return Trained(config, model, task, run.states, normalize, classes, palette, shape, step)
+    levels = written_levels(metadata)
+    return Trained(
+        config, model, task, run.states, normalize, classes, palette, shape, step, levels
+    )
 
 
 def serving(config: Config) -> Serving:
@@ -295,9 +303,9 @@ def predict(config: Config, path: str) -> list[dict[str, Any]]:
     """
     found = load(config.workdir)
     height, width, channels = found.image_shape
-    images = read_images(path, size=(height, width), channels=channels)
-    for skipped in images.skipped:
-        print(f"skipped: {skipped}")
+    images = read_images(path, (height, width), channels, levels=found.levels)
+    for line in (*(f"skipped: {skipped}" for skipped in images.skipped), *images.notes):
+        print(line)
     p = export.answers(serving(config), {"image": images.images})["probability"]
     guess = p.argmax(-1)
     folder = Path(config.workdir) / "predictions"

@@ -57,7 +57,9 @@ def build(config: Config) -> Experiment:
         feed=data.train,
         placement=placement,
         headline=HEADLINE,
-        data=data.record.deriving(mean=normalize.mean, std=normalize.std),
+        data=data.record.deriving(
+            mean=normalize.mean, std=normalize.std, **backbone_of(config).derived()
+        ),
         init_args=backbone_of(config).start(config.num_seeds),
         validation=data.validation,
         choose_by="max:ap50_binned",

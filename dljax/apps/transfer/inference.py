@@ -17,8 +17,9 @@ from dljax.apps.transfer.target import WEIGHTS, checksum, features, fitted
 from dljax.cnn.classification import classifier, inspection
 from dljax.data import feed
 from dljax.data.image_scaling import Normalize, in_floats
-from dljax.data.sources import load_images, read_images
+from dljax.data.sources import Levels, load_images, read_images
 from dljax.data.sources.dataset import align_classes
+from dljax.data.sources.image import written_levels
 from dljax.nn.penultimate import penultimate
 from dljax.run import session
 from dljax.train.export import Serving
@@ -33,6 +34,7 @@ class Trained(NamedTuple):
     """A run of one method and one number of shots.
 
     config: of the run. scale: what a probe divides the features by; 1 for other methods.
+    levels: as of `Dataset`.
     """
 
     config: Config
@@ -42,6 +44,7 @@ class Trained(NamedTuple):
     classes: tuple[str, ...]
     image_shape: tuple[int, int, int]
     scale: float
+    levels: Levels | None
 
     @property
     def method(self) -> str:
@@ -74,7 +77,8 @@ def load(config: Config) -> Trained:
     scale, width = metadata["scale"], metadata["features"]
     task = make_task(config, source, len(classes), (width,) if width else shape, scale)
     normalize = Normalize(tuple(metadata["mean"]), tuple(metadata["std"]))
-    return Trained(config, source, task, normalize, classes, shape, scale)
+    levels = written_levels(metadata)
+    return Trained(config, source, task, normalize, classes, shape, scale, levels)
 
 
 def fitted_source(config: Config) -> Source:
@@ -99,7 +103,7 @@ def serving(config: Config) -> Serving:
             states = jax.vmap(lambda state: _state(model.merged(state.variables())))(states)
             model = model.model
         function, weights = inspection.answer(model, trained.normalize), states
-    metadata = {"step": step, "seeds": trained.config.num_seeds}
+    metadata = {"step": step, "seeds": trained.config.num_seeds, "levels": trained.levels}
     return inspection.serving(function, weights, trained.image_shape, trained.classes, metadata)
 
 
@@ -127,7 +131,13 @@ def evaluate(config: Config, dataset: str) -> dict[str, Any]:
     """
     trained = load(config)
     height, width, channels = trained.image_shape
-    data = load_images(dataset, config.data_dir, size=(height, width), channels=channels)
+    data = load_images(
+        dataset,
+        config.data_dir,
+        size=(height, width),
+        channels=channels,
+        levels=trained.levels,
+    )
     test = align_classes(data, trained.classes).test
     if trained.method == "probe":
         test = test | {"image": features(trained.source, test["image"])}
