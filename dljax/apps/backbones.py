@@ -69,7 +69,7 @@ def load(name: str, use_weights: bool = True) -> Backbone:
     strides = (2, 4, 8, 16, 32)
     if not use_weights:
         return Backbone(module, strides)
-    found = pretrained.load(name)
+    found = pretrained.load(name, head=False)
     kept = {
         kind: {layer: tree for layer, tree in layers.items() if layer not in HEAD}
         for kind, layers in found.variables.items()

@@ -67,7 +67,7 @@ def load(config: Config) -> Trained:
         )
     config, metadata = session.saved(config)
     classes, shape = tuple(metadata["classes"]), tuple(metadata["image_shape"])
-    loaded = sources.load(config.source, config.workdir, config.architecture)
+    loaded = sources.load(config)
     weights = metadata.get("data", {}).get("derived", {}).get(WEIGHTS)
     if config.method == ("probe",) and weights not in (None, checksum(loaded)):
         raise ValueError(
@@ -81,9 +81,12 @@ def load(config: Config) -> Trained:
     return Trained(config, source, task, normalize, classes, shape, scale, levels)
 
 
-def fitted_source(config: Config) -> Source:
-    """The source of a Config, for images of its size and channels."""
-    return fitted(sources.load(config.source, config.workdir, config.architecture), config)
+def fitted_source(config: Config, head: bool = False) -> Source:
+    """The source of a Config, for images of its size and channels, perhaps without its head."""
+    source = fitted(sources.load(config, head), config)
+    for note in source.notes:
+        print(note)
+    return source
 
 
 def serving(config: Config) -> Serving:
@@ -109,7 +112,7 @@ def serving(config: Config) -> Serving:
 
 def source_serving(config: Config) -> Serving:
     """The source of a Config as a classifier."""
-    source = fitted_source(config)
+    source = fitted_source(config, head=True)
     weights = jax.tree.map(lambda x: np.asarray(x)[None], _state(source.variables))
     function = inspection.answer(source.model, source.normalize)
     metadata = {"source": source.name}
@@ -120,7 +123,7 @@ def cut(config: Config) -> Callable[[np.ndarray], np.ndarray] | None:
     """Brings a picture to the shape of a source that is used as it is; None: it is resized."""
     if config.method != ("none",) or config.image_size or config.channels:
         return None
-    return sources.load(config.source, config.workdir, config.architecture).cut
+    return sources.load(config).cut
 
 
 def evaluate(config: Config, dataset: str) -> dict[str, Any]:

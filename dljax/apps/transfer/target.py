@@ -73,7 +73,7 @@ def prepare(config: Config) -> Target:
     """
     built_in, source = config.source in sources.BUILT_IN, None
     if not built_in:
-        source = sources.load(config.source, config.workdir, config.architecture)
+        source = sources.load(config)
     # A folder's images may differ in size: they are resized as they are read, others when chosen.
     folder = os.path.isdir(config.dataset)
     size = fitted(source, config).image_shape[:2] if source else (config.image_size,) * 2
@@ -116,7 +116,7 @@ def _subsample(config: Config, loaded: Source, data: Dataset) -> Target:
         train=part(data.train, pool[kept]),
         validation=None if held is None else part(data.train, held),
         test=part(data.test, test),
-        notes=data.notes,
+        notes=(*data.notes, *source.notes),
         record=images_record({"train": data.train, "test": data.test}, data.classes, data.left_out),
         weights=checksum(loaded),
         levels=data.levels,
