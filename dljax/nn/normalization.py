@@ -6,10 +6,10 @@ over one image, for each group of channels. They differ in nothing else, so one 
 The gradient needs two sums over the pixels, as the statistics do (`sum_pixels`).
 
 A variance is E[(x - s)^2] - E[x - s]^2 with s the mean of the middle row of each image. Without s
-the difference loses all digits where the mean is far larger than the deviation. With s it can't:
-of H rows, one holds 1/H of the sum of squared deviations at least if its mean lies sqrt(H)
-deviations off, so E[x - s]^2 is at most H - 1 times the variance (Chan, Golub & LeVeque 1983, The
-American Statistician 37, section 2, on shifted data). It needs no second pass over the pixels.
+the difference loses all digits where the mean is far larger than the deviation. As s is the mean of
+1/H of the values, E[x - s]^2 is at most H - 1 times the variance, so that of float32's 24 bits no
+more than log2(H) are lost, and no second pass over the pixels is needed (shifted data: Chan, Golub
+& LeVeque 1983, The American Statistician 37, section 2).
 """
 
 from collections.abc import Callable
