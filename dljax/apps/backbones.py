@@ -15,7 +15,7 @@ from dljax.data.image_scaling import Normalize
 from dljax.nn.efficientnet_lite import efficientnet_lite0
 from dljax.nn.encoder_decoder import ENCODER
 from dljax.nn.resnet import ResNet, resnet18
-from dljax.transfer import finetuning, pretrained
+from dljax.transfer import finetuning, linear_probe, pretrained
 
 HEAD = ("head", "head_norm", "classifier")  # layers of a classifier that a backbone lacks
 
@@ -35,6 +35,12 @@ class Backbone(NamedTuple):
             return ()
         inside = {kind: {ENCODER: tree} for kind, tree in self.variables.items()}
         return (finetuning.for_seeds(inside, seeds),)
+
+    def derived(self) -> dict[str, str]:
+        """What a run's record keeps of the pretrained weights: their checksum."""
+        if self.variables is None:
+            return {}
+        return {"weights of the backbone": linear_probe.digest(self.variables)[:8]}
 
 
 def small(widths: tuple[int, ...] = (16, 32, 64, 96)) -> Backbone:
@@ -63,7 +69,7 @@ def load(name: str, use_weights: bool = True) -> Backbone:
     strides = (2, 4, 8, 16, 32)
     if not use_weights:
         return Backbone(module, strides)
-    found = pretrained.load(name)
+    found = pretrained.load(name, head=False)
     kept = {
         kind: {layer: tree for layer, tree in layers.items() if layer not in HEAD}
         for kind, layers in found.variables.items()

@@ -18,8 +18,9 @@ from dljax.cnn.classification import baselines, classifier, inspection
 from dljax.data import augment, feed
 from dljax.data.image_scaling import Normalize, normalization
 from dljax.data.images import EVALUATION_BATCH, in_memory_images, streamed_images
-from dljax.data.sources import load_images
+from dljax.data.sources import Levels, load_images
 from dljax.data.sources.dataset import align_classes, select_classes
+from dljax.data.sources.image import written_levels
 from dljax.nn import allconv, fastnet, lenet, mobilenet, resnet
 from dljax.nn.fastnet import whitening_kernel
 from dljax.run import optimizer, session
@@ -97,7 +98,8 @@ def make_task(
 class Trained(NamedTuple):
     """A trained classifier: its network, the States of its seeds, and what its images must be.
 
-    config: of its run. states: a supervised State [seeds, ...]. step: of the checkpoint.
+    config: of its run. states: a supervised State [seeds, ...]. step: of the checkpoint. levels: of
+    grey levels of more than 8 bits, the range that is scaled to 0..255.
     """
 
     config: Config
@@ -108,6 +110,7 @@ class Trained(NamedTuple):
     classes: tuple[str, ...]
     image_shape: tuple[int, int, int]
     step: int
+    levels: Levels | None = None
 
 
 def build(config: Config) -> Experiment:
@@ -156,6 +159,7 @@ def build(config: Config) -> Experiment:
             "image_shape": shape,
             "mean": normalize.mean,
             "std": normalize.std,
+            "levels": data.levels,
         },
         notes=data.notes,
         baselines=partial(baselines.image_baselines, full.train, full.test)
@@ -183,7 +187,8 @@ def load(workdir: str) -> Trained:
     model = network(config, len(classes), shape, whitening)
     task = make_task(config, model, normalize, len(classes), shape)
     run, step = session.restore(config, task, place("none"))
-    return Trained(config, model, task, run.states, normalize, classes, shape, step)
+    levels = written_levels(metadata)
+    return Trained(config, model, task, run.states, normalize, classes, shape, step, levels)
 
 
 def serving(config: Config) -> Serving:
@@ -195,7 +200,11 @@ def serving(config: Config) -> Serving:
     views = classifier.Views(found.config.flip, found.config.shift_views)
     function = inspection.answer(found.model, found.normalize, views)
     states = found.states.without_optimiser()
-    metadata = {"step": found.step, "seeds": len(jax.tree.leaves(states)[0])}
+    metadata = {
+        "step": found.step,
+        "seeds": len(jax.tree.leaves(states)[0]),
+        "levels": found.levels,
+    }
     return inspection.serving(function, states, found.image_shape, found.classes, metadata)
 
 
@@ -216,7 +225,11 @@ def evaluate(config: Config, dataset: str) -> dict[str, Any]:
     """
     found = load(config.workdir)
     data = load_images(
-        dataset, config.data_dir, size=found.image_shape[:2], channels=found.image_shape[2]
+        dataset,
+        config.data_dir,
+        size=found.image_shape[:2],
+        channels=found.image_shape[2],
+        levels=found.levels,
     )
     test = align_classes(data, found.classes).test
     return session.evaluate(

@@ -142,7 +142,9 @@ def build(config: Config) -> Experiment:
         placement=placement,
         headline=HEADLINE,
         data=images_record(
-            {"train": train, "validation": held_out, "test": data.test}, data.classes
+            {"train": train, "validation": held_out, "test": data.test},
+            data.classes,
+            data.left_out,
         ),
         validation=examples(held_out),
         test=examples(data.test),

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from dljax import plots
-from dljax.data.sources import read_images
+from dljax.data.sources import Levels, read_images
 from dljax.train import export
 from dljax.train.export import Serving
 from dljax.train.files import write_csv
@@ -33,9 +33,11 @@ def predict(
     """
     height, width, channels = model.inputs["image"].shape
     classes = model.outputs["probability"].names
-    images = read_images(path, size=None if cut else (height, width), channels=channels, cut=cut)
-    for skipped in images.skipped:
-        print(f"skipped: {skipped}")
+    size = None if cut else (height, width)
+    levels = model.metadata.get("levels")
+    images = read_images(path, size, channels, cut, levels and Levels(*levels))
+    for line in (*(f"skipped: {skipped}" for skipped in images.skipped), *images.notes):
+        print(line)
     p = export.answers(model, {"image": images.images})["probability"]
     order = (-p).argsort(-1, kind="stable")
     rows = [

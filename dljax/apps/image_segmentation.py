@@ -14,6 +14,7 @@ from dljax.cnn.segmentation import inspection, losses
 from dljax.data import annotated
 from dljax.data.annotated import MASK_FIELDS
 from dljax.data.image_scaling import Normalize, normalization
+from dljax.data.sources.image import Levels, written_levels
 from dljax.data.sources.vision import load_masks
 from dljax.plots import masks
 from dljax.run import session
@@ -66,7 +67,9 @@ def build(config: Config) -> Experiment:
         feed=data.train,
         placement=placement,
         headline=analysis.headline(classes),
-        data=data.record.deriving(mean=normalize.mean, std=normalize.std),
+        data=data.record.deriving(
+            mean=normalize.mean, std=normalize.std, **(backbone.derived() if backbone else {})
+        ),
         init_args=backbone.start(config.num_seeds) if backbone else (),
         validation=data.validation,
         choose_by="max:miou",
@@ -79,6 +82,7 @@ def build(config: Config) -> Experiment:
             "image_shape": shape,
             "mean": normalize.mean,
             "std": normalize.std,
+            "levels": getattr(data.sources["train"], "levels", None),
         },
         notes=data.notes,
         baselines=(lambda: analysis.simple(data, sample)) if config.baselines else None,
@@ -95,7 +99,8 @@ def train(config: Config) -> Outcome:
 class Trained(NamedTuple):
     """A trained network: its Config, its Run, and what its images must be.
 
-    run: States [seeds, ...]. threshold: of V_rand, of two classes. step: of the checkpoint.
+    run: States [seeds, ...]. threshold: of V_rand, of two classes. step: of the checkpoint. levels:
+    as of image_classification.
     """
 
     config: Config
@@ -107,6 +112,7 @@ class Trained(NamedTuple):
     image_shape: tuple[int, int, int]
     threshold: float
     step: int
+    levels: Levels | None
 
 
 def load(workdir: str) -> Trained:
@@ -122,8 +128,8 @@ def load(workdir: str) -> Trained:
     run, step = session.restore(config, task, place("none"))
     palette = np.array(metadata["palette"], np.uint8)
     trained = analysis.Network(model, normalize, views_of(config))
-    threshold = metadata.get("threshold", 0.5)
-    return Trained(config, trained, task, run, classes, palette, shape, threshold, step)
+    threshold, levels = metadata.get("threshold", 0.5), written_levels(metadata)
+    return Trained(config, trained, task, run, classes, palette, shape, threshold, step, levels)
 
 
 def serving(config: Config) -> Serving:
@@ -147,7 +153,12 @@ def predict(config: Config, path: str) -> list[dict[str, Any]]:
     """
     found = load(config.workdir)
     return prediction.predict(
-        _serving(found), path, config.workdir, palette=found.palette, draw=config.plots
+        _serving(found),
+        path,
+        config.workdir,
+        palette=found.palette,
+        levels=found.levels,
+        draw=config.plots,
     )
 
 

@@ -23,6 +23,7 @@ from dljax.cnn.detection import detector, inference
 from dljax.data import annotated
 from dljax.data.annotated import BOX_FIELDS
 from dljax.data.image_scaling import Normalize
+from dljax.data.sources.image import Levels, written_levels
 from dljax.data.sources.vision import BoxSource, load_boxes
 from dljax.run import session
 from dljax.run.experiment import Experiment, Outcome
@@ -64,7 +65,9 @@ def build(config: Config) -> Experiment:
         feed=data.train,
         placement=placement,
         headline=HEADLINE,
-        data=data.record.deriving(mean=normalize.mean, std=normalize.std),
+        data=data.record.deriving(
+            mean=normalize.mean, std=normalize.std, **backbone_of(config).derived()
+        ),
         init_args=backbone_of(config).start(config.num_seeds),
         validation=data.validation,
         choose_by="max:ap50_binned",
@@ -77,6 +80,7 @@ def build(config: Config) -> Experiment:
             "image_shape": shape,
             "mean": normalize.mean,
             "std": normalize.std,
+            "levels": getattr(data.sources["train"], "levels", None),
         },
         notes=(*data.notes, *view_notes(config)),
         analyze=lambda run, metrics, baselines: analysis.analyze(config, trained, run, data),
@@ -92,7 +96,7 @@ class Trained(NamedTuple):
     """A trained detector: its network, the States of its seeds, and how it is used.
 
     config: of its run. run: States [seeds, ...]. chosen: what validation has chosen. category_ids:
-    of the classes, in COCO results. step: of the checkpoint.
+    of the classes, in COCO results. step: of the checkpoint. levels: as of image_classification.
     """
 
     config: Config
@@ -103,6 +107,7 @@ class Trained(NamedTuple):
     category_ids: tuple[int | str, ...]
     chosen: analysis.Chosen
     step: int
+    levels: Levels | None
 
 
 def load(workdir: str) -> Trained:
@@ -121,7 +126,8 @@ def load(workdir: str) -> Trained:
     )
     chosen = analysis.Chosen(**metadata["chosen"]) if "chosen" in metadata else analysis.UNCHOSEN
     ids = tuple(metadata["category_ids"])
-    return Trained(config, trained, task, run, classes, ids, chosen, step)
+    levels = written_levels(metadata)
+    return Trained(config, trained, task, run, classes, ids, chosen, step, levels)
 
 
 def serving(config: Config) -> Serving:
@@ -178,6 +184,7 @@ def predict(config: Config, path: str) -> list[dict[str, Any]]:
         path,
         config.workdir,
         fit=found.config.fit,
+        levels=found.levels,
         least=config.score or found.chosen.score,
         draw=config.plots,
     )

@@ -71,7 +71,7 @@ def _compare(
         commit=report.git_commit(),
         config=to_json(config),
         dataset=target.name,
-        data={**target.record.summary, "left_out": list(target.record.left_out)},
+        data=target.record.report(),
         steps=config.steps,
         seconds=seconds,
         steps_per_second=sum(s["steps"] for s in every) / max(seconds["train"], 1e-9),

@@ -17,7 +17,7 @@ import numpy as np
 
 from dljax.data import feed
 from dljax.data.feed import Examples, Feed
-from dljax.data.record import DataRecord, files_digest
+from dljax.data.record import DataRecord
 from dljax.data.sources.cache import crc
 from dljax.data.sources.dataset import Arrays
 from dljax.data.sources.vision import IGNORE, BoxedImages, MaskedImages, Truth, truth
@@ -172,10 +172,10 @@ def annotated_record(
 ) -> DataRecord:
     """The record: images, boxes or pixels of each class in each part, sizes, what was left out.
 
-    Of arrays in memory their content is digested, else the names and sizes of the files.
+    Of arrays in memory their content is digested, else that of their files.
     """
     summary: dict = {"images": {part: len(source) for part, source in sources.items()}}
-    digests = {}
+    digests, files = {}, {}
     if isinstance(data, BoxedImages):
         truths = {part: truth(source) for part, source in sources.items()}
         summary |= _boxes(truths, data.classes)
@@ -192,10 +192,11 @@ def annotated_record(
                 if name in arrays[part]:
                     digests[f"{part} {name}s"] = f"{crc(arrays[part][name]):08x}"
         elif hasattr(source, "files"):
-            digests[f"{part} files"] = files_digest(source.files())
+            files[f"{part} content"] = source.files()
     example = next(iter(arrays.values()))["image"][0] if arrays else sources["train"][0]["image"]
     summary["shape"] = list(example.shape)
-    return DataRecord(summary, digests, {"order of classes": list(data.classes)}, data.notes)
+    derived = {"order of classes": list(data.classes)}
+    return DataRecord(summary, digests, derived, data.notes, files)
 
 
 def _boxes(truths: Mapping[str, Sequence[Truth]], classes: Sequence[str]) -> dict:

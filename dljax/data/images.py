@@ -15,6 +15,7 @@ from dljax.data import feed, sources
 from dljax.data.feed import Examples, Feed
 from dljax.data.record import DataRecord, images_record, streamed_record
 from dljax.data.sources.dataset import Arrays, Dataset, split
+from dljax.data.sources.image import Levels
 from dljax.data.streaming import stream
 
 # Examples in an evaluation batch, and those of a streamed set that are held in memory to look at.
@@ -27,6 +28,7 @@ class Images(NamedTuple):
     train: batches. validation, test: each example once; validation is None if none is held out.
     train_images: in memory ({"image", "label"}; all of them, or a sample of a streamed set).
     test_images: likewise. name: one line. notes: lines for the user. record: what was read.
+    levels: of grey levels of more than 8 bits, the range that was scaled to 0..255.
     """
 
     train: Feed
@@ -38,6 +40,7 @@ class Images(NamedTuple):
     name: str
     notes: tuple[str, ...]
     record: DataRecord
+    levels: Levels | None = None
 
 
 def in_memory_images(
@@ -69,7 +72,12 @@ def in_memory_images(
         data.classes,
         f"{data.name} ({counts})",
         data.notes,
-        images_record({"train": train, "validation": held_out, "test": data.test}, data.classes),
+        images_record(
+            {"train": train, "validation": held_out, "test": data.test},
+            data.classes,
+            data.left_out,
+        ),
+        data.levels,
     )
 
 
@@ -93,12 +101,14 @@ def streamed_images(
             "streaming from a folder needs --image_size: the images are not read beforehand"
         )
 
-    def part(name: str) -> Sequence:
-        if dataset.startswith("tfds:"):
-            return sources.tfds_source(dataset, name, data_dir, size=size)
-        return sources.image_folder_source(dataset, name, size)
-
-    train, test = part("train"), part("test")
+    if dataset.startswith("tfds:"):
+        train, test = (
+            sources.tfds_source(dataset, name, data_dir, size=size) for name in ("train", "test")
+        )
+    else:
+        train = sources.image_folder_source(dataset, "train", size)
+        test = sources.image_folder_source(dataset, "test", size, levels=train.levels)
+    levels, notes, left_out = (getattr(train, x, ()) for x in ("levels", "notes", "left_out"))
     order = np.random.RandomState(0).permutation(len(train))
     held = round(validation * len(train))
     rest = Subset(train, np.sort(order[held:]))
@@ -112,8 +122,9 @@ def streamed_images(
         _sample(test),
         train.classes,
         f"{dataset}, streamed ({_counts(len(rest), held, len(test))})",
-        (),
-        streamed_record({"train": train, "test": test}, train.classes),
+        notes,
+        streamed_record({"train": train, "test": test}, train.classes, left_out),
+        levels or None,
     )
 
 

@@ -12,10 +12,12 @@ Where the data lies is no part of it: another path to the same data is the same 
 
 from __future__ import annotations
 
+import functools
 import math
 import os
 import zlib
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -25,24 +27,59 @@ from dljax.data.sources.cache import crc
 from dljax.train.files import jsonable
 
 MANY = 20  # classes that are listed one by one, at most
+FORMAT = 2  # of fingerprints
+PROBES = 12  # words of 8 bytes of an image by which it is found among others
+ORDER = ("train", "validation", "test")
 
 
 class DataRecord(NamedTuple):
     """summary: what was read, in JSON's types. digests: name -> checksum of the content.
 
     derived: what the run computes from it and would compute otherwise from other data. left_out:
-    lines, what was not read and why. details: shown and written beside the summary, not compared.
+    lines, what was not read and why. files: name -> files that are read later, in their order;
+    their content is digested too. details, remarks: further entries and lines for a reader, no part
+    of the fingerprint.
     """
 
     summary: Mapping[str, Any]
     digests: Mapping[str, str]
     derived: Mapping[str, Any] = {}
     left_out: Sequence[str] = ()
+    files: Mapping[str, Sequence[str]] = {}
     details: Mapping[str, Any] = {}
+    remarks: Sequence[str] = ()
 
-    def fingerprint(self) -> dict[str, Any]:
-        """What `differences` compares, in JSON's types."""
-        return jsonable({"summary": self.summary, "derived": self.derived, "digests": self.digests})
+    def fingerprint(self, before: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """What `differences` compares, in JSON's types.
+
+        before: an earlier fingerprint. Files whose names, sizes and times are as they were then are
+        not read again: their digests are those of then.
+        """
+        before = before or {}
+        stamps = {name: stamp(files) for name, files in self.files.items()}
+        digests = dict(self.digests)
+        for name, files in self.files.items():
+            if (
+                name in before.get("digests", {})
+                and before.get("stamps", {}).get(name) == stamps[name]
+            ):
+                digests[name] = before["digests"][name]
+            else:
+                digests[name] = content(tuple(files), stamps[name])
+        return jsonable(
+            {
+                "format": FORMAT,
+                "summary": self.summary,
+                "derived": self.derived,
+                "digests": digests,
+                "stamps": stamps,
+            }
+        )
+
+    def report(self) -> dict[str, Any]:
+        """What summary.json says of the data."""
+        more = {"left_out": list(self.left_out), "remarks": list(self.remarks)}
+        return {**self.summary, **self.details, **more}
 
     def deriving(self, **values: Any) -> DataRecord:
         """The record with further values that a run has derived from the data."""
@@ -50,25 +87,28 @@ class DataRecord(NamedTuple):
 
     def lines(self) -> tuple[str, ...]:
         """The summary for a reader."""
-        shown = {**self.summary, **self.details}
-        return (*(_line(name, value) for name, value in shown.items()), *self.left_out)
+        entries = {**self.summary, **self.details}
+        lines = (_line(name, value) for name, value in entries.items())
+        return (*lines, *self.left_out, *self.remarks)
 
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """What differs between two fingerprints, a short text for each entry.
 
     Digests are named only where nothing else shows the difference. Numbers that were derived (a
-    scaler) may differ by rounding.
+    scaler) may differ by rounding. What an earlier release's fingerprint lacks is not compared.
     """
     lines = []
+    earlier = before.get("format", 1) < now.get("format", 1)
     for part in ("summary", "derived"):
         old, new = before.get(part, {}), now.get(part, {})
-        for name in dict.fromkeys((*old, *new)):
+        for name in [x for x in old if x in new] if earlier else dict.fromkeys((*old, *new)):
             if not _close(old.get(name), new.get(name)):
                 lines.append(_difference(name, old.get(name), new.get(name)))
     if not lines:
         old, new = before.get("digests", {}), now.get("digests", {})
-        changed = [name for name in dict.fromkeys((*old, *new)) if old.get(name) != new.get(name)]
+        names = [x for x in old if x in new] if earlier else dict.fromkeys((*old, *new))
+        changed = [name for name in names if old.get(name) != new.get(name)]
         lines = [f"other content: {', '.join(changed)}"] if changed else []
     return lines
 
@@ -84,22 +124,92 @@ def images_record(
     """
     parts = {name: part for name, part in parts.items() if part}
     first = next(iter(parts.values()))
-    labels = np.concatenate([part["label"] for part in parts.values()])
-    counts = np.bincount(labels, minlength=len(classes))
-    low = min(int(part["image"].min()) for part in parts.values())
-    high = max(int(part["image"].max()) for part in parts.values())
+    counts = {name: np.bincount(x["label"], minlength=len(classes)) for name, x in parts.items()}
+    ranges = [_range(part["image"]) for part in parts.values()]
     summary = {
         "images": {name: len(part["label"]) for name, part in parts.items()},
-        "classes": dict(zip(classes, counts.tolist(), strict=True)),
+        "classes": dict(zip(classes, sum(counts.values()).tolist(), strict=True)),
         "shape": list(first["image"].shape[1:]),
-        "range": [low, high],
+        "range": [min(low for low, _ in ranges), max(high for _, high in ranges)],
     }
     digests = {
         f"{name} {kind}s": f"{crc(part[kind]):08x}"
         for name, part in parts.items()
         for kind in ("image", "label")
     }
-    return DataRecord(summary, digests, {"order of classes": list(classes)}, left_out)
+    return DataRecord(
+        summary,
+        digests,
+        {"order of classes": list(classes)},
+        left_out,
+        details=_by_class(counts, classes),
+        remarks=_twins(parts),
+    )
+
+
+def _range(images: np.ndarray) -> tuple[int, int]:
+    """Their least and greatest level; of bytes, the first images usually have both extremes."""
+    part = images[:1000]
+    if images.dtype != np.uint8 or (part.min(), part.max()) != (0, 255):
+        part = images
+    return int(part.min()), int(part.max())
+
+
+def _by_class(counts: Mapping[str, np.ndarray], classes: Sequence[str]) -> dict[str, Any]:
+    """The images of each class in each part; of one class there is nothing to tell."""
+    if len(classes) < 2:
+        return {}
+    return {
+        f"{name} images of each class": dict(zip(classes, count.tolist(), strict=True))
+        for name, count in counts.items()
+    }
+
+
+def _twins(parts: Mapping[str, Mapping[str, np.ndarray]]) -> tuple[str, ...]:
+    """A line for each part that has images of an earlier one, bit for bit."""
+    images = {name: x["image"] for name, x in parts.items() if name in ORDER}
+    names = sorted(images, key=ORDER.index)
+    lines, found = [], repeated([images[name] for name in names])
+    for last, name in enumerate(names):
+        among = [found[last] == first for first in range(last)]
+        count = int(np.any(among, 0).sum()) if among else 0
+        if count:
+            where = " or ".join(x for x, y in zip(names, among, strict=False) if y.any())
+            total = len(images[name])
+            lines.append(f"{count} of {total} {name} images are also in {where}, bit for bit")
+    return tuple(lines)
+
+
+def repeated(parts: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """For each image of each part [N, ...] the first part that it is in, bit for bit: int [N].
+
+    Few images agree in PROBES words of their content; those that do are compared as a whole.
+    """
+    keys = [_keys(images) for images in parts]
+    owner = np.repeat(np.arange(len(parts)), [len(x) for x in keys])
+    joined = np.concatenate(keys)
+    ordered = np.sort(joined)
+    several = ordered[1:][ordered[1:] == ordered[:-1]]
+    if len(several):
+        starts, first = np.cumsum([0, *map(len, keys)]), {}
+        near = several[np.minimum(np.searchsorted(several, joined), len(several) - 1)]
+        for index in np.flatnonzero(near == joined):
+            part = owner[index]
+            image = parts[part][index - starts[part]]
+            owner[index] = first.setdefault((image.shape, image.tobytes()), part)
+    return np.split(owner, np.cumsum([len(x) for x in keys])[:-1])
+
+
+def _keys(images: np.ndarray) -> np.ndarray:
+    """A number for each image [N, ...] that depends on some of its bytes: uint64 [N]."""
+    rows = np.ascontiguousarray(images).reshape(len(images), -1).view(np.uint8)
+    width = 8 if rows.shape[1] % 8 == 0 else 1
+    words, probes = rows.view(np.dtype(f"u{width}")), PROBES * (8 // width)
+    places = np.unique(np.linspace(0, words.shape[1], probes + 2).astype(int)[1:-1])
+    key = np.zeros(len(rows), np.uint64)
+    for column in words[:, places].T:
+        key = key * np.uint64(0x9E3779B97F4A7C15) + column
+    return key
 
 
 def clips_record(
@@ -113,21 +223,36 @@ def clips_record(
     return record._replace(summary=summary)
 
 
-def streamed_record(sources: Mapping[str, Sequence], classes: Sequence[str]) -> DataRecord:
-    """The record of sets that are read while training, of their files' names and sizes.
+def streamed_record(
+    sources: Mapping[str, Sequence], classes: Sequence[str], left_out: Sequence[str] = ()
+) -> DataRecord:
+    """The record of sets that are read while training, of the content of their files.
 
-    sources: 'train', 'test' -> what is read; `source.files()` names its files where it has any.
+    sources: 'train', 'test' -> what is read: `source.files()` names its files, `source.labels` are
+    int [N], where it has them.
     """
     summary = {
         "images": {name: len(source) for name, source in sources.items()},
         "classes": list(classes),
     }
-    digests = {
-        name: files_digest(source.files())
-        for name, source in sources.items()
-        if hasattr(source, "files")
-    }
-    return DataRecord(summary, digests, {"order of classes": list(classes)})
+    known = {name: x.labels for name, x in sources.items() if hasattr(x, "labels")}
+    counts = {name: np.bincount(labels, minlength=len(classes)) for name, labels in known.items()}
+    digests = {f"{name} labels": f"{crc(labels):08x}" for name, labels in known.items()}
+    files = {f"{name} images": x.files() for name, x in sources.items() if hasattr(x, "files")}
+    remarks = ()
+    if len(files) == len(known) == 2:
+        count = same_files(files["test images"], files["train images"])
+        total = len(files["test images"])
+        remarks = (f"{count} of {total} test images are also in train, byte for byte",)[: count > 0]
+    return DataRecord(
+        summary,
+        digests,
+        {"order of classes": list(classes)},
+        left_out,
+        files,
+        _by_class(counts, classes),
+        remarks,
+    )
 
 
 def series_record(
@@ -217,13 +342,59 @@ def text_record(
     return DataRecord(summary, digests, {}, left_out)
 
 
-def files_digest(files: Sequence[str]) -> str:
-    """A checksum of the names (within their common folder), order and sizes of files."""
+def stamp(files: Sequence[str]) -> str:
+    """A checksum of the names (within their common folder), order, sizes and times of files."""
     root, total = os.path.commonpath(files) if files else "", 0
     for file in files:
-        entry = f"{os.path.relpath(file, root)} {os.path.getsize(file)}\n"
-        total = zlib.crc32(entry.encode(), total)
+        about = os.stat(file)
+        entry = f"{file[len(root) :]} {about.st_size} {about.st_mtime_ns} {about.st_ctime_ns}\n"
+        total = zlib.crc32(entry.encode(errors="surrogateescape"), total)
     return f"{len(files)} files {total:08x}"
+
+
+@functools.lru_cache
+def content(files: tuple[str, ...], stamp: str) -> str:
+    """A checksum of the content of files in their order. stamp: of the files, for the cache."""
+    del stamp
+    with ThreadPoolExecutor() as pool:
+        sums = np.fromiter(pool.map(_file_crc, files), np.uint32, len(files))
+    return f"{len(files)} files {crc(sums):08x}"
+
+
+def same_files(files: Sequence[str], others: Sequence[str]) -> int:
+    """How many of the files are byte for byte among the others; those of other sizes aren't read.
+
+    Of equal sizes the beginning is read first, and the rest where that is equal too.
+    """
+    mine, theirs = ({file: os.path.getsize(file) for file in x} for x in (files, others))
+    with ThreadPoolExecutor() as pool:
+        for most in (4096, None):
+            common = set(mine.values()) & set(theirs.values())
+            mine, theirs = (
+                {file: about for file, about in x.items() if about in common}
+                for x in (mine, theirs)
+            )
+            read = functools.partial(_file_crc, most=most)
+            mine, theirs = (
+                {
+                    f: (about, crc)
+                    for (f, about), crc in zip(x.items(), pool.map(read, x), strict=True)
+                }
+                for x in (mine, theirs)
+            )
+    known = set(theirs.values())
+    return sum(about in known for about in mine.values())
+
+
+def _file_crc(file: str, most: int | None = None) -> int:
+    """CRC-32 of a file's content, or of its first bytes."""
+    total = 0
+    with open(file, "rb") as opened:
+        while block := opened.read(most or 1 << 20):
+            total = zlib.crc32(block, total)
+            if most:
+                break
+    return total
 
 
 def _close(a: Any, b: Any) -> bool:

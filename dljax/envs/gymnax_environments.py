@@ -21,6 +21,19 @@ def make(name: str, **parameters: Any) -> Environment:
     parameters: fields of its EnvParams (max_steps_in_episode and others) or arguments of its class.
     Raises ValueError, with the nearest names, for an unknown name or parameter.
     """
+    env, params = _make(name, parameters)
+    return from_gymnax(env, params, name)
+
+
+@jax.ensure_compile_time_eval()
+def all_parameters(name: str, **parameters: Any) -> dict[str, Any]:
+    """The parameters of the environment that `make` returns, those that are not given too."""
+    _, params = _make(name, parameters)
+    found = {field.name: getattr(params, field.name) for field in dataclasses.fields(params)}
+    return {key: np.asarray(x).tolist() for key, x in found.items()}
+
+
+def _make(name: str, parameters: dict[str, Any]) -> tuple[Any, Any]:
     import gymnax  # slow: it brings pyplot and seaborn
 
     names = list(gymnax.registered_envs)
@@ -36,8 +49,7 @@ def make(name: str, **parameters: Any) -> Environment:
     own = {k: v for k, v in parameters.items() if k in arguments}
     if own:
         env, params = gymnax.make(name, **own)
-    given = {k: v for k, v in parameters.items() if k in fields}
-    return from_gymnax(env, params.replace(**given), name)
+    return env, params.replace(**{k: v for k, v in parameters.items() if k in fields})
 
 
 def from_gymnax(env: Any, params: Any, name: str) -> Environment:

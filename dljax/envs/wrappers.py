@@ -25,6 +25,7 @@ VELOCITIES = {
 }
 
 UNBOUNDED = 1e6  # some environments write a huge number for no bound
+LARGEST = 1e30  # bound of an action
 
 
 def observed(env: Environment, see: Callable[[Array], Array], space: Box) -> Environment:
@@ -163,3 +164,50 @@ def unit_actions(env: Environment) -> Environment:
         return env.step(key, state, low + share * (high - low))
 
     return env._replace(step=step, action=Box(env.action.shape, -1.0, 1.0))
+
+
+def policy_actions(env: Environment) -> Environment:
+    """An environment as a policy plays it: bounded actions as in `unit_actions`.
+
+    Discrete and unbounded ones stay as they are; those of [-1, 1] are clipped. The algorithms wrap
+    what they are given. Raises ValueError, in one line, for actions that are no vector, and for
+    bounds on one side only, on some entries only, or in the wrong order.
+    """
+    if isinstance(env.action, Discrete):
+        return env
+    shape, what = tuple(env.action.shape), f"{env.name}: actions"
+    if len(shape) != 1:
+        raise ValueError(f"{what} must be vectors, as Box((1,)), not of the shape {shape}")
+    low, high = (
+        np.broadcast_to(np.asarray(b, float), shape) for b in (env.action.low, env.action.high)
+    )
+    bounded = [np.abs(b) < LARGEST for b in (low, high)]
+    if not np.any(bounded):
+        return env
+    if not np.all(bounded):
+        raise ValueError(
+            f"{what} have bounds on one side or some entries only ({_bounds(low, high)}): give Box "
+            "two finite bounds, or none"
+        )
+    if not (low < high).all():
+        raise ValueError(f"{what} have bounds in the wrong order ({_bounds(low, high)})")
+    if (low == -1).all() and (high == 1).all():
+
+        def step(key: Key, state: Any, action: Array) -> tuple[Any, Step]:
+            return env.step(key, state, jnp.clip(action, -1, 1))
+
+        return env._replace(step=step)
+    return unit_actions(env)
+
+
+def discrete_actions(env: Environment) -> Environment:
+    """The environment; ValueError, in one line, where its actions are continuous."""
+    if not isinstance(env.action, Discrete):
+        raise ValueError(
+            f"{env.name} has continuous actions, which have no values to compare: use ppo or sac"
+        )
+    return env
+
+
+def _bounds(low: np.ndarray, high: np.ndarray) -> str:
+    return ", ".join(f"{a:g} to {b:g}" for a, b in zip(low[:3], high[:3], strict=True))

@@ -72,11 +72,12 @@ def kid(real: np.ndarray, fake: np.ndarray, block: int = BLOCK, seed: int = 0) -
     """KID (Binkowski et al. 2018, arXiv:1801.01401, section 3): the squared MMD, unbiased.
 
     Of the kernel (x.y / D + 1)^3, the mean over disjoint random blocks of at most `block` of each
-    set; zero in expectation for samples of one distribution, hence at times below zero.
+    set; zero in expectation for samples of one distribution, hence at times below zero. Of a set
+    that is larger than the blocks of the other one, as many random ones as fill `block`s are used.
     """
     rng = np.random.default_rng(seed)
     count = max(-(-min(len(real), len(fake)) // block), 1)
-    parts = [np.array_split(rng.permutation(len(x)), count) for x in (real, fake)]
+    parts = [np.array_split(rng.permutation(len(x))[: count * block], count) for x in (real, fake)]
     return float(np.mean([_mmd(real[i], fake[j]) for i, j in zip(*parts, strict=True)]))
 
 

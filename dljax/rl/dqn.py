@@ -18,6 +18,7 @@ from flax import struct
 from jax import Array
 from jax.sharding import PartitionSpec as P
 
+from dljax.envs import wrappers
 from dljax.envs.environment import Environment
 from dljax.rl import exploration, replay, rollout
 from dljax.rl.networks import ActionValues
@@ -77,7 +78,7 @@ def task(
     tx is called `updates` times a step. Evaluation: mean return and length of the greedy policy's
     episodes. Raises ValueError where the sizes of the memory do not fit.
     """
-    s = settings
+    env, s = wrappers.discrete_actions(env), settings
     played = s.environments * s.rollout
     fits(played, s.environments, s.capacity, s.warmup, s.n)
 

@@ -32,6 +32,11 @@ def dense(features: int, scale: float = math.sqrt(2)) -> nn.Dense:
     return nn.Dense(features, kernel_init=nn.initializers.orthogonal(scale))
 
 
+def layer_norm() -> nn.LayerNorm:
+    """LayerNorm whose variance is that of the deviations, also where the mean is far larger."""
+    return nn.LayerNorm(use_fast_variance=False)
+
+
 class MLP(nn.Module):
     """Hidden layers over an observation of so many axes: [..., I] -> [..., features[-1]].
 
@@ -48,7 +53,7 @@ class MLP(nn.Module):
         x = x.reshape(*x.shape[: x.ndim - self.axes], -1)
         for features in self.features:
             x = dense(features)(x)
-            x = self.activation(nn.LayerNorm()(x) if self.norm else x)
+            x = self.activation(layer_norm()(x) if self.norm else x)
         return x
 
 
@@ -66,9 +71,9 @@ class CNN(nn.Module):
     def __call__(self, x: Array) -> Array:
         init = nn.initializers.orthogonal(math.sqrt(2))
         x = Conv(self.channels, (3, 3), padding="VALID", kernel_init=init)(x)
-        x = nn.relu(nn.LayerNorm()(x) if self.norm else x)
+        x = nn.relu(layer_norm()(x) if self.norm else x)
         x = dense(self.features)(x.reshape(*x.shape[:-3], -1))
-        return nn.relu(nn.LayerNorm()(x) if self.norm else x)
+        return nn.relu(layer_norm()(x) if self.norm else x)
 
 
 class Core(nn.Module):

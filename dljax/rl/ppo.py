@@ -16,6 +16,7 @@ from flax import struct
 from jax import Array
 from jax.sharding import PartitionSpec as P
 
+from dljax.envs import wrappers
 from dljax.envs.environment import Environment
 from dljax.rl import batches, normalization, policies, returns, rollout
 from dljax.rl.networks import ActorCritic
@@ -97,9 +98,12 @@ def task(
     """PPO as a Task: batches of its feed are (), of its evaluation {"episode", "example_mask"}.
 
     tx is called epochs * minibatches times a step. Evaluation: mean return and length of the greedy
-    policy's episodes, and "sampled_return" of the policy as it learns.
-    Raises ValueError where the minibatches do not divide what they are made of.
+    policy's episodes, and "sampled_return" of the policy as it learns. Of bounded actions the
+    policy has [-1, 1], mapped to the bounds of `env` (`wrappers.policy_actions`: play in that).
+    Raises ValueError where the minibatches do not divide what they are made of, and for bounds on
+    one side only.
     """
+    env = wrappers.policy_actions(env)
     s, recurrent = settings, network.core is not None
     whole = s.environments if recurrent else s.environments * s.rollout
     if whole % s.minibatches:

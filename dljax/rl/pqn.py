@@ -15,6 +15,7 @@ from flax import struct
 from jax import Array
 from jax.sharding import PartitionSpec as P
 
+from dljax.envs import wrappers
 from dljax.envs.environment import Environment
 from dljax.rl import batches, exploration, returns, rollout
 from dljax.rl.networks import ActionValues
@@ -61,7 +62,7 @@ def task(
     tx is called epochs * minibatches times a step. Evaluation: mean return and length of the greedy
     policy's episodes. Raises ValueError where the minibatches do not divide a rollout.
     """
-    s = settings
+    env, s = wrappers.discrete_actions(env), settings
     whole = s.environments * s.rollout
     if whole % s.minibatches:
         raise ValueError(f"{s.minibatches} minibatches do not divide a rollout's {whole} samples")

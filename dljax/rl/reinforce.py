@@ -21,6 +21,7 @@ import optax
 from flax import struct
 from jax import Array
 
+from dljax.envs import wrappers
 from dljax.envs.environment import Environment
 from dljax.rl import policies, returns, rollout
 from dljax.rl.networks import ActorCritic
@@ -66,8 +67,9 @@ def task(
     """REINFORCE as a Task: its feed has batches (), its evaluation {"episode", "example_mask"}.
 
     Evaluation: mean return and length of the greedy policy's episodes, and "sampled_return". The
-    network has no recurrent core.
+    network has no recurrent core. Bounded actions are mapped as by `ppo.task`.
     """
+    env = wrappers.policy_actions(env)
     s = settings
 
     def init(key: Array) -> State:

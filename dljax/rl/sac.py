@@ -13,13 +13,15 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from flax import struct
 from jax import Array
 from jax.lax import stop_gradient
 from jax.sharding import PartitionSpec as P
 
-from dljax.envs.environment import Environment
+from dljax.envs import wrappers
+from dljax.envs.environment import Discrete, Environment
 from dljax.rl import policies, replay, rollout
 from dljax.rl.networks import Critics, SquashedActor
 from dljax.rl.transitions import Transitions, fits, n_step, no_transitions, transitions
@@ -84,11 +86,17 @@ def task(
 ) -> Task:
     """SAC as a Task: batches of its feed are (), of its evaluation {"episode", "example_mask"}.
 
-    Actions lie in [-1, 1] (`wrappers.unit_actions`). tx is called `updates` times a step, for all
-    three losses together: it must not mix gradients (no clipping by a common norm). Evaluation:
-    mean return and length of the episodes of the policy's middle, and "sampled_return" of the
-    policy as it learns. Raises ValueError where the sizes of the memory do not fit.
+    The policy's actions lie in [-1, 1] and are mapped to the bounds of `env`. tx is called
+    `updates` times a step, for all three losses together: it must not mix gradients (no clipping by
+    a common norm). Evaluation: mean return and length of the episodes of the policy's middle, and
+    "sampled_return" of the policy as it learns. Raises ValueError where the sizes of the memory do
+    not fit, and for actions that are discrete or have no bounds.
     """
+    if isinstance(env.action, Discrete):
+        raise ValueError(f"{env.name} has discrete actions, SAC's are continuous: use ppo or dqn")
+    env = wrappers.policy_actions(env)
+    if np.isinf(env.action.low).any():
+        raise ValueError(f"{env.name} has unbounded actions, SAC's lie in [-1, 1]: give Box bounds")
     s, size = settings, env.action.shape[0]
     fits(s.environments * s.rollout, s.environments, s.capacity, s.warmup, 1)
 

@@ -252,7 +252,7 @@ def _summarise(
         commit=report.git_commit(),
         config=to_json(config),
         dataset=experiment.dataset,
-        data={**read.summary, **read.details, "left_out": list(read.left_out)} if read else {},
+        data=read.report() if read else {},
         steps=result.steps,
         seconds=seconds,
         steps_per_second=result.steps_per_second,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 from collections.abc import Mapping
@@ -104,7 +105,7 @@ def _data_differences(
     named = [] if same else [f"dataset: {old!r} then, {new!r} now"]
     if "data" not in metadata:
         return named
-    found = record.differences(metadata["data"], experiment.data.fingerprint())
+    found = record.differences(metadata["data"], experiment.data.fingerprint(metadata["data"]))
     more = [f"and {len(found) - 3} more"] if len(found) > 3 else []
     return named + found[:3] + more if found else []
 
@@ -114,7 +115,10 @@ def write_metadata(
 ) -> None:
     values: dict[str, Any] = {"experiment": experiment.name}
     if experiment.data:
-        values["data"] = experiment.data.fingerprint()
+        before = {}
+        with contextlib.suppress(OSError, ValueError):  # there is none, or it is damaged
+            before = _read_metadata(workdir).get("data", {})
+        values["data"] = experiment.data.fingerprint(before)
     if chosen:
         values["sweep"] = {"point": chosen.point, "members": chosen.members}
     write_json(workdir / "metadata.json", {**values, **experiment.metadata, **analysis.metadata})

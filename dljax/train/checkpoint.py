@@ -31,6 +31,10 @@ class CheckpointError(OSError):
     """A checkpoint could not be written or read."""
 
 
+class _OtherArrays(ValueError):
+    """A checkpoint holds arrays of other names or shapes."""
+
+
 class Store:
     """The checkpoints of one workdir, in its folder checkpoints/, one folder a step.
 
@@ -113,7 +117,9 @@ class Store:
             try:
                 found = self._read(step, like)
             except Exception as error:  # whatever a broken file makes orbax or tensorstore raise
-                damaged[step] = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+                said = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+                strange = isinstance(error, _OtherArrays)
+                damaged[step] = said if strange else f"its files are damaged or incomplete ({said})"
                 continue
             for broken, reason in damaged.items():
                 self._warn(
@@ -132,12 +138,30 @@ class Store:
     def _read(self, step: int, like: Run) -> tuple[Run, dict[str, Any]]:
         import orbax.checkpoint as ocp
 
+        self._check_shapes(step, like)
         args = ocp.args.Composite(run=ocp.args.StandardRestore(like), meta=ocp.args.JsonRestore())
         found = self._manager.restore(step, args=args)
         meta = dict(found["meta"])
         if int(_digest(found["run"])) != meta["digest"]:
             raise ValueError("its content is not what was written")
         return found["run"], meta
+
+    def _check_shapes(self, step: int, like: Run) -> None:
+        """Refuses a checkpoint of other arrays than `like`, in a line of our own words."""
+        try:
+            saved = self._manager.item_metadata(step)["run"]
+            saved = _shapes(getattr(saved, "tree", saved))
+        except Exception:  # damaged: reading it says so
+            return
+        wanted = _shapes(like)
+        strange = [x for x in dict.fromkeys((*saved, *wanted)) if saved.get(x) != wanted.get(x)]
+        if saved and strange:
+            first, more = strange[0], f", and {len(strange) - 1} more differ"
+            raise _OtherArrays(
+                f"it is of another network or configuration: {first} has the shape "
+                f"{saved.get(first, 'none')} in it and {wanted.get(first, 'none')} now"
+                + (more if len(strange) > 1 else "")
+            )
 
     def _set_aside(self, step: int) -> None:
         if self._read_only:
@@ -153,6 +177,18 @@ class Store:
             self.wait()
         finally:
             self._manager.close()
+
+
+def _shapes(tree: Any) -> dict[str, tuple[int, ...]]:
+    """Shapes by path ("states/params/stem/kernel"), whatever the kinds of nodes."""
+    found = {}
+    for path, leaf in jax.tree.leaves_with_path(tree):
+        names = [str(getattr(x, "name", getattr(x, "key", getattr(x, "idx", x)))) for x in path]
+        if jnp.issubdtype(getattr(leaf, "dtype", None) or jnp.float32, jax.dtypes.prng_key):
+            leaf = jax.eval_shape(jax.random.key_data, leaf)  # as which keys are saved
+        if getattr(leaf, "shape", None) is not None:
+            found["/".join(names)] = tuple(leaf.shape)
+    return found
 
 
 def arrays(folder: str | Path) -> Any:

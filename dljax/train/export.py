@@ -14,6 +14,7 @@ from __future__ import annotations
 import functools
 import io
 import json
+import re
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -155,8 +156,9 @@ def write(path: Path | str, serving: Serving, platforms: Sequence[str] = PLATFOR
 def load(path: Path | str) -> Model:
     """The model in a file that `write` made, ready to be called on jax's default device.
 
-    Raises FileNotFoundError; ValueError for a file that is damaged, of another format or of an
-    incompatible jax; OtherPlatform for a file for other platforms than this one.
+    A file of a newer jax is tried on one example. Raises FileNotFoundError; ValueError for a file
+    that is damaged, of another format or of an incompatible jax; OtherPlatform for a file for other
+    platforms than this one.
     """
     manifest, program, leaves = _read(Path(path))
     low = jax_export.minimum_supported_calling_convention_version
@@ -174,16 +176,21 @@ def load(path: Path | str) -> Model:
             f"{path} is for {', '.join(manifest['platforms'])}, not for {platform}: "
             "export it for this platform too, or set JAX_PLATFORMS"
         )
-    try:
-        exported = jax_export.deserialize(bytearray(program))
-    except Exception as error:  # of flatbuffers, MLIR or jax: their types are no promise
-        raise ValueError(
-            f"jax {jax.__version__} can't read the program in {path}, written by jax {made}: "
-            f"{type(error).__name__}"
-        ) from error
     weights = [jax.device_put(x) for x in leaves]
     inputs = {name: _field(entry) for name, entry in manifest["inputs"].items()}
-    function = functools.partial(jax.jit(exported.call), weights)
+    try:
+        exported = jax_export.deserialize(bytearray(program))
+        exported.mlir_module()  # which reads StableHLO, of another version perhaps
+        function = functools.partial(jax.jit(exported.call), weights)
+        if _version(made) > _version(jax.__version__):  # what it uses may be unknown here
+            function({name: _blank(field) for name, field in inputs.items()})
+    except Exception as error:  # of flatbuffers, MLIR or jax: their types are no promise
+        said = " ".join(str(error).split())[:100]
+        raise ValueError(
+            f"jax {jax.__version__} can't read the program in {path}, written by jax {made}: "
+            "install that one or a newer one, or export again with this one "
+            f"({type(error).__name__}: {said})"
+        ) from error
     return Model(
         manifest, inputs, lambda given: in_pieces(function, given, manifest["examples_at_once"])
     )
@@ -232,6 +239,16 @@ def _read(path: Path) -> tuple[dict[str, Any], bytes, list[np.ndarray]]:
         ) from None
     except (zipfile.BadZipFile, KeyError, EOFError, json.JSONDecodeError) as error:
         raise ValueError(f"{path} is damaged or no exported model: {error}") from None
+
+
+def _version(text: str) -> tuple[int, ...]:
+    """(0, 10, 2) of '0.10.2.dev3'."""
+    return tuple(int(x) for x in re.findall(r"\d+", text)[:3])
+
+
+def _blank(field: Field) -> np.ndarray:
+    """One example for an input, within its range."""
+    return np.full((1, *field.shape), 0 if field.low is None else field.low, field.dtype)
 
 
 def _outputs(exported: jax_export.Exported) -> dict[str, Any]:

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from dljax.nn import efficientnet_lite, mobilenet, resnet
-from dljax.transfer import key_mapping
+from dljax.transfer import file_networks, key_mapping
 from dljax.transfer.inputs import Input
 
 
@@ -87,6 +87,10 @@ ARCHITECTURES: dict[str, Architecture] = {
         },
     ),
 }
+# torchvision's second weights, by the start of their files' SHA-256, which is in their names: they
+# are evaluated on the middle 224 of 232 pixels.
+SECOND = {"resnet50": "11ad3fa6", "resnet101": "cd907fc2", "mobilenetv2": "7ebf99e0"}
+SECOND_CROP = 0.965
 ALIASES = {"mobilenet_v2": "mobilenetv2", "mobilenetv2_100": "mobilenetv2"}
 
 
@@ -135,7 +139,7 @@ def namings_of(architecture: str) -> list[Naming]:
 def naming(architecture: str, arrays: Mapping[str, np.ndarray]) -> Naming:
     """The naming that a file's arrays follow, by the name of the stem; ValueError if none."""
     for found in namings_of(architecture):
-        if key_mapping.network(arrays, found.table):
+        if file_networks.prefixes(arrays, found.table):
             return found
     some = ", ".join(list(arrays)[:3])
     raise ValueError(f"these are no weights of {architecture} by any name it has ({some}, ...)")

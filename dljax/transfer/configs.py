@@ -66,8 +66,8 @@ def _input(config: Mapping[str, Any]) -> dict[str, Any]:
     timm = config.get("pretrained_cfg") or {}
     size, crop = (timm.get("input_size") or [None])[-1], timm.get("crop_pct")
     if "size" in config:  # transformers': the shorter side, and perhaps what is cut out of it
-        side = config["size"].get("shortest_edge", config["size"].get("height"))
-        size = config.get("crop_size", {}).get("height", side)
+        side = _side(config["size"])
+        size = _side(config.get("crop_size", side))
         crop = config.get("crop_pct") or size / side
     fields = {
         "size": None if size is None else int(size),
@@ -82,6 +82,13 @@ def _input(config: Mapping[str, Any]) -> dict[str, Any]:
     if not Input(**fields).valid():
         raise ValueError(fields)
     return fields
+
+
+def _side(size: Any) -> int:
+    """A size as transformers have written it over the years: 224, [224, 224], {"height": 224}."""
+    if isinstance(size, Mapping):
+        return size.get("shortest_edge", size.get("height"))
+    return size[0] if isinstance(size, list) else size
 
 
 def _classes(config: Mapping[str, Any]) -> tuple[str, ...]:

@@ -113,12 +113,20 @@ MOBILENETV2_HUGGING_FACE: tuple[Row, ...] = (
 
 
 class Report(NamedTuple):
-    """Which of a file's arrays fit; names as in the file, or as they would be in it."""
+    """Which of a file's arrays fit; names as in the file, or as they would be in it.
+
+    network: the name of the one that was taken, others: of those that were not. head: the name of
+    the last layer, where the file calls it otherwise. beside: what else is in the file.
+    """
 
     matched: tuple[str, ...]
     missing: tuple[str, ...]
     left_over: tuple[str, ...]
     wrong_shape: tuple[str, ...]  # "name (64, 3, 7, 7), not (64, 3, 3, 3)"
+    network: str = ""
+    others: tuple[str, ...] = ()
+    head: str = ""
+    beside: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         parts = [f"{len(self.matched)} arrays matched"]
@@ -127,6 +135,14 @@ class Report(NamedTuple):
                 more = ", ..." if len(names) > 3 else ""
                 what = what.replace("_", " ")
                 parts.append(f"{len(names)} {what} ({', '.join(names[:3])}{more})")
+        if self.others:
+            names = ", ".join(repr(name) for name in self.others)
+            parts.append(f"the network {self.network!r} is taken, not {names} (--network)")
+        if self.head:
+            parts.append(f"its last layer is called {self.head}")
+        if self.beside:
+            more = ", ..." if len(self.beside) > 5 else ""
+            parts.append(f"not used: {', '.join(self.beside[:5])}{more}")
         return "; ".join(parts)
 
 
@@ -203,20 +219,6 @@ def _sound(name: str, array: np.ndarray) -> np.ndarray:
     if name.endswith("running_var") and (array < 0).any():
         raise ValueError(f"{name} holds negative variances")
     return array
-
-
-def network(arrays: Mapping[str, np.ndarray], table: Sequence[Row]) -> dict[str, np.ndarray]:
-    """The arrays of the network alone, where a file has it under a name ("state_dict.module.").
-
-    The name is what precedes its stem; of several the shortest one counts (model before model_ema).
-    Empty where there is no stem.
-    """
-    stem = next(name for ours, name, _ in table if ours == "stem") + ".weight"
-    prefixes = [name.removesuffix(stem) for name in arrays if f".{name}".endswith(f".{stem}")]
-    if not prefixes:
-        return {}
-    prefix = min(prefixes, key=len)
-    return {name.removeprefix(prefix): x for name, x in arrays.items() if name.startswith(prefix)}
 
 
 def nested(flat: Mapping[str, Any]) -> dict[str, Any]:

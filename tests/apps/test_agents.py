@@ -14,6 +14,7 @@ from PIL import Image
 from dljax.apps import a2c, dqn, ppo, pqn, reinforce, sac
 from dljax.apps.configs.agent import AgentConfig, resolved, tuned_table
 from dljax.apps.rl import agent, training
+from dljax.data.record import differences
 from dljax.run.command_line import UsageError, help_text, parse
 
 SHORT = {"num_seeds": 2, "total_steps": 256, "episodes": 4, "features": (8,), "eval_every": 1}
@@ -167,8 +168,12 @@ def test_environments_of_a_config():
         ppo.Config(env="Pendulum-v1", hide_velocities=True, frame_stack=2, sticky=0.1)
     )
     assert env.observation.shape == (4,) and env.action.low == -1
-    (spaces,) = agent.environment_record(env).summary.values()
+    config = ppo.Config(env="Pendulum-v1")
+    (spaces,) = agent.environment_record(config, env).summary.values()
     assert spaces["action"] == "1 number from -1 to 1"
+    heavier = agent.environment_record(ppo.Config(env="Pendulum-v1", env_params=("m=2.0",)), env)
+    said = differences(agent.environment_record(config, env).fingerprint(), heavier.fingerprint())
+    assert said == ["parameters: m 1.0 then, 2.0 now"]
     short = agent.environment(ppo.Config(env_params=("max_steps_in_episode=7", "gravity=9.0")))
     assert short.limit == 7
     breakout = agent.environment(ppo.Config(env="Breakout-MinAtar"))

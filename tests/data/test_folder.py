@@ -134,7 +134,7 @@ def remove(root, part):
             lambda root: [remove(root, f"test/{n}") for n in ("cat", "dog")],
             "There are no images in",
         ),
-        (lambda root: remove(root, "train"), "one class only .test."),
+        (lambda root: remove(root, "train"), "has test/ with folders in it, but no train/"),
     ],
 )
 def test_folders_that_cannot_be_trained_on_are_refused(tmp_path, change, message):

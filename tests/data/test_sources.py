@@ -181,3 +181,20 @@ def test_files_that_are_no_npz_and_pickles_are_refused(tmp_path):
         with pytest.raises(ValueError, match=r"broken\.npz is no readable") as error:
             load_images(str(path))
         assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(("labels", "names"), [((0, 2, 5), ("0", "2", "5")), ((1, 2, 3), "123")])
+def test_labels_with_gaps_make_no_phantom_classes(tmp_path, labels, names):
+    arrays = medmnist()
+    for part in ("train", "val", "test"):
+        arrays[f"{part}_labels"] = np.array(labels)[arrays[f"{part}_labels"]]
+    arrays["test_labels"] = arrays["test_labels"][:, 0]
+    arrays["val_labels"][:] = labels[1]  # one class of them
+    dataset = load_images(save(tmp_path, arrays))
+    assert dataset.classes == tuple(names)
+    assert dataset.train["label"].tolist() == dataset.test["label"].tolist() == [0, 1, 2] * 2
+    assert set(dataset.validation["label"].tolist()) == {1}
+    assert dataset.notes[0].endswith("they are 3 classes, named by these numbers.")
+    arrays["test_labels"][0] = 4
+    with pytest.raises(ValueError, match="test_labels holds class 4, which train lacks"):
+        load_images(save(tmp_path, arrays))

@@ -180,3 +180,49 @@ def test_unit_actions():
     boundless = env._replace(action=Box((1,)))
     with pytest.raises(ValueError, match="unbounded actions"):
         wrappers.unit_actions(boundless)
+
+
+def acting(*bounds, shape=(2,)):
+    """An environment whose reward is the first entry of the action that reaches it."""
+
+    def step(key, state, action):
+        no = jnp.array(False)
+        return state, Step(jnp.zeros(1), jnp.float32(action[0]), no, no)
+
+    space = Box(shape, *bounds)
+    return Environment("own", lambda key: (0, jnp.zeros(1)), step, Box((1,)), space, 10)
+
+
+@pytest.mark.parametrize(
+    ("bounds", "seen"),
+    [
+        ((0.0, 500.0), [0, 0, 250, 500, 500]),
+        (((-3.0, 1.0), (5.0, 2.0)), [-3, -3, 1, 5, 5]),
+        ((-1.0, 1.0), [-1, -1, 0, 1, 1]),
+        ((-np.inf, np.inf), [-7, -1, 0, 1, 7]),
+        ((), [-7, -1, 0, 1, 7]),
+        ((np.float32(-3.4e38), np.float32(3.4e38)), [-7, -1, 0, 1, 7]),
+    ],
+)
+def test_actions_of_a_policy_are_mapped_to_their_bounds(bounds, seen):
+    env = wrappers.policy_actions(acting(*bounds))
+    given = np.repeat(np.array([-7.0, -1, 0, 1, 7])[:, None], 2, 1)
+    assert walked(env, given)[1].reward.tolist() == seen
+    again = wrappers.policy_actions(env)
+    assert walked(again, given)[1].reward.tolist() == seen
+    assert wrappers.policy_actions(counter()).action == Discrete(5)
+
+
+@pytest.mark.parametrize(
+    ("env", "message"),
+    [
+        (acting(0.0), "own: actions have bounds on one side or some entries only .0 to inf"),
+        (acting((0.0, -np.inf), (1.0, np.inf)), "some entries only .0 to 1, -inf to inf"),
+        (acting(3.0, 3.0), "bounds in the wrong order .3 to 3"),
+        (acting(0.0, 1.0, shape=()), r"must be vectors, as Box\(\(1,\)\), not of the shape \(\)"),
+        (acting(0.0, 1.0, shape=(2, 2)), "must be vectors"),
+    ],
+)
+def test_bounds_that_cannot_be_mapped_are_refused(env, message):
+    with pytest.raises(ValueError, match=message):
+        wrappers.policy_actions(env)

@@ -166,3 +166,15 @@ def test_noise_is_like_the_images_in_mean_and_deviation_alone(halves):
     assert made.shape == (500, 4, 4, 1) and made.dtype == np.uint8
     assert abs(made.mean() - halves.mean()) < 3 and abs(made.std() - halves.std()) < 6
     assert abs(np.corrcoef(made[:, 0, 0, 0], made[:, 0, 1, 0])[0, 1]) < 0.15
+
+
+@pytest.mark.parametrize(("real", "fake"), [(1000, 90), (90, 1000), (250, 150), (40, 30)])
+def test_kid_of_unequal_counts_keeps_to_its_blocks(real, fake, monkeypatch):
+    random, sizes = np.random.default_rng(0), []
+    mmd = scores._mmd
+    monkeypatch.setattr(scores, "_mmd", lambda x, y: sizes.append((len(x), len(y))) or mmd(x, y))
+    x, y = random.normal(size=(real, 3)), random.normal(size=(fake, 3))
+    value = scores.kid(x, y, block=100)
+    assert abs(value) < 1 and np.max(sizes) <= 100
+    assert len(sizes) == -(-min(real, fake) // 100)
+    assert min(sum(x) for x in zip(*sizes, strict=True)) == min(real, fake)

@@ -51,6 +51,46 @@ def test_equals_flax(ours, theirs, fields, shape):
     close((loss, aux, gradients), (their_loss, their_aux, their_gradients), 1e-4)
 
 
+@pytest.mark.parametrize("mean", [0, 1e3, 1e4, -1e5])
+@pytest.mark.parametrize("module", [BatchNorm(use_running_average=False), GroupNorm(2)])
+def test_inputs_far_from_zero_are_normalised(module, mean):
+    """E[x^2] - E[x]^2 in float32 loses all of a deviation of 1 from a mean of 1e4 on."""
+    x = (np.random.default_rng(0).normal(mean, 1, (8, 12, 12, 6))).astype(np.float32)
+    x[..., 3] += 7 * np.arange(12)[:, None]  # a slope: the middle row is no sample of the whole
+    groups = 6 if isinstance(module, BatchNorm) else 2
+    split = x.astype(np.float64).reshape(8, 144, groups, -1)
+    axes = (0, 1, 3) if groups == 6 else (1, 3)
+    centred = split - split.mean(axes, keepdims=True)
+    expected = centred / np.sqrt((centred**2).mean(axes, keepdims=True) + module.epsilon)
+    variables = module.init(jax.random.key(0), x)
+    y, updates = jit(lambda x: module.apply(variables, x, mutable=["batch_stats"]))(x)
+    np.testing.assert_allclose(y, expected.reshape(x.shape), atol=1e-4 + 1e-7 * abs(mean))
+    if groups == 6:
+        var = (centred**2).mean(axes)
+        found = (updates["batch_stats"]["var"] - 0.99) / 0.01
+        np.testing.assert_allclose(found, var, rtol=1e-4, atol=1e-4)
+
+    def loss(x):
+        return (module.apply(variables, x, mutable=["batch_stats"])[0] * weights).sum()
+
+    weights = np.random.default_rng(1).normal(size=x.shape).astype(np.float32)
+    near = jit(jax.grad(loss))((x - np.float32(mean)).astype(np.float32))
+    np.testing.assert_allclose(jit(jax.grad(loss))(x), near, atol=1e-4 + 1e-6 * abs(mean))
+
+
+@pytest.mark.parametrize("place", [(0, 0, 0), (1, 6, 3), (7, 11, 11)])
+@pytest.mark.parametrize("module", [BatchNorm(use_running_average=False), GroupNorm(2)])
+def test_one_value_far_from_the_others(module, place):
+    x = np.random.default_rng(0).normal(0, 1e-2, (8, 12, 12, 6)).astype(np.float32)
+    x[place] = 1e4
+    y, _ = module.apply(module.init(jax.random.key(0), x), x, mutable=["batch_stats"])
+    theirs = nn.GroupNorm(2, use_fast_variance=False)
+    if isinstance(module, BatchNorm):
+        theirs = nn.BatchNorm(use_running_average=False, use_fast_variance=False)
+    expected = theirs.apply(theirs.init(jax.random.key(0), x), x, mutable=["batch_stats"])[0]
+    np.testing.assert_allclose(y, expected, rtol=1e-4, atol=1e-4)
+
+
 def test_bfloat16_in_and_out_with_float32_statistics():
     x = jax.random.normal(jax.random.key(0), (4, 8, 8, 6), jnp.bfloat16)
     module = BatchNorm(use_running_average=False, dtype=jnp.bfloat16)

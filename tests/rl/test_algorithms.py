@@ -10,6 +10,7 @@ import optax
 import pytest
 
 from dljax.data import feed
+from dljax.envs.environment import Box, Environment, Step
 from dljax.rl import dqn, networks, policies, ppo, pqn, reinforce, rollout, sac
 from dljax.train import loop, metrics
 from tests.helpers import SEEDS, assert_close, devices, episodes, most, run_steps
@@ -250,3 +251,50 @@ def test_updates_end_where_the_policy_has_gone_too_far():
     assert count == 1
     used, kl = (float(total / count) for total, count in (sums["used"], sums["kl"]))
     assert used == 1 / 8 and kl > 1.5e-6
+
+
+def valve(action, limit=4):
+    """Its reward is the action that reaches it."""
+
+    def step(key, state, action):
+        state += 1
+        no = jnp.array(False)
+        return state, Step(jnp.zeros(1), jnp.float32(action[0]), no, state >= limit)
+
+    return Environment("valve", lambda key: (jnp.int32(0), jnp.zeros(1)), step, Box((1,)), action,
+                       limit)  # fmt: skip
+
+
+def continuous(name, env):
+    """The Task of an algorithm of continuous actions, before it has learnt."""
+    if name == "sac":
+        settings = sac.Settings(4, 1, 64, 16, 1, 8)
+        actor = networks.SquashedActor(env.action, MLP)
+        return sac.task(env, actor, networks.Critics(MLP), optax.adam(1e-3), settings)
+    module = {"ppo": ppo, "reinforce": reinforce}[name]
+    settings = module.Settings(environments=4, rollout=4)
+    network = networks.ActorCritic(env.action, MLP)
+    return module.task(env, network, optax.adam(1e-3), settings)
+
+
+@pytest.mark.parametrize("name", ["ppo", "reinforce", "sac"])
+def test_bounded_actions_are_mapped_by_the_algorithm(name):
+    """Before training the middle of the policy is near 0: the middle of the bounds."""
+    env = valve(Box((1,), 0.0, 500.0))
+    task = continuous(name, env)
+    run, _ = run_steps(task, feed.empty(), devices(1), (0,), [1])
+    scores = metrics.scalars(loop.evaluate(task, run, episodes(8, 8), devices(1)))
+    np.testing.assert_allclose(scores["return"], 4 * 250, rtol=0.2)
+    assert 0 <= scores["sampled_return"][0] <= 4 * 500
+    with pytest.raises(ValueError, match="bounds on one side or some entries only"):
+        continuous(name, valve(Box((1,), 0.0)))
+
+
+def test_algorithms_refuse_actions_that_are_not_theirs():
+    for module in (dqn, pqn):
+        with pytest.raises(ValueError, match="valve has continuous actions"):
+            module.task(valve(Box((1,), 0.0, 1.0)), None, None, module.Settings())
+    with pytest.raises(ValueError, match="discrete actions, SAC's are continuous"):
+        sac.task(probes.one(), None, None, None, sac.Settings())
+    with pytest.raises(ValueError, match="unbounded actions, SAC's lie in"):
+        sac.task(valve(Box((1,))), None, None, None, sac.Settings())

@@ -264,3 +264,16 @@ def test_digest_sees_every_bit(fresh):
     assert int(checkpoint._digest(fresh.replace(states=states))) != digest
     assert int(checkpoint._digest(fresh.replace(keys=fresh.keys[::-1]))) != digest
     assert int(checkpoint._digest(fresh)) == digest
+
+
+def test_a_checkpoint_of_another_network_is_told_in_our_words(tmp_path, fresh):
+    """Not in orbax's: its array is named, with both shapes, before anything is read."""
+    with Store(tmp_path) as store:
+        store.save(3, fresh, {"dropped": []})
+        store.wait()
+        with pytest.raises(CheckpointError) as caught:
+            store.restore(loop.abstract_run(task(), (0, 1, 2), devices(1)))
+        assert_same(store.restore(like())[0], fresh)
+    said = str(caught.value)
+    assert "of another network or configuration: keys has the shape (2, 2) in it and (3, 2)" in said
+    assert "orbax" not in said and "strict" not in said and "\n" not in said

@@ -203,3 +203,25 @@ def test_a_description_that_does_not_hold_is_refused(tmp_path):
     with pytest.raises(ValueError, match="the function returns .* but declares"):
         export.write(tmp_path / "model.zip", wrong, ("cpu",))
     assert not list(tmp_path.iterdir())
+
+
+def test_a_program_of_a_newer_jax_is_told_when_it_is_loaded(tmp_path, monkeypatch):
+    """It may parse and fail when it is compiled: so it is tried, where its jax is newer."""
+    export.write(tmp_path / "model.zip", SERVING, ("cpu",))
+    monkeypatch.setattr(jax, "__version__", "0.4.1")
+    given = {name: export._blank(field)[:1] for name, field in SERVING.inputs.items()}
+    loaded = export.load(tmp_path / "model.zip")
+    assert loaded(**given).keys() == SERVING.outputs.keys()
+
+    def refuse(self, *arguments):
+        raise RuntimeError("unknown custom call\nof another release")
+
+    monkeypatch.setattr(jax_export.Exported, "call", property(lambda self: refuse))
+    message = r"jax 0\.4\.1 can't read the program in .*written by jax .*unknown custom call"
+    with pytest.raises(ValueError, match=message) as caught:
+        export.load(tmp_path / "model.zip")
+    assert "\n" not in str(caught.value)
+    monkeypatch.setattr(jax_export.Exported, "mlir_module", refuse)
+    monkeypatch.setattr(jax, "__version__", "99.0")
+    with pytest.raises(ValueError, match="can't read the program in"):
+        export.load(tmp_path / "model.zip")

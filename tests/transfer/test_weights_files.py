@@ -3,9 +3,12 @@
 import json
 import shutil
 import struct
+import warnings
+import zipfile
 from pathlib import Path
 
 import flax.serialization
+import jax
 import ml_dtypes
 import numpy as np
 import orbax.checkpoint as ocp
@@ -158,6 +161,44 @@ def test_recurrent_layers_there_and_back(tmp_path, kind, gates, settings):
     layer.load_state_dict({name: torch.from_numpy(x.copy()) for name, x in again.items()})
     theirs = layer(torch.from_numpy(x))[0].detach().numpy()
     np.testing.assert_allclose(outputs, theirs, atol=1e-6)
+
+
+@pytest.mark.parametrize(("kind", "gates"), [("LSTM", 4), ("GRU", 3), ("RNN", 1)])
+def test_cells_are_layers_of_one_step(tmp_path, kind, gates):
+    random = np.random.default_rng(0)
+    shapes = {"weight_ih": (gates * 3, 2), "weight_hh": (gates * 3, 3),
+              "bias_ih": (gates * 3,), "bias_hh": (gates * 3,)}  # fmt: skip
+    cell = {name: random.normal(size=shape) for name, shape in shapes.items()}
+    path = tmp_path / "x.npz"
+    np.savez(path, **{f"rnn.{name}": x for name, x in cell.items()})
+    stack, params = recurrent.load(path, "rnn.")
+    np.savez(path, **{f"{name}_l0": x for name, x in cell.items()})
+    same, expected = recurrent.load(path)
+    assert stack == same and stack.layer.__name__ == kind and stack.depth == 1
+    jax.tree.map(np.testing.assert_array_equal, params, expected)
+
+
+def test_arrays_of_one_name_are_refused(tmp_path):
+    kernel = np.zeros(3)
+    tree = {"a/b": kernel, "a": {"b": kernel}}
+    (tmp_path / "x.msgpack").write_bytes(flax.serialization.msgpack_serialize(tree))
+    with pytest.raises(ValueError, match="a/b is in it twice"):
+        weights.read(tmp_path / "x.msgpack")
+    np.savez(tmp_path / "x.npz", a=kernel)
+    with zipfile.ZipFile(tmp_path / "x.npz", "a") as archive, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        archive.writestr("a.npy", archive.read("a.npy"))
+    with pytest.raises(ValueError, match="a is in it twice"):
+        weights.read(tmp_path / "x.npz")
+
+
+def test_a_folder_whose_files_have_other_names(tmp_path):
+    (tmp_path / "net.pth").touch()
+    with pytest.raises(FileNotFoundError, match=r"name one of its files: net\.pth"):
+        sources.locate(str(tmp_path))
+    (tmp_path / "model.safetensors.index.json").write_text("{}")
+    with pytest.raises(ValueError, match="in several files"):
+        sources.locate(str(tmp_path))
 
 
 def test_what_is_no_recurrent_layer(tmp_path):

@@ -1,7 +1,12 @@
 """A file of weights can hold any program: each is refused by name, and nothing of it runs."""
 
+import argparse
 import collections
+import datetime
+import decimal
+import functools
 import os
+import pathlib
 import pickle
 import struct
 import subprocess
@@ -62,15 +67,70 @@ def attacks(victim):
     yield "an allowed name of another module", b"cos\nOrderedDict\n)R", "os.OrderedDict"
     yield "a storage called", b"ctorch\nFloatStorage\n" + call("x"), "calls 'torch.FloatStorage'"
     yield "a string called", by_hand.text("os.system") + call(command), "calls 'str'"
-    yield "instance", b"(" + by_hand.text(command) + b"ios\nsystem\n", "INST"
+    yield "instance", b"(" + by_hand.text(command) + b"ios\nsystem\n", "os.system"
     yield "object", b"(ccollections\nOrderedDict\n" + by_hand.text("x") + b"o", "OBJ"
     yield "new object", b"ccollections\nOrderedDict\n)\x81", "NEWOBJ"
     yield "extension", b"\x82\x01", "EXT1"
     yield "state of a class", b"ccollections\nOrderedDict\n}b", "sets the state"
     yield "slots of a dictionary", b"})\x85b", "sets the state"
-    yield "a class", opcodes(Stateful({"a": 1}), 2), "Stateful"
     yield "persistent module", b"(" + by_hand.text("module") + b"tQ", "module"
-    yield "numpy", opcodes(np.float32(1), 2), "numpy"
+    yield (
+        "inside an object's state",
+        opcodes(Stateful({"a": Call(os.system, command)}), 2),
+        "system",
+    )
+    yield (
+        "in numpy's clothes",
+        stack_global("numpy.os", "system") + call(command),
+        "numpy.os.system",
+    )
+    yield "built by an object's class", opcodes(Stateful({"b": [Call(eval, code)]}), 4), "eval"
+
+
+def objects():
+    """What stands beside weights, with the class that it is named by."""
+    yield argparse.Namespace(lr=0.1, path=pathlib.PurePosixPath("x")), "argparse.Namespace"
+    yield Stateful({"a": 1, "b": {(1, 2): None, 3.5: b"x"}}), "Stateful"
+    yield np.float32(1), "multiarray.scalar"
+    yield np.arange(3), "numpy"
+    yield {1, 2}, "set"
+    yield frozenset("ab"), "frozenset"
+    yield datetime.date(2020, 1, 2), "datetime.date"
+    yield decimal.Decimal("1.5"), "decimal.Decimal"
+    yield slice(1, 2), "slice"
+    yield functools.partial(print, 1), None  # builtins.print: refused in any place
+    yield Call(collections.Counter, "aab"), "collections.Counter"
+
+
+@pytest.mark.parametrize("protocol", [0, 1, 2, 4, 5])
+@pytest.mark.parametrize("number", range(11))
+def test_objects_beside_weights_are_named_and_not_built(tmp_path, number, protocol):
+    thing, named = list(objects())[number]
+    path, row = tmp_path / "weights.pth", np.arange(3, dtype=np.float32)
+    sound = by_hand.tensor("0", "FloatStorage", 3, 0, (3,), (1,))
+    program = opcodes(thing, protocol) if protocol > 1 else pickle.dumps(thing, protocol)[:-1]
+    body = by_hand.mapping({"args": program, "w": sound, "epoch": by_hand.number(3)})
+    for content in (
+        by_hand.zipped(body, {"0": row.tobytes()}),
+        by_hand.legacy(body, {"0": row}),
+    ):
+        path.write_bytes(content)
+        if named is None:
+            with pytest.raises(ValueError, match=r"names '\w+\.print'"):
+                torch_file.load(path)
+            continue
+        found = torch_file.load(path)
+        assert list(found.arrays) == ["w"]
+        np.testing.assert_array_equal(found.arrays["w"], row)
+        assert len(found.skipped) == 2 and "epoch" in found.skipped
+        assert "args" in found.skipped[0] and named.removeprefix("_") in found.skipped[0]
+
+
+def test_a_whole_module_is_refused_with_what_to_do(tmp_path):
+    path = tmp_path / "weights.pth"
+    path.write_bytes(by_hand.zipped(opcodes(Stateful({"a": 1}), 2), {}))
+    with pytest.raises(ValueError, match=r"an object of .*Stateful, not built .*state_dict"):
+        torch_file.load(path)
 
 
 def call(argument: str) -> bytes:

@@ -1,5 +1,6 @@
 """Weights into networks: names and layouts by the tables, and ImageNet's true weights at work."""
 
+import hashlib
 import json
 import shutil
 from functools import partial
@@ -10,7 +11,14 @@ import pytest
 from sklearn.datasets import load_sample_image
 
 from dljax.nn.mobilenet import MobileNetV2
-from dljax.transfer import architectures, configs, key_mapping, pretrained, weights
+from dljax.transfer import (
+    architectures,
+    configs,
+    file_networks,
+    key_mapping,
+    pretrained,
+    weights,
+)
 from dljax.transfer.inputs import Input
 from tests.transfer import torch_files as by_hand
 
@@ -100,6 +108,11 @@ def test_configurations():
     assert found.settings == {"same_padding": False, "epsilon": 1e-5}
     assert found.input == {"size": 224, "crop": 0.875}
     assert configs.parse({}) == (None, {}, {}, ())
+    for size in (224, [224, 224], {"height": 224, "width": 224}, {"shortest_edge": 224}):
+        assert configs.parse({"size": size}).input == {"size": 224, "crop": 1.0}
+        assert configs.parse({"size": size, "crop_pct": 0.875}).input["crop"] == 0.875
+        cut = configs.parse({"size": 256, "crop_size": size})
+        assert cut.input == {"size": 224, "crop": 0.875}
     for config, reason in (
         ({"model_type": "resnet", "downsample_in_bottleneck": True}, "downsample_in_bottleneck"),
         ({"hidden_act": "gelu"}, "hidden_act=gelu"),
@@ -107,7 +120,8 @@ def test_configurations():
         ({"pretrained_cfg": {"std": [0, 1, 1]}}, "not as timm"),
         ({"pretrained_cfg": {"input_size": [3, 10**9, 10**9]}}, "not as timm"),
         ({"id2label": {"a": "b"}}, "not as timm"),
-        ({"size": 224}, "not as timm"),
+        ({"size": "large"}, "not as timm"),
+        ({"size": {}}, "not as timm"),
         ({"model_type": "resnet", "depths": "deep"}, "not as timm"),
     ):
         with pytest.raises(ValueError, match=reason):
@@ -215,9 +229,123 @@ def test_a_network_inside_a_training_checkpoint():
         **{f"state_dict.{name}": x for name, x in inner.items()},
         "optimizer.state.0.exp_avg": np.zeros(3),
     }
-    found = key_mapping.network(arrays, TABLE)
+    found, name, others, beside = file_networks.choose(arrays, TABLE)
     assert list(found) == list(inner) and all(found[name] is inner[name] for name in inner)
-    assert key_mapping.network({"xconv1.weight": np.zeros(1)}, TABLE) == {}
+    assert (name, others, beside) == (
+        "state_dict", ("state_dict_ema.module",), ("1 arrays of optimizer",)
+    )  # fmt: skip
+    assert file_networks.prefixes({"xconv1.weight": np.zeros(1)}, TABLE) == []
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "taken"),
+    [
+        ("model", "ema", "model"),
+        ("ema", "model", "model"),
+        ("model", "model_ema", "model"),
+        ("teacher.backbone", "student.backbone", "student.backbone"),
+        ("online", "target", "online"),
+        ("module.encoder_q", "module.encoder_k", "module.encoder_q"),
+        ("", "ema.module", ""),
+        ("net", "net.momentum_copy", "net"),
+    ],
+)
+def test_which_of_several_networks_is_taken(first, second, taken):
+    arrays = {}
+    for value, name in enumerate((first, second)):
+        prefix = f"{name}." if name else ""
+        arrays |= {f"{prefix}{key}": np.full(x.shape, value) for key, x in files().items()}
+    for name in (first, second):
+        found = file_networks.choose(arrays, TABLE, name)
+        name = name or taken
+        assert found.name == name
+        assert found.others == ((second if name == first else first),)
+        assert list(found.arrays) == list(files())
+        assert {int(np.max(x)) for x in found.arrays.values()} == {int(name == second)}
+    assert file_networks.choose(arrays, TABLE).name == taken
+
+
+def test_networks_that_are_equals_are_refused_and_can_be_named():
+    arrays = {f"{name}.{key}": x for name in ("left", "right") for key, x in files().items()}
+    with pytest.raises(ValueError, match=r"several networks, 'left', 'right': name one"):
+        file_networks.choose(arrays, TABLE)
+    assert file_networks.choose(arrays, TABLE, "right").others == ("left",)
+    with pytest.raises(ValueError, match="no networks 'middle', but 'left', 'right'"):
+        file_networks.choose(arrays, TABLE, "middle")
+
+
+def test_blocks_of_a_network_are_no_networks():
+    """layer1.0.conv1 ends as the stem conv1 does."""
+    names = ("conv1", "bn1", "layer1.0.conv1", "layer1.0.bn1", "layer1.0.downsample.0", "fc")
+    arrays = {f"{prefix}{x}.weight": np.zeros(1) for x in names for prefix in ("", "ema.")}
+    assert file_networks.prefixes(arrays, key_mapping.RESNET) == ["", "ema."]
+
+
+@pytest.fixture
+def saved(tiny, tmp_path):
+    """tiny's arrays under timm's names, and what writes them to a file, changed."""
+    table = architectures.ARCHITECTURES["tiny"].namings["timm"].table
+    arrays = key_mapping.renamed(weights.flatten(tiny), table)
+
+    def write(without=(), **more):
+        path = tmp_path / "tiny.npz"
+        kept = {x: y for x, y in arrays.items() if not x.startswith(tuple(without) or "-")}
+        np.savez(path, **kept, **more)
+        return str(path)
+
+    return write
+
+
+def test_a_backbone_needs_no_head(tiny, saved):
+    path = saved(without=["classifier"])
+    with pytest.raises(ValueError, match=r"no classifier.weight.*serves for a probe or fine-tun"):
+        pretrained.load(path)
+    net = pretrained.load(path, head=False)
+    assert set(net.report.missing) == {"classifier.weight", "classifier.bias"}
+    assert net.classes == ("0",)
+    jax.tree.map(
+        np.testing.assert_array_equal,
+        net.variables["params"] | {"classifier": None},
+        tiny["params"] | {"classifier": None},
+    )
+    with pytest.raises(ValueError, match=r"1 missing \(conv_stem.weight\)|no weights of tiny"):
+        pretrained.load(saved(without=["classifier", "conv_stem"]), head=False)
+    with pytest.raises(ValueError, match=r"left over \(blocks\.7"):
+        pretrained.load(saved(["classifier"], **{"blocks.7.x": np.zeros(3)}), head=False)
+
+
+def test_heads_of_other_names(tiny, saved):
+    kernel = tiny["params"]["classifier"]["kernel"]
+    layer = {"weight": kernel.T, "bias": tiny["params"]["classifier"]["bias"]}
+    path = saved(["classifier"], **{f"classifier.1.{x}": y for x, y in layer.items()})
+    for head in (True, False):
+        net = pretrained.load(path, head=head)
+        assert net.report.head == "classifier.1" and not net.report.missing
+        assert "its last layer is called classifier.1" in str(net.report)
+        np.testing.assert_array_equal(net.variables["params"]["classifier"]["kernel"], kernel)
+    projector = {f"head.{n}.{x}": y for n in (0, 2) for x, y in layer.items()}
+    path = saved(["classifier"], **projector)  # two layers: which one would it be?
+    with pytest.raises(ValueError, match="no classifier.weight"):
+        pretrained.load(path)
+    assert "head.0.weight" in pretrained.load(path, head=False).report.left_over
+    with pytest.raises(ValueError, match=r"4 left over \(head.0"):
+        pretrained.load(saved(**projector))
+
+
+def test_the_second_weights_of_torchvision_are_cut_otherwise(tiny, tmp_path, monkeypatch):
+    namings = {"torchvision": architectures.ARCHITECTURES["tiny"].namings["timm"]}
+    found = architectures.ARCHITECTURES["tiny"]._replace(namings=namings)
+    monkeypatch.setitem(architectures.ARCHITECTURES, "tiny", found)
+    path = tmp_path / "tiny.safetensors"
+    pretrained.export(path, tiny, "tiny")
+    assert pretrained.load(path).input.crop == 0.875
+    mark = hashlib.sha256(path.read_bytes()).hexdigest()[:8]
+    monkeypatch.setitem(architectures.SECOND, "tiny", mark)
+    assert int(224 / pretrained.load(path).input.crop) == 232
+    monkeypatch.setitem(architectures.SECOND, "tiny", "12345678")
+    assert pretrained.load(path).input.crop == 0.875
+    named = shutil.copy(path, tmp_path / "tiny-12345678.safetensors")
+    assert int(224 / pretrained.load(named).input.crop) == 232
 
 
 BLOCKS = ["stage1_block1", "stage2_block1", "stage2_block2", "stage3_block1"]

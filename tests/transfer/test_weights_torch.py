@@ -1,14 +1,16 @@
 """PyTorch's files without PyTorch: right numbers from sound ones, one clear line from others."""
 
+import gzip
 import io
 import pickle
+import tarfile
 import zipfile
 
 import ml_dtypes
 import numpy as np
 import pytest
 
-from dljax.transfer import torch_file
+from dljax.transfer import torch_file, weights
 from tests.transfer import torch_files as by_hand
 
 ROW = np.arange(12, dtype=np.float32)
@@ -70,6 +72,89 @@ def test_half_precision_and_byte_orders(tmp_path, form, little):
     for name in ("h", "b", "f"):
         np.testing.assert_array_equal(arrays[name].astype(np.float32), ROW)
     np.testing.assert_array_equal(arrays["i"], np.arange(12) - 5)
+
+
+def test_negated_and_conjugated_views(tmp_path):
+    """As of x.conj().imag: the storage holds the other sign."""
+    complex_ = (ROW[:4] + 2j * ROW[:4]).astype(np.complex64)
+    items = {
+        "negative": by_hand.tensor("0", "FloatStorage", 12, 1, (2, 2), (4, 2), ("neg",)),
+        "plain": by_hand.tensor("0", "FloatStorage", 12, 1, (2,), (1,)),
+        "conjugate": by_hand.tensor("1", "ComplexFloatStorage", 4, 0, (4,), (1,), ("conj",)),
+        "both": by_hand.tensor("1", "ComplexFloatStorage", 4, 1, (2,), (1,), ("conj", "neg")),
+    }
+    storages = {"0": ROW, "1": complex_}
+    raw = {key: x.tobytes() for key, x in storages.items()}
+    for content in (
+        by_hand.zipped(by_hand.mapping(items), raw),
+        by_hand.legacy(by_hand.mapping(items), storages),
+    ):
+        arrays = read(tmp_path, content)
+        np.testing.assert_array_equal(arrays["negative"], [[-1, -3], [-5, -7]])
+        np.testing.assert_array_equal(arrays["plain"], [1, 2])
+        np.testing.assert_array_equal(arrays["conjugate"], complex_.conj())
+        np.testing.assert_array_equal(arrays["both"], -complex_.conj()[1:3])
+    other = by_hand.tensor("0", "FloatStorage", 12, 0, (2,), (1,), ("zero",))
+    with pytest.raises(ValueError, match=r"properties that are not known: \{'zero': True\}"):
+        read(tmp_path, by_hand.zipped(by_hand.mapping({"w": other}), {"0": ROW.tobytes()}))
+
+
+def w(place: int) -> bytes:
+    return by_hand.tensor("0", "FloatStorage", 12, place, (), ())
+
+
+def test_tensors_in_lists_are_not_lost(tmp_path):
+    body = by_hand.mapping({
+        "blocks": b"](" + w(3) + b"](" + w(4) + by_hand.number(1) + b"e" + w(5) + b"e",
+        "pair": w(6) + w(7) + b"\x86",
+        "sizes": by_hand.numbers((1, 2)),
+        "default": b"ccollections\ndefaultdict\nc__builtin__\nlist\n\x85R"
+        + by_hand.text("x") + w(8) + b"s",
+    })  # fmt: skip
+    path = tmp_path / "x.pth"
+    path.write_bytes(by_hand.zipped(body, {"0": ROW.tobytes()}))
+    found = torch_file.load(path)
+    assert {name: int(x) for name, x in found.arrays.items()} == {
+        "blocks.0": 3, "blocks.1.0": 4, "blocks.2": 5, "pair.0": 6, "pair.1": 7, "default.x": 8
+    }  # fmt: skip
+    assert found.skipped == ("sizes",)
+
+
+def test_a_name_that_is_there_twice_is_refused(tmp_path):
+    body = by_hand.mapping({"a.b": w(1), "a": by_hand.mapping({"b": w(2)})})
+    with pytest.raises(ValueError, match=r"a\.b is in it twice, when its dictionaries are joined"):
+        read(tmp_path, by_hand.zipped(body, {"0": ROW.tobytes()}))
+    shared = b"}(" + by_hand.text("model") + by_hand.mapping({"w": w(1)}) + b"q\x01"
+    shared += by_hand.text("ema") + b"h\x01u"
+    path = tmp_path / "x.pth"
+    path.write_bytes(by_hand.zipped(shared, {"0": ROW.tobytes()}))
+    found = torch_file.load(path)
+    assert list(found.arrays) == ["ema.w"] and found.skipped == ("model (there twice, it is ema)",)
+
+
+def test_files_without_checksums_are_read(tmp_path):
+    """As after torch.serialization.set_crc32_options(False): each CRC-32 is written as 0."""
+    content = bytearray(by_hand.zipped(one((12,), (1,)), {"0": ROW.tobytes()}))
+    for mark, place in ((b"PK\x03\x04", 14), (b"PK\x01\x02", 16)):
+        at = content.find(mark)
+        while at >= 0:
+            content[at + place : at + place + 4] = bytes(4)
+            at = content.find(mark, at + 4)
+    np.testing.assert_array_equal(read(tmp_path, bytes(content))["w"], ROW)
+
+
+@pytest.mark.parametrize("name", ["net.pth.tar", "net.TAR", "net.th", "net.pkl", "net.PTH"])
+def test_other_endings(tmp_path, name):
+    path = tmp_path / name
+    path.write_bytes(by_hand.zipped(one((12,), (1,)), {"0": ROW.tobytes()}))
+    np.testing.assert_array_equal(weights.read(path)["w"], ROW)
+    with tarfile.open(tmp_path / "true.pth.tar", "w") as archive:
+        archive.add(path, "net.pth")
+    for archive, reason in (("true.pth.tar", "a tar archive: unpack it"), ("x.tar", "gzip")):
+        if reason == "gzip":
+            (tmp_path / archive).write_bytes(gzip.compress(path.read_bytes()))
+        with pytest.raises(ValueError, match=reason):
+            weights.read(tmp_path / archive)
 
 
 def with_member(name: str, content: bytes) -> bytes:

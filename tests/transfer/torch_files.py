@@ -8,7 +8,7 @@ import zipfile
 import numpy as np
 
 KINDS = {"float32": "FloatStorage", "float16": "HalfStorage", "uint16": "BFloat16Storage",
-         "int64": "LongStorage"}  # fmt: skip
+         "int64": "LongStorage", "complex64": "ComplexFloatStorage"}  # fmt: skip
 
 
 def text(value: str) -> bytes:
@@ -24,11 +24,15 @@ def numbers(values) -> bytes:
     return b"(" + b"".join(number(v) for v in values) + b"t"
 
 
-def tensor(key: str, kind: str, count: int, offset: int, size, stride) -> bytes:
-    """The opcodes of torch._utils._rebuild_tensor_v2(storage, offset, size, stride, False, {})."""
+def tensor(key: str, kind: str, count: int, offset: int, size, stride, meaning=()) -> bytes:
+    """The opcodes of torch._utils._rebuild_tensor_v2(storage, offset, size, stride, False, {}).
+
+    meaning: names of properties, a dictionary of which follows ("neg", "conj").
+    """
     storage = b"(" + text("storage") + f"ctorch\n{kind}\n".encode() + text(key) + text("cpu")
     storage += number(count) + b"tQ"
-    arguments = b"(" + storage + number(offset) + numbers(size) + numbers(stride) + b"\x89}t"
+    arguments = b"(" + storage + number(offset) + numbers(size) + numbers(stride) + b"\x89}"
+    arguments += (mapping({name: b"\x88" for name in meaning}) if meaning else b"") + b"t"
     return b"ctorch._utils\n_rebuild_tensor_v2\n" + arguments + b"R"
 
 

@@ -87,7 +87,7 @@ def write(
         commit=report.git_commit(),
         config=to_json(config),
         dataset=data.name,
-        data=_record(data).summary,
+        data=_record(data).report(),
         steps=config.steps,
         seconds=seconds,
         steps_per_second=sum(x["steps"] for x in summaries) / max(seconds["train"], 1e-9),
@@ -112,7 +112,7 @@ def write(
 
 def _record(data: Dataset) -> DataRecord:
     parts = {"train": data.train, "validation": data.validation, "test": data.test}
-    return images_record(parts, data.classes)
+    return images_record(parts, data.classes, data.left_out)
 
 
 def conclusions(gained: Intervals) -> list[str]:

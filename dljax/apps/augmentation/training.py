@@ -162,7 +162,7 @@ def _train(
         metadata = {**metadata, "mean": normalize.mean, "std": normalize.std}
         validation = feed.examples(data.validation, EVALUATION_BATCH, placement.batch_multiple)
     parts = {"train": data.train, "validation": data.validation}
-    record = images_record(parts, data.classes)
+    record = images_record(parts, data.classes, data.left_out)
     experiment = Experiment(
         name=flags.name,
         dataset=data.name,

@@ -38,6 +38,9 @@ class Config(DataConfig, OptimizerConfig):
     architecture: str = field(
         "", "of the source, where a file of weights does not name it (resnet18, ...)"
     )
+    network: str = field(
+        "", "of the source, where a file holds several: its name there (model, ema, teacher, ...)"
+    )
     method: tuple[str, ...] = field(
         ("scratch", "probe", "full"),
         "scratch: from random weights; probe: linear layer on frozen features; full: fine-tuning; "

@@ -13,7 +13,7 @@ from dljax.cnn.detection.inference import Objects, objects
 from dljax.cnn.detection.suppression import Detections
 from dljax.data.sources import film
 from dljax.data.sources.film import Frame
-from dljax.data.sources.image import resize
+from dljax.data.sources.image import Levels, resize
 from dljax.data.sources.vision import Fit, Size, unfit_boxes
 from dljax.data.sources.vision.letterbox import FILL, fitted, pad
 from dljax.plots import boxes as plots
@@ -27,7 +27,14 @@ COLUMNS = ("file", "frame", "seconds", "label", "score", "x", "y", "width", "hei
 
 
 def predict(
-    model: Serving, path: str, workdir: str, *, fit: Fit, least: float, draw: bool
+    model: Serving,
+    path: str,
+    workdir: str,
+    *,
+    fit: Fit,
+    levels: Levels | None,
+    least: float,
+    draw: bool,
 ) -> list[dict[str, Any]]:
     """Detects objects in an image, the frames of a film, or all images and films of a folder.
 
@@ -40,7 +47,7 @@ def predict(
     folder = Path(workdir) / "predictions"
     results, rows, count = [], [], 0
     skipped: list[str] = []
-    for frames in film.pieces(film.frames(path, 3, skipped), AT_ONCE):
+    for frames in film.pieces(film.frames(path, 3, skipped, levels), AT_ONCE):
         found = detect(model, [frame.image for frame in frames], (height, width), fit)
         for frame, each in zip(frames, found, strict=True):
             name = frame.name()

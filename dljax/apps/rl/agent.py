@@ -82,8 +82,11 @@ def has_images(env: Environment) -> bool:
     return len(env.observation.shape) == 3
 
 
-def environment_record(env: Environment) -> DataRecord:
-    """What the user is shown of an environment before training; a run is continued on it alone."""
+def environment_record(config: AgentConfig, env: Environment) -> DataRecord:
+    """What the user is shown of an environment before training; a run is continued on it alone.
+
+    Its parameters count, also those that another release of gymnax sets otherwise.
+    """
     shape, action = env.observation.shape, env.action
     size = "x".join(map(str, shape))
     spaces = {
@@ -92,7 +95,8 @@ def environment_record(env: Environment) -> DataRecord:
         f"{_numbers(action.shape[0])} from -1 to 1",
         "episode": f"at most {env.limit} steps",
     }  # fmt: skip
-    return DataRecord({env.name: spaces}, {})
+    derived = gymnax_environments.all_parameters(config.env, **parameters(config))
+    return DataRecord({env.name: spaces}, {}, {"parameters": derived} if derived else {})
 
 
 def _numbers(count: int) -> str:

@@ -58,7 +58,7 @@ def build(config: AgentConfig, make: Make) -> Experiment:
         feed=feed.empty(),
         placement=placement,
         headline=HEADLINE,
-        data=environment_record(agent.env),
+        data=environment_record(config, agent.env),
         validation=episodes(0),
         choose_by="max:return",
         test=episodes(TEST),

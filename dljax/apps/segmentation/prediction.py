@@ -11,7 +11,7 @@ from PIL import Image
 
 from dljax.data.sources import film
 from dljax.data.sources.film import Frame
-from dljax.data.sources.image import resize
+from dljax.data.sources.image import Levels, resize
 from dljax.data.sources.vision import Size, unfit_mask
 from dljax.data.sources.vision.letterbox import FILL, fitted, pad
 from dljax.plots import masks
@@ -24,7 +24,13 @@ AT_ONCE = 16  # images that are held in memory
 
 
 def predict(
-    model: Serving, path: str, workdir: str, *, palette: np.ndarray, draw: bool
+    model: Serving,
+    path: str,
+    workdir: str,
+    *,
+    palette: np.ndarray,
+    levels: Levels | None,
+    draw: bool,
 ) -> list[dict[str, Any]]:
     """Segments an image, the frames of a film, or all images and films of a folder.
 
@@ -40,7 +46,7 @@ def predict(
     root = Path(path).expanduser()
     root = root if root.is_dir() else root.parent
     rows, skipped, used = [], [], set()
-    for frames in film.pieces(film.frames(path, channels, skipped), AT_ONCE):
+    for frames in film.pieces(film.frames(path, channels, skipped, levels), AT_ONCE):
         found = segment(model, [frame.image for frame in frames], (height, width))
         for frame, mask in zip(frames, found, strict=True):
             name = _free(frame, root, used)

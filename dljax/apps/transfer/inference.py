@@ -17,8 +17,9 @@ from dljax.apps.transfer.target import WEIGHTS, checksum, features, fitted
 from dljax.cnn.classification import classifier, inspection
 from dljax.data import feed
 from dljax.data.image_scaling import Normalize, in_floats
-from dljax.data.sources import load_images, read_images
+from dljax.data.sources import Levels, load_images, read_images
 from dljax.data.sources.dataset import align_classes
+from dljax.data.sources.image import written_levels
 from dljax.nn.penultimate import penultimate
 from dljax.run import session
 from dljax.train.export import Serving
@@ -33,6 +34,7 @@ class Trained(NamedTuple):
     """A run of one method and one number of shots.
 
     config: of the run. scale: what a probe divides the features by; 1 for other methods.
+    levels: as of `Dataset`.
     """
 
     config: Config
@@ -42,6 +44,7 @@ class Trained(NamedTuple):
     classes: tuple[str, ...]
     image_shape: tuple[int, int, int]
     scale: float
+    levels: Levels | None
 
     @property
     def method(self) -> str:
@@ -64,7 +67,7 @@ def load(config: Config) -> Trained:
         )
     config, metadata = session.saved(config)
     classes, shape = tuple(metadata["classes"]), tuple(metadata["image_shape"])
-    loaded = sources.load(config.source, config.workdir, config.architecture)
+    loaded = sources.load(config)
     weights = metadata.get("data", {}).get("derived", {}).get(WEIGHTS)
     if config.method == ("probe",) and weights not in (None, checksum(loaded)):
         raise ValueError(
@@ -74,12 +77,16 @@ def load(config: Config) -> Trained:
     scale, width = metadata["scale"], metadata["features"]
     task = make_task(config, source, len(classes), (width,) if width else shape, scale)
     normalize = Normalize(tuple(metadata["mean"]), tuple(metadata["std"]))
-    return Trained(config, source, task, normalize, classes, shape, scale)
+    levels = written_levels(metadata)
+    return Trained(config, source, task, normalize, classes, shape, scale, levels)
 
 
-def fitted_source(config: Config) -> Source:
-    """The source of a Config, for images of its size and channels."""
-    return fitted(sources.load(config.source, config.workdir, config.architecture), config)
+def fitted_source(config: Config, head: bool = False) -> Source:
+    """The source of a Config, for images of its size and channels, perhaps without its head."""
+    source = fitted(sources.load(config, head), config)
+    for note in source.notes:
+        print(note)
+    return source
 
 
 def serving(config: Config) -> Serving:
@@ -99,13 +106,13 @@ def serving(config: Config) -> Serving:
             states = jax.vmap(lambda state: _state(model.merged(state.variables())))(states)
             model = model.model
         function, weights = inspection.answer(model, trained.normalize), states
-    metadata = {"step": step, "seeds": trained.config.num_seeds}
+    metadata = {"step": step, "seeds": trained.config.num_seeds, "levels": trained.levels}
     return inspection.serving(function, weights, trained.image_shape, trained.classes, metadata)
 
 
 def source_serving(config: Config) -> Serving:
     """The source of a Config as a classifier."""
-    source = fitted_source(config)
+    source = fitted_source(config, head=True)
     weights = jax.tree.map(lambda x: np.asarray(x)[None], _state(source.variables))
     function = inspection.answer(source.model, source.normalize)
     metadata = {"source": source.name}
@@ -116,7 +123,7 @@ def cut(config: Config) -> Callable[[np.ndarray], np.ndarray] | None:
     """Brings a picture to the shape of a source that is used as it is; None: it is resized."""
     if config.method != ("none",) or config.image_size or config.channels:
         return None
-    return sources.load(config.source, config.workdir, config.architecture).cut
+    return sources.load(config).cut
 
 
 def evaluate(config: Config, dataset: str) -> dict[str, Any]:
@@ -127,7 +134,13 @@ def evaluate(config: Config, dataset: str) -> dict[str, Any]:
     """
     trained = load(config)
     height, width, channels = trained.image_shape
-    data = load_images(dataset, config.data_dir, size=(height, width), channels=channels)
+    data = load_images(
+        dataset,
+        config.data_dir,
+        size=(height, width),
+        channels=channels,
+        levels=trained.levels,
+    )
     test = align_classes(data, trained.classes).test
     if trained.method == "probe":
         test = test | {"image": features(trained.source, test["image"])}

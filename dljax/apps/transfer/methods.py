@@ -206,6 +206,7 @@ def build(config: Config, target: Target) -> Experiment:
             "image_shape": target.shape,
             "mean": source.normalize.mean,
             "std": source.normalize.std,
+            "levels": target.levels,
             "scale": target.scale if method == "probe" else 1.0,
             "features": parts["train"]["image"].shape[-1] if method == "probe" else None,
         },

@@ -18,6 +18,7 @@ import jax
 import numpy as np
 
 from dljax.apps import image_classification
+from dljax.apps.configs import transfer_learning
 from dljax.apps.configs.transfer_learning import METHODS
 from dljax.data.image_scaling import Normalize
 from dljax.data.sources import Dataset, letters
@@ -34,7 +35,8 @@ class Source(NamedTuple):
     """A pretrained classifier.
 
     variables: of `model`, numpy. image_shape: [H, W, C] of its training images. classes: names.
-    cut: brings a picture to that shape as for its published accuracy; None: it is resized.
+    cut: brings a picture to that shape as for its published accuracy; None: it is resized. notes:
+    lines for the user, about what was read.
     """
 
     name: str
@@ -44,20 +46,23 @@ class Source(NamedTuple):
     image_shape: tuple[int, int, int]
     classes: tuple[str, ...]
     cut: Callable[[np.ndarray], np.ndarray] | None = None
+    notes: tuple[str, ...] = ()
 
 
-def load(source: str, workdir: str = "", architecture: str = "") -> Source:
+def load(config: transfer_learning.Config, head: bool = False) -> Source:
     """The network that --source names.
 
-    workdir: the run's, below which a built-in source lies. architecture: of weights whose file
-    does not name it. Raises FileNotFoundError or ValueError, in one line, for an unknown source.
+    head: whether its last layer is wanted; a file may lack it otherwise. A built-in source lies
+    below the workdir. Raises FileNotFoundError or ValueError, in one line, for an unknown source.
     """
+    source = config.source
     if source in BUILT_IN:
-        return from_run(str(folder(workdir)))
+        return from_run(str(folder(config.workdir)))
     if (Path(source) / "checkpoints").is_dir():
         return from_run(source)
-    found = pretrained.load(source, architecture or None)
-    expected = found.input
+    found = pretrained.load(source, config.architecture or None, network=config.network, head=head)
+    expected, report = found.input, found.report
+    told = report.others or report.head or report.beside or report.missing or report.left_over
     return Source(
         source,
         found.model,
@@ -66,6 +71,7 @@ def load(source: str, workdir: str = "", architecture: str = "") -> Source:
         (expected.size, expected.size, 3),
         found.classes,
         expected.cut,
+        (f"{source}: {report}",) if told else (),
     )
 
 

@@ -13,7 +13,7 @@ from dljax.apps.transfer import source as sources
 from dljax.apps.transfer.source import Source
 from dljax.data.image_scaling import Normalize
 from dljax.data.record import DataRecord, images_record
-from dljax.data.sources import Dataset, load_images
+from dljax.data.sources import Dataset, Levels, load_images
 from dljax.data.sources.cache import user_cache
 from dljax.data.sources.dataset import Arrays, select_classes, subsample_per_class
 from dljax.data.sources.image import convert_all
@@ -29,7 +29,7 @@ class Target:
 
     train: the images that any of the seeds draws; `kept` are their indices in the pool, whose
     labels are `labels`. validation: None if none is held out. record: of the images as they were
-    read. weights: checksum of the source's variables.
+    read. weights: checksum of the source's variables. levels: as of `Dataset`.
     """
 
     source: Source
@@ -43,6 +43,7 @@ class Target:
     notes: tuple[str, ...]
     record: DataRecord
     weights: str
+    levels: Levels | None = None
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -72,7 +73,7 @@ def prepare(config: Config) -> Target:
     """
     built_in, source = config.source in sources.BUILT_IN, None
     if not built_in:
-        source = sources.load(config.source, config.workdir, config.architecture)
+        source = sources.load(config)
     # A folder's images may differ in size: they are resized as they are read, others when chosen.
     folder = os.path.isdir(config.dataset)
     size = fitted(source, config).image_shape[:2] if source else (config.image_size,) * 2
@@ -115,9 +116,10 @@ def _subsample(config: Config, loaded: Source, data: Dataset) -> Target:
         train=part(data.train, pool[kept]),
         validation=None if held is None else part(data.train, held),
         test=part(data.test, test),
-        notes=data.notes,
-        record=images_record({"train": data.train, "test": data.test}, data.classes),
+        notes=(*data.notes, *source.notes),
+        record=images_record({"train": data.train, "test": data.test}, data.classes, data.left_out),
         weights=checksum(loaded),
+        levels=data.levels,
     )
 
 

@@ -20,6 +20,7 @@ from dljax.data.sources.folder import (
     plain_folder,
     read_images,
 )
+from dljax.data.sources.image import Levels
 from dljax.data.sources.letters import load_letters
 from dljax.data.sources.npz import medmnist_npz
 from dljax.data.sources.tfds import tfds_images, tfds_source
@@ -27,6 +28,7 @@ from dljax.data.sources.tfds import tfds_images, tfds_source
 __all__ = [
     "Dataset",
     "Images",
+    "Levels",
     "image_folder_source",
     "load_images",
     "plain_folder",
@@ -47,6 +49,7 @@ def load_images(
     *,
     size: tuple[int, int] | None = None,
     channels: int | None = None,
+    levels: Levels | None = None,
     quiet: bool = False,
 ) -> Dataset:
     """Reads a labelled image data set into memory.
@@ -57,6 +60,8 @@ def load_images(
       size: (height, width) that every image is resized to, without keeping its aspect. The
         default keeps the size of the set; a folder of differing sizes is resized to 64 x 64.
       channels: 1 (grey) or 3 (colour); the default keeps what the set has.
+      levels: range of grey levels of more than 8 bits that becomes 0..255; the default is the one
+        that the folder's images use.
       quiet: shows no progress bars.
 
     Returns:
@@ -74,7 +79,7 @@ def load_images(
         return tfds_images(dataset, data_dir, size=size, channels=channels, quiet=quiet)
     path = os.path.expanduser(dataset)
     if os.path.isdir(path):
-        return image_folder(path, size=size, channels=channels, quiet=quiet)
+        return image_folder(path, size=size, channels=channels, levels=levels, quiet=quiet)
     if path.lower().endswith(".npz"):
         return medmnist_npz(path, size, channels)
     if os.path.exists(path):

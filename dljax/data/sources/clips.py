@@ -7,14 +7,22 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from PIL import Image, ImageSequence
 
 from dljax.data.sources.dataset import Arrays, Dataset
-from dljax.data.sources.film import moving_frames
-from dljax.data.sources.image import UnreadableImage, read_image, resize, to_channels
-from dljax.data.sources.layout import image_files, some, split_by_hash
+from dljax.data.sources.image import on_white, read_image, to_channels
+from dljax.data.sources.layout import (
+    by_ending,
+    image_files,
+    natural,
+    other_files,
+    some,
+    split_by_hash,
+)
 from dljax.data.sources.moving_images import move
 
 TRAIN, TEST = 10_000, 2_000  # clips of moving images in each part
+ANIMATIONS = (".gif", ".webp", ".apng", ".png")
 
 
 class Clips(NamedTuple):
@@ -46,11 +54,13 @@ def moving_images(data: Dataset, size: int, frames: int) -> Clips:
 
 
 def clip_folder(root: str, size: int, frames: int) -> Clips:
-    """Reads GIFs, and folders of frames (images sorted by name), at any depth of a folder.
+    """Reads GIFs and other animations, and folders of frames, at any depth of a folder.
 
-    Every film is resized to size x size and cut into clips of `frames` frames; the rest at its end
-    is left out. If every film lies in a folder of the root, and these are two or more, they are
-    its classes. A fifth of the films of each class, by the hash of their path, is the test set.
+    Frames are sorted by name, frame2 before frame10. A frame of an animation that lasts longer than
+    others is repeated; transparent pixels lie on white. Every film is resized to size x size and
+    cut into clips of `frames` frames; the rest at its end is left out. If every film lies in a
+    folder of the root, and these are two or more, they are its classes. A fifth of the films of
+    each class, by the hash of their path, is the test set.
     Grey films have one channel if all are.
 
     Raises:
@@ -63,9 +73,11 @@ def clip_folder(root: str, size: int, frames: int) -> Clips:
             f"There is no folder {root}: --dataset takes 'digits', 'tfds:NAME', or a folder of "
             "GIFs or of folders of frames."
         )
-    films, short = {}, []
+    films, short, longer = {}, [], []
     for path, files in _films(folder).items():
-        pictures = _read(path, files, size)
+        pictures, added = _read(path, files, size)
+        if added:
+            longer.append(f"{path.relative_to(folder)} ({added})")
         count = len(pictures) // frames
         if count:
             clips = pictures[: count * frames]
@@ -91,31 +103,64 @@ def clip_folder(root: str, size: int, frames: int) -> Clips:
     train, test = (
         {"image": np.concatenate(x), "label": np.concatenate(y)} for x, y in parts.values()
     )
-    notes = (f"{root}: a fifth of {len(films)} films, by hash, is the test set.",)
-    left_out = (f"left out, shorter than {frames} frames: {some(short)}",) if short else ()
-    return Clips(root, train, test, classes, notes, left_out)
+    notes = [f"{root}: a fifth of {len(films)} films, by hash, is the test set."]
+    if longer:
+        notes.append(f"{root}: frames that last longer were repeated (times): {some(longer)}.")
+    left_out = [f"left out, shorter than {frames} frames: {some(short)}"] if short else []
+    if others := other_files(folder):
+        left_out.append(f"left out, no images that are read: {by_ending(others)}")
+    return Clips(root, train, test, classes, tuple(notes), tuple(left_out))
 
 
 def _films(folder: Path) -> dict[Path, list[Path]]:
-    """{a GIF: itself, or a folder: its frames}, in the order of their paths."""
+    """{an animation: itself, or a folder: its frames as people count}, in the order of paths."""
     films: dict[Path, list[Path]] = {}
     for file in image_files(folder):
-        moves = file.suffix.lower() == ".gif"
-        films.setdefault(file if moves else file.parent, []).append(file)
-    return films
+        films.setdefault(file if _animated(file) else file.parent, []).append(file)
+    return {film: sorted(files, key=natural) for film, files in films.items()}
 
 
-def _read(film: Path, files: list[Path], size: int) -> np.ndarray:
-    """The frames of a film, uint8 [T, size, size, C]."""
+def _animated(file: Path) -> bool:
+    ending = file.suffix.lower()
+    if ending not in ANIMATIONS:
+        return False
     try:
-        if film.suffix.lower() == ".gif" and not film.is_dir():
-            frames = [resize(picture, (size, size)) for picture, _ in moving_frames(film)]
+        with Image.open(file) as image:
+            return ending == ".gif" or getattr(image, "n_frames", 1) > 1
+    except Exception:  # said when it is read
+        return True
+
+
+def _read(film: Path, files: list[Path], size: int) -> tuple[np.ndarray, int]:
+    """The frames of a film, uint8 [T, size, size, C], and how many were added for their time."""
+    try:
+        if film.is_dir():
+            frames, times = [read_image(file, (size, size)) for file in files], [1] * len(files)
         else:
-            frames = [read_image(file, (size, size)) for file in files]
-    except UnreadableImage as error:
+            frames, durations = [], []
+            with Image.open(film) as animation:
+                for frame in ImageSequence.Iterator(animation):
+                    picture = on_white(frame)  # decodes it, after which its duration is known
+                    durations.append(float(animation.info.get("duration", 0)))
+                    picture = picture.resize((size, size), Image.Resampling.BILINEAR)
+                    frames.append(to_channels(np.asarray(picture), None))
+            times = repeats(durations)
+    except Exception as error:  # Pillow's decoders raise anything
         raise ValueError(f"{film} can't be read ({error}): repair or remove it.") from None
     channels = max(x.shape[-1] for x in frames)
-    return np.stack([to_channels(x, channels) for x in frames])
+    frames = np.stack([to_channels(x, channels) for x in frames])
+    return np.repeat(frames, times, axis=0), sum(times) - len(times)
+
+
+def repeats(durations: list[float]) -> list[int]:
+    """How often each frame of an animation is to be repeated, so that all last equally long.
+
+    Encoders write equal frames as one that lasts longer. The unit is the shortest duration.
+    """
+    shortest = min((x for x in durations if x > 0), default=0)
+    if not shortest:
+        return [1] * len(durations)
+    return [max(1, round(x / shortest)) for x in durations]
 
 
 def _classes(folder: Path, films: list[Path]) -> tuple[str, ...]:

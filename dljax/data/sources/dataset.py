@@ -5,6 +5,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from dljax.data.sources.image import Levels
+
 Arrays = dict[str, np.ndarray]
 
 
@@ -19,6 +21,10 @@ class Dataset(NamedTuple):
     """None where the set has no part for validation: `split` holds out a share of train."""
     notes: tuple[str, ...] = ()
     """Lines for the user: skipped files, how the set was split."""
+    left_out: tuple[str, ...] = ()
+    """Lines: what was not read and why."""
+    levels: Levels | None = None
+    """Of grey levels of more than 8 bits: the range that was scaled to 0..255."""
 
 
 def split(arrays: Arrays, fraction: float, seed: int = 0) -> tuple[Arrays, Arrays]:
@@ -49,8 +55,11 @@ def split(arrays: Arrays, fraction: float, seed: int = 0) -> tuple[Arrays, Array
         held[members[:count]] = True
     if not held.any():
         raise ValueError("No class has two examples, so none can be held out for validation.")
-    rest = {name: array[~held] for name, array in arrays.items()}
-    return rest, {name: array[held] for name, array in arrays.items()}
+    rest, held = np.flatnonzero(~held), np.flatnonzero(held)
+    return tuple(
+        {name: np.take(array, part, axis=0) for name, array in arrays.items()}
+        for part in (rest, held)
+    )
 
 
 def subsample_per_class(labels: np.ndarray, count: int, seed: int) -> np.ndarray:

@@ -45,6 +45,10 @@ class TfdsSource(Sequence):
     def __getitems__(self, indices: Sequence[int]) -> list[dict[str, np.ndarray]]:
         return [self._example(record) for record in self._records.__getitems__(list(indices))]
 
+    def files(self) -> list[str]:
+        """The files of the set, of all splits."""
+        return sorted(str(file) for file in self._prepared.folder.glob("*.array_record*"))
+
     def _example(self, record: dict) -> dict[str, np.ndarray]:
         *size, channels = self._shape
         image = resize(record[self._prepared.image][..., :3], size)

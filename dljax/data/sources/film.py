@@ -15,8 +15,9 @@ import numpy as np
 
 from dljax.data.sources.image import (
     SUFFIXES,
+    Levels,
     UnreadableImage,
-    eight_bits,
+    frame_pixels,
     read_image,
     to_channels,
 )
@@ -49,12 +50,15 @@ class Frame(NamedTuple):
         return str(self.file) if self.number is None else f"{self.file}#{self.number}"
 
 
-def frames(path: str, channels: int, skipped: list[str]) -> Iterator[Frame]:
+def frames(
+    path: str, channels: int, skipped: list[str], levels: Levels | None = None
+) -> Iterator[Frame]:
     """The image, or the frames of the film, or those of all images and films of a folder, in order.
 
     channels: 1 or 3. skipped: gets a line for each file that can't be read (of a film that breaks
-    off, the frames before are there). Raises FileNotFoundError where there is no such path, and
-    ValueError where a single file can't be read, or videos need a package.
+    off, the frames before are there). levels: as of `read_image`. Raises FileNotFoundError where
+    there is no such path, and ValueError where a single file can't be read, or videos need a
+    package.
     """
     root = Path(path).expanduser()
     if not root.exists():
@@ -62,7 +66,7 @@ def frames(path: str, channels: int, skipped: list[str]) -> Iterator[Frame]:
     if not root.is_dir():
         count = 0
         try:
-            for frame in _frames(root, channels):
+            for frame in _frames(root, channels, levels):
                 yield frame
                 count += 1
         except UnreadableImage as error:
@@ -72,7 +76,7 @@ def frames(path: str, channels: int, skipped: list[str]) -> Iterator[Frame]:
         return
     for file in image_files(root, SUFFIXES | VIDEOS):
         try:
-            yield from _frames(file, channels)
+            yield from _frames(file, channels, levels)
         except UnreadableImage as error:
             skipped.append(f"{file} ({error})")
 
@@ -92,21 +96,21 @@ def moving_frames(file: Path) -> Iterator[tuple[np.ndarray, float | None]]:
         with Image.open(file) as film:
             milliseconds = 0.0
             for frame in ImageSequence.Iterator(film):
-                picture = np.asarray(eight_bits(frame))
+                picture = frame_pixels(frame)
                 duration = frame.info.get("duration")
-                yield to_channels(picture, None), None if duration is None else milliseconds / 1000
+                yield picture, None if duration is None else milliseconds / 1000
                 milliseconds += duration or 0.0
     except Exception as error:  # Pillow's decoders raise anything
         raise UnreadableImage(f"{type(error).__name__}: {error}") from error
 
 
-def _frames(file: Path, channels: int) -> Iterator[Frame]:
+def _frames(file: Path, channels: int, levels: Levels | None) -> Iterator[Frame]:
     if file.suffix.lower() in VIDEOS:
         pictures = _video(file)
     elif file.suffix.lower() in MOVING and _count(file) > 1:
         pictures = moving_frames(file)
     else:
-        yield Frame(file, None, None, read_image(file, channels=channels))
+        yield Frame(file, None, None, read_image(file, channels=channels, levels=levels))
         return
     for number, (picture, seconds) in enumerate(pictures):
         yield Frame(file, number, seconds, to_channels(picture, channels))

@@ -10,11 +10,30 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from dljax.data.sources.dataset import Dataset, labelled
-from dljax.data.sources.image import UnreadableImage, image_size, read_image, to_channels
-from dljax.data.sources.layout import Part, image_files, list_parts, some, split_by_hash
+from dljax.data.sources.image import (
+    Levels,
+    UnreadableImage,
+    image_size,
+    measure,
+    read_image,
+    read_or_measure,
+    to_channels,
+    usual_levels,
+)
+from dljax.data.sources.layout import (
+    Part,
+    by_ending,
+    image_files,
+    list_parts,
+    natural,
+    other_files,
+    some,
+    split_by_hash,
+)
 
 UNREADABLE_SHARE = 0.01
 DEFAULT_SIZE = (64, 64)
+SAMPLE = 256  # files whose range of grey levels is measured, of those that are read later
 
 
 class Images(NamedTuple):
@@ -25,6 +44,10 @@ class Images(NamedTuple):
     """uint8 [N, H, W, C]"""
     skipped: tuple[str, ...]
     """'FILE (REASON)' of each unreadable file."""
+    notes: tuple[str, ...] = ()
+    """Lines for the user: how grey levels were scaled."""
+    levels: Levels | None = None
+    """As of `Dataset`."""
 
 
 def image_folder(
@@ -32,6 +55,7 @@ def image_folder(
     *,
     size: tuple[int, int] | None = None,
     channels: int | None = None,
+    levels: Levels | None = None,
     quiet: bool = False,
 ) -> Dataset:
     """Reads a folder per class, below train/ and test/ (val/ or validation/ too) or directly.
@@ -42,14 +66,15 @@ def image_folder(
 
     Images (`image.SUFFIXES`) are found at any depth, hidden ones left out. Without `size`, images
     of one size keep it, and differing ones become 64 x 64. Without `channels`, images that are
-    all grey have one channel, and otherwise three. Unreadable files are skipped and listed in the
-    notes, up to one in a hundred (and at least one).
+    all grey have one channel, and otherwise three. Grey levels of more than 8 bits are scaled from
+    `levels`; without, from the range that the files use (`usual_levels`). Unreadable files are
+    skipped and listed in the notes, up to one in a hundred (and at least one).
 
     Raises:
       ValueError: one line: no images, an empty class, one class only, a class that train lacks, too
         many unreadable files.
     """
-    parts, classes, notes = list_parts(Path(root))
+    parts, classes, notes, left_out = list_parts(Path(root))
     files = [file for part in parts.values() for file in part.files]
     bad: dict[Path, str] = {}
     if size is None:
@@ -60,9 +85,9 @@ def image_folder(
                 f"The images of {root} differ in size: all are resized to "
                 f"{size[0]} x {size[1]}; give a size to change that."
             )
-    read = partial(read_image, size=size, channels=channels)
     good = [file for file in files if file not in bad]
-    images = _apply(read, good, bad, "reading images", quiet)
+    images, levels, note = _read_all(root, good, bad, size, channels, levels, quiet)
+    notes += note
     if bad:
         notes.append(_skipped(root, bad, len(files)))
 
@@ -78,7 +103,62 @@ def image_folder(
         classes=classes,
         validation=arrays.get("validation"),
         notes=tuple(notes),
+        left_out=tuple(left_out),
+        levels=levels,
     )
+
+
+def _read_all(
+    root: str,
+    files: list[Path],
+    bad: dict[Path, str],
+    size: tuple[int, int] | None,
+    channels: int | None,
+    levels: Levels | None,
+    quiet: bool,
+    cut: Callable[[np.ndarray], np.ndarray] | None = None,
+) -> tuple[dict[Path, np.ndarray], Levels | None, list[str]]:
+    """The images of the files that can be read, the range of grey levels, and a note about it.
+
+    levels: the range that is scaled to 0..255; None: the one that these files use, or None where
+    all have 8 bits. cut: as in `read_images`.
+    """
+
+    def read(file: Path, levels: Levels | None) -> np.ndarray | Levels:
+        found = read_or_measure(file, size, channels, levels)
+        return found if cut is None or isinstance(found, Levels) else cut(found)
+
+    images = _apply(partial(read, levels=levels), files, bad, "reading images", quiet)
+    deep = {file: found for file, found in images.items() if isinstance(found, Levels)}
+    if not deep:
+        return images, levels, []
+    levels, note = _agreed(root, list(deep.values()), len(files))
+    images |= _apply(partial(read, levels=levels), list(deep), bad, "reading images", quiet)
+    return {file: x for file, x in images.items() if file not in bad}, levels, [note]
+
+
+def _agreed(root: str, found: list[Levels], count: int) -> tuple[Levels, str]:
+    """The range of a set whose images of more than 8 bits have these, and the note about it."""
+    levels = usual_levels(found)
+    low, high = min(x.low for x in found), max(x.high for x in found)
+    return levels, (
+        f"{root}: {len(found)} of {count} images have grey levels of more than 8 bits, which reach "
+        f"from {low:g} to {high:g}: {levels.low:g}..{levels.high:g} is scaled to 0..255."
+    )
+
+
+def common_levels(root: str, files: Sequence[Path]) -> tuple[Levels | None, list[str]]:
+    """The range of grey levels that files use, by up to SAMPLE of them, and a note about it.
+
+    None where all have 8 bits. Files that can't be read are passed over.
+    """
+    chosen = [files[i] for i in np.unique(np.linspace(0, len(files) - 1, SAMPLE).astype(int))]
+    measured = _apply(measure, chosen, {}, "", True)
+    found = [x for x in measured.values() if x is not None]
+    if not found:
+        return None, []
+    levels, note = _agreed(root, found, len(chosen))
+    return levels, [note]
 
 
 def read_images(
@@ -86,6 +166,7 @@ def read_images(
     size: tuple[int, int] | None = None,
     channels: int | None = None,
     cut: Callable[[np.ndarray], np.ndarray] | None = None,
+    levels: Levels | None = None,
 ) -> Images:
     """Reads an image, or all images of a folder at any depth, to predict on.
 
@@ -94,6 +175,7 @@ def read_images(
       size: (height, width) to resize to; None is for images of one size.
       channels: 1 or 3; None takes 1 where all are grey.
       cut: what is done with each image, uint8 [H, W, C], as it comes from its file.
+      levels: range of grey levels of more than 8 bits, as `image_folder`.
 
     Raises:
       FileNotFoundError: there is no such path.
@@ -102,10 +184,9 @@ def read_images(
     root = Path(path).expanduser()
     if not root.exists():
         raise FileNotFoundError(f"There is no image or folder {path}.")
-    files = image_files(root) if root.is_dir() else [root]
+    files = sorted(image_files(root), key=natural) if root.is_dir() else [root]
     bad: dict[Path, str] = {}
-    read = partial(read_image, size=size, channels=channels)
-    images = _apply((lambda file: cut(read(file))) if cut else read, files, bad, "", True)
+    images, levels, note = _read_all(path, files, bad, size, channels, levels, True, cut)
     skipped = tuple(f"{file} ({reason})" for file, reason in bad.items())
     if not images:
         raise ValueError(f"{path} has no readable image{': ' if bad else ''}{some(skipped)}.")
@@ -113,7 +194,7 @@ def read_images(
     if len({image.shape[:2] for image in images.values()}) > 1:
         raise ValueError(f"The images of {path} differ in size: give a size for all.")
     stacked = np.stack([to_channels(image, depth) for image in images.values()])
-    return Images(tuple(str(file) for file in images), stacked, skipped)
+    return Images(tuple(str(file) for file in images), stacked, skipped, tuple(note), levels)
 
 
 def plain_folder(root: str, size: tuple[int, int] | None = None) -> Dataset | None:
@@ -131,21 +212,38 @@ def plain_folder(root: str, size: tuple[int, int] | None = None) -> Dataset | No
     images = read_images(root, size)
     if len(images.names) < 2:
         raise ValueError(f"{root} has one readable image only: one to train and one to test on.")
-    held, _ = split_by_hash([Path(name) for name in images.names], folder)
-    test = np.isin(images.names, [str(file) for file in held])
-    parts = [labelled(images.images[x], np.zeros(x.sum())) for x in (~test, test)]
-    notes = tuple(f"skipped: {skipped}" for skipped in images.skipped)
-    return Dataset(root, *parts, ("image",), notes=notes)
+    files = [Path(name) for name in images.names]
+    order = sorted(range(len(files)), key=files.__getitem__)
+    pictures, files = images.images[order], [files[i] for i in order]
+    test = np.isin([str(x) for x in files], [str(x) for x in split_by_hash(files, folder)[0]])
+    parts = [labelled(pictures[x], np.zeros(x.sum())) for x in (~test, test)]
+    notes = (*(f"skipped: {skipped}" for skipped in images.skipped), *images.notes)
+    others = other_files(folder)
+    left_out = (f"left out, no images that are read: {by_ending(others)}",) if others else ()
+    return Dataset(root, *parts, ("image",), None, notes, left_out, images.levels)
 
 
 class FolderSource(Sequence):
     """Random access to the images of one part, decoded on demand; for `streaming.stream`.
 
     `source[index]` is {'image': uint8 [H, W, C], 'label': int32 []}. An unreadable file raises.
+    levels: of images of more than 8 bits, the range that is scaled to 0..255. left_out, notes: of
+    the whole folder, as of `Dataset`.
     """
 
-    def __init__(self, part: Part, classes: tuple[str, ...], size, channels: int):
-        self.classes = classes
+    def __init__(
+        self,
+        part: Part,
+        classes: tuple[str, ...],
+        size: tuple[int, int],
+        channels: int,
+        levels: Levels | None = None,
+        notes: Sequence[str] = (),
+        left_out: Sequence[str] = (),
+    ):
+        self.classes, self.levels = classes, levels
+        self.notes, self.left_out = tuple(notes), tuple(left_out)
+        self.labels = np.array(part.labels, np.int32)
         self._part, self._size, self._channels = part, size, channels
 
     def __len__(self) -> int:
@@ -154,20 +252,29 @@ class FolderSource(Sequence):
     def __getitem__(self, index: int) -> dict[str, np.ndarray]:
         file = self._part.files[index]
         try:
-            image = read_image(file, self._size, self._channels)
+            image = read_image(file, self._size, self._channels, levels=self.levels)
         except UnreadableImage as error:
             raise ValueError(
                 f"{file} is no readable image ({error}): repair or remove it."
             ) from None
-        return {"image": image, "label": np.int32(self._part.labels[index])}
+        return {"image": image, "label": self.labels[index]}
+
+    def files(self) -> list[str]:
+        """What is read, in the order of the examples."""
+        return [str(file) for file in self._part.files]
 
 
 def image_folder_source(
-    root: str, part: str, size: tuple[int, int], channels: int = 3
+    root: str,
+    part: str,
+    size: tuple[int, int],
+    channels: int = 3,
+    levels: Levels | None = None,
 ) -> FolderSource:
     """Random access to one part ('train', 'test', 'validation') of a folder per class.
 
     The layouts and the split are those of `image_folder`; no more than one image is in memory.
+    Without `levels`, the range of grey levels is that of a sample of the training images.
 
     Raises:
       FileNotFoundError, ValueError: no such folder or part, or one of `image_folder`'s errors.
@@ -175,10 +282,13 @@ def image_folder_source(
     folder = Path(root).expanduser()
     if not folder.is_dir():
         raise FileNotFoundError(f"There is no folder {root}.")
-    parts, classes, _ = list_parts(folder)
+    parts, classes, notes, left_out = list_parts(folder)
     if part not in parts:
         raise ValueError(f"{root} has no images for {part}, only for {', '.join(parts)}.")
-    return FolderSource(parts[part], classes, size, channels)
+    if levels is None:
+        levels, note = common_levels(root, parts["train"].files)
+        notes += note
+    return FolderSource(parts[part], classes, size, channels, levels, notes, left_out)
 
 
 def _apply(

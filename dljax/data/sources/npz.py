@@ -7,6 +7,7 @@ import numpy as np
 
 from dljax.data.sources.dataset import Dataset, labelled
 from dljax.data.sources.image import convert_all
+from dljax.data.sources.layout import some
 
 PARTS = ("train", "val", "test")
 
@@ -17,7 +18,7 @@ def medmnist_npz(
     """Reads train, val and test images and labels; the val arrays may be absent.
 
     PART_images is uint8 [N, H, W] or [N, H, W, 1 or 3], PART_labels integer [N] or [N, 1]. The
-    classes are named by their numbers. Nothing is unpickled.
+    classes are those that train has, named by their numbers. Nothing is unpickled.
 
     Raises:
       FileNotFoundError, ValueError: one line that says which array is missing or wrong.
@@ -41,19 +42,28 @@ def medmnist_npz(
     shapes = {part: arrays["image"].shape[1:] for part, arrays in parts.items()}
     if len(set(shapes.values())) > 1:
         raise ValueError(f"{path}: the images of the parts differ in shape: {shapes}.")
-    count = int(parts["train"]["label"].max()) + 1
+    labels = np.unique(parts["train"]["label"])
     for part in parts:
-        largest = int(parts[part]["label"].max())
-        if largest >= count:
-            raise ValueError(f"{path}: {part}_labels holds class {largest}, which train lacks.")
-    if count < 2:
+        strange = np.setdiff1d(parts[part]["label"], labels)
+        if len(strange):
+            raise ValueError(f"{path}: {part}_labels holds class {strange[0]}, which train lacks.")
+    if len(labels) < 2:
         raise ValueError(f"{path} has one class only: a classifier needs at least two.")
+    notes = []
+    if labels[-1] >= len(labels):
+        notes.append(
+            f"{path}: its labels are {some(labels.tolist(), 10)}, with gaps or from another number "
+            f"than 0: they are {len(labels)} classes, named by these numbers."
+        )
+        for part, arrays in parts.items():
+            parts[part] = labelled(arrays["image"], np.searchsorted(labels, arrays["label"]))
     return Dataset(
         name=path,
         train=parts["train"],
         test=parts["test"],
-        classes=tuple(str(label) for label in range(count)),
+        classes=tuple(map(str, labels.tolist())),
         validation=parts.get("val"),
+        notes=tuple(notes),
     )
 
 

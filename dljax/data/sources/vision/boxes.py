@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from dljax.data.sources.dataset import Arrays
-from dljax.data.sources.image import UnreadableImage, read_image
+from dljax.data.sources.image import Levels, UnreadableImage, read_image
 from dljax.data.sources.layout import some
 from dljax.data.sources.vision.letterbox import FILL, Fit, Size, fit_boxes, fitted, pad
 from dljax.data.sources.vision.parts import (
@@ -31,6 +31,7 @@ from dljax.data.sources.vision.parts import (
     encoded,
     origins,
     refuse_unreadable,
+    set_levels,
     settle,
 )
 
@@ -71,12 +72,22 @@ class Truth(NamedTuple):
 
 
 class BoxSource(Sequence):
-    """Random access to the examples of one part, images decoded on demand, in RGB."""
+    """Random access to the examples of one part, images decoded on demand, in RGB.
+
+    levels: of grey levels of more than 8 bits, the range that is scaled to 0..255.
+    """
 
     def __init__(
-        self, items: Sequence[Annotated], classes: tuple[str, ...], most: int, size: Size, fit: Fit
+        self,
+        items: Sequence[Annotated],
+        classes: tuple[str, ...],
+        most: int,
+        size: Size,
+        fit: Fit,
+        levels: Levels | None = None,
     ):
         self.items, self.classes, self.most, self.size, self.fit = items, classes, most, size, fit
+        self.levels = levels
         self._number = {name: index for index, name in enumerate(classes)}
 
     def __len__(self) -> int:
@@ -92,7 +103,7 @@ class BoxSource(Sequence):
 
     def _example(self, item: Annotated) -> dict[str, np.ndarray]:
         inner = fitted(item.size, self.size, self.fit)
-        image = read_image(encoded(item), inner, 3, item.upright)
+        image = read_image(encoded(item), inner, 3, item.upright, self.levels)
         boxes, labels = np.zeros((self.most, 4), np.float32), np.full(self.most, -1, np.int32)
         flags, count = np.zeros(self.most, np.uint8), len(item.boxes)
         boxes[:count] = fit_boxes(item.boxes, item.size, self.size, self.fit)
@@ -127,7 +138,7 @@ class BoxSource(Sequence):
     def subset(self, indices: Sequence[int]) -> "BoxSource":
         """The examples at these indices."""
         chosen = [self.items[int(index)] for index in indices]
-        return BoxSource(chosen, self.classes, self.most, self.size, self.fit)
+        return BoxSource(chosen, self.classes, self.most, self.size, self.fit, self.levels)
 
     def _labels(self, item: Annotated) -> np.ndarray:
         return np.array([self._number[name] for name in item.names], np.int32)
@@ -205,7 +216,10 @@ def assemble(
     if empty:
         found.say(f"{empty} images have no box: they are kept, as images without objects.")
     most = max(len(item.boxes) for items in parts.values() for item in items)
-    sources = {part: BoxSource(items, listed, most, size, fit) for part, items in parts.items()}
+    levels = set_levels(parts, found)
+    sources = {
+        part: BoxSource(items, listed, most, size, fit, levels) for part, items in parts.items()
+    }
     return BoxedImages(
         str(found.root),
         sources["train"],

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from dljax.data.sources.layout import some
+from dljax.data.sources.part_names import part_of
 from dljax.data.sources.vision.boxes import (
     CROWD,
     Annotated,
@@ -33,7 +34,6 @@ from dljax.data.sources.vision.parts import (
     IMAGE_FOLDERS,
     Findings,
     headers,
-    part_of,
     stored_as,
 )
 

@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 from dljax.data.sources.image import read_image
 from dljax.data.sources.layout import some
+from dljax.data.sources.part_names import part_folders, part_of
 from dljax.data.sources.vision.class_list import read_class_list
 from dljax.data.sources.vision.letterbox import Fit, Size
 from dljax.data.sources.vision.mask_code import choose_code, decode, read_levels
@@ -29,8 +30,7 @@ from dljax.data.sources.vision.parts import (
     encoded,
     folder_like,
     headers,
-    part_folders,
-    part_of,
+    set_levels,
     settle,
     split_lists,
     stored_as,
@@ -112,11 +112,13 @@ def assemble(
             "size for all."
         )
     size = size or sizes.pop()
+    levels = set_levels(parts, found)
     if channels is None:
         first = [read_image(encoded(item)) for item in parts["train"][:8]]
         channels = max(image.shape[-1] for image in first)
     sources = {
-        part: MaskSource(items, classes, size, fit, channels) for part, items in parts.items()
+        part: MaskSource(items, classes, size, fit, channels, levels)
+        for part, items in parts.items()
     }
     return MaskedImages(
         str(found.root),

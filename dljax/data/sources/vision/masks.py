@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 
 from dljax.data.sources.dataset import Arrays
-from dljax.data.sources.image import UnreadableImage, read_image
+from dljax.data.sources.image import Levels, UnreadableImage, read_image
 from dljax.data.sources.vision.boxes import stack
 from dljax.data.sources.vision.letterbox import FILL, Fit, Size, fit_mask, fitted, pad
 from dljax.data.sources.vision.parts import Record, encoded, origins, refuse_unreadable
@@ -39,7 +39,10 @@ class Masked(NamedTuple):
 
 
 class MaskSource(Sequence):
-    """Random access to the examples of one part, decoded on demand."""
+    """Random access to the examples of one part, decoded on demand.
+
+    levels: of grey levels of more than 8 bits, the range that is scaled to 0..255.
+    """
 
     def __init__(
         self,
@@ -48,8 +51,9 @@ class MaskSource(Sequence):
         size: Size,
         fit: Fit,
         channels: int,
+        levels: Levels | None = None,
     ):
-        self.items, self.classes = items, classes
+        self.items, self.classes, self.levels = items, classes, levels
         self.size, self.fit, self.channels = size, fit, channels
 
     def __len__(self) -> int:
@@ -65,7 +69,7 @@ class MaskSource(Sequence):
 
     def _example(self, item: Masked) -> dict[str, np.ndarray]:
         inner = fitted(item.size, self.size, self.fit)
-        image = read_image(encoded(item), inner, self.channels, item.upright)
+        image = read_image(encoded(item), inner, self.channels, item.upright, self.levels)
         return {
             "image": pad(image, self.size, FILL),
             "mask": fit_mask(item.read(), self.size, self.fit),
@@ -75,7 +79,7 @@ class MaskSource(Sequence):
     def whole(self, index: int) -> dict[str, np.ndarray]:
         """An example in the size of its file."""
         item = self.items[index]
-        image = read_image(encoded(item), item.size, self.channels, item.upright)
+        image = read_image(encoded(item), item.size, self.channels, item.upright, self.levels)
         return {"image": image, "mask": item.read(), "size": np.array(item.size, np.int32)}
 
     def arrays(self, quiet: bool = True) -> Arrays:
@@ -97,7 +101,7 @@ class MaskSource(Sequence):
     def subset(self, indices: Sequence[int]) -> "MaskSource":
         """The examples at these indices."""
         chosen = [self.items[int(index)] for index in indices]
-        return MaskSource(chosen, self.classes, self.size, self.fit, self.channels)
+        return MaskSource(chosen, self.classes, self.size, self.fit, self.channels, self.levels)
 
 
 class MaskedImages(NamedTuple):

@@ -8,16 +8,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple, Protocol, TypeVar
 
-from dljax.data.sources.image import UnreadableImage, image_header
+from dljax.data.sources.folder import common_levels
+from dljax.data.sources.image import Levels, UnreadableImage, image_header
 from dljax.data.sources.layout import image_files, some, split_by_hash
+from dljax.data.sources.part_names import part_of
 
 Item = TypeVar("Item")
 
-SPELLINGS = {
-    "train": ("train", "training"),
-    "validation": ("val", "valid", "validation", "dev"),
-    "test": ("test", "testing"),
-}
 IMAGE_FOLDERS = ("images", "image", "imgs", "img", "jpegimages")
 LEAVE_OUT_SHARE = 0.01
 
@@ -52,12 +49,12 @@ class Findings:
 
     def __init__(self, root: str | Path):
         self.root = Path(root)
-        self._lines: list[str] = []
+        self.lines: list[str] = []
         self._places: dict[str, list[str]] = defaultdict(list)
 
     def say(self, line: str) -> None:
         """A line of its own."""
-        self._lines.append(f"{self.root}: {line}")
+        self.lines.append(f"{self.root}: {line}")
 
     def saw(self, what: str, where: str | Path, count: int = 1) -> None:
         """`count` times what is in the plural: '2 boxes without area are left out: a.xml'."""
@@ -73,7 +70,7 @@ class Findings:
             f"{self.root}: {len(places)} {what}: {some(list(dict.fromkeys(places)))}."
             for what, places in self._places.items()
         ]
-        return (*self._lines, *counted)
+        return (*self.lines, *counted)
 
     def leave_out(self, missing: Sequence[str], total: int, what: str, advice: str) -> None:
         """Says that a few are left out; refuses where they are more than one in a hundred."""
@@ -84,29 +81,6 @@ class Findings:
                 f"{self.root}: {len(missing)} of {total} {what}: {some(missing)}. {advice}"
             )
         self.say(f"left out {len(missing)} of {total}, {what}: {some(missing)}.")
-
-
-def part_of(name: str) -> str | None:
-    """'train', 'validation' or 'test' for a usual spelling of it, in any case."""
-    name = name.lower()
-    return next((part for part, words in SPELLINGS.items() if name in words), None)
-
-
-def part_folders(root: Path) -> dict[str, Path]:
-    """The folders of a folder that are named like parts.
-
-    Raises ValueError where two are the same part ('val' and 'valid').
-    """
-    folders: dict[str, Path] = {}
-    for path in sorted(root.iterdir()) if root.is_dir() else ():
-        part = part_of(path.name) if path.is_dir() else None
-        if part in folders:
-            raise ValueError(
-                f"{root} has {folders[part].name}/ and {path.name}/ for one part: keep one of them."
-            )
-        if part:
-            folders[part] = path
-    return folders
 
 
 def subfolder(root: Path, names: Iterable[str]) -> Path | None:
@@ -207,6 +181,19 @@ def headers(files: Sequence[Path]) -> dict[Path, tuple[tuple[int, int], int]]:
         outcomes = dict(zip(files, pool.map(attempt, files), strict=True))
     refuse_unreadable({file: x for file, x in outcomes.items() if isinstance(x, UnreadableImage)})
     return outcomes
+
+
+def set_levels(parts: Mapping[str, Sequence[AnnotatedImage]], found: Findings) -> Levels | None:
+    """The range of grey levels of more than 8 bits that a set's files use; None where it has none.
+
+    parts: of the set, items with a `file` and a `record`, None of a file of its own.
+    """
+    files = [item.file for items in parts.values() for item in items if item.record is None]
+    if not files:
+        return None
+    levels, notes = common_levels(str(found.root), files)
+    found.lines += notes
+    return levels
 
 
 def refuse_unreadable(bad: Mapping[Path, Exception]) -> None:

@@ -17,6 +17,7 @@ from xml.etree import ElementTree
 import numpy as np
 
 from dljax.data.sources.layout import some
+from dljax.data.sources.part_names import part_folders
 from dljax.data.sources.vision.boxes import (
     DIFFICULT,
     Annotated,
@@ -33,7 +34,6 @@ from dljax.data.sources.vision.parts import (
     by_stem,
     folder_like,
     headers,
-    part_folders,
     split_lists,
     stored_as,
     subfolder,

@@ -16,15 +16,14 @@ from typing import Any
 import numpy as np
 
 from dljax.data.sources.layout import image_files
+from dljax.data.sources.part_names import SPELLINGS, part_folders
 from dljax.data.sources.vision.boxes import Annotated, BoxedImages, assemble, box_areas, check_boxes
 from dljax.data.sources.vision.class_list import UNLABELLED, read_class_list
 from dljax.data.sources.vision.letterbox import Fit, Size
 from dljax.data.sources.vision.parts import (
     IMAGE_FOLDERS,
-    SPELLINGS,
     Findings,
     headers,
-    part_folders,
     read_text,
     stored_as,
     subfolder,
