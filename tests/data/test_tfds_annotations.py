@@ -103,7 +103,7 @@ def test_masks_and_memory_and_stream(tmp_path):
     streamed = annotated.streamed(data, 2, validation=0)
     item = streamed.train.chunk(0, 0, 2)
     assert item["mask"].shape == (2, 2, 8, 16)
-    assert streamed.record.digests["train files"].startswith("1 files")
+    assert len(streamed.record.files["train content"]) == 1
     with pytest.raises(ValueError, match="no ids of the 2 classes named"):
         load_masks("tfds:road", data_dir=str(tmp_path), classes=("a", "b"))
 
