@@ -21,9 +21,10 @@ class Config(DataConfig, OptimizerConfig):
     dataset = override(
         "scenes", help="scenes, tfds:NAME, or Pascal VOC, COCO or YOLO (docs/data_formats.md)"
     )
-    steps = override(2000)
+    steps = override(2400)
     batch_size = override(8)
-    learning_rate = override(3e-3)
+    optimizer = override("muon")
+    learning_rate = override(1e-2)
     ema = override(0.99)
     clip_norm = override(10.0)
 
@@ -55,10 +56,13 @@ class Config(DataConfig, OptimizerConfig):
     flip: bool = field(False, "random mirror images, left and right; both views at evaluation")
     flip_down: bool = field(False, "random mirror images, top and bottom")
     scale: tuple[float, ...] = field(
-        (0.9, 1.1), "smallest and largest random magnification", minimum=0.1, maximum=10
+        (),
+        "smallest and largest random magnification; none: 1,1 for scenes, else 0.8,1.25",
+        minimum=0.1,
+        maximum=10,
     )
     aspect: float = field(
-        1.2, "random stretch of width against height, by up to so much", minimum=1, maximum=4
+        1.0, "random stretch of width against height, by up to so much", minimum=1, maximum=4
     )
     mosaic: float = field(
         0.0, "share of a batch that is joined from four images", minimum=0, maximum=1
@@ -100,7 +104,7 @@ class Config(DataConfig, OptimizerConfig):
         super().__post_init__()
         if len(self.image_size) > 2:
             raise ValueError(f"image_size is height,width or one number, not {self.image_size}")
-        if len(self.scale) != 2 or self.scale[0] > self.scale[1]:
+        if self.scale and (len(self.scale) != 2 or self.scale[0] > self.scale[1]):
             raise ValueError(f"scale is the smallest and the largest, not {self.scale}")
         if not self.nms:
             raise ValueError("nms needs one number or more")
@@ -112,3 +116,7 @@ class Config(DataConfig, OptimizerConfig):
         default = (96,) if self.dataset == "scenes" else (320,)
         given = self.image_size or default
         return (given[0], given[-1])
+
+    def magnification(self) -> tuple[float, ...]:
+        """The smallest and the largest of training images."""
+        return self.scale or ((1.0, 1.0) if self.dataset == "scenes" else (0.8, 1.25))

@@ -80,8 +80,9 @@ def augmentation(config: Config) -> augment_boxes.Augment | None:
     parts = []
     if config.flip or config.flip_down:
         parts.append(augment_boxes.flip(0.5 * config.flip, 0.5 * config.flip_down))
-    if config.scale != (1.0, 1.0) or config.aspect != 1:
-        parts.append(augment_boxes.crop(config.scale, config.aspect))
+    scale = config.magnification()
+    if scale != (1.0, 1.0) or config.aspect != 1:
+        parts.append(augment_boxes.crop(scale, config.aspect))
     if config.jitter:
         colours = augment.color_jitter(config.jitter, config.jitter, config.jitter)
         parts.append(augment_boxes.image_only(colours))
