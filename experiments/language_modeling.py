@@ -1,8 +1,8 @@
 r"""Language models on characters, bytes or subwords, beside n-gram models.
 
-python -m experiments.language_modeling                                # the King James Bible
-python -m experiments.language_modeling --prompt="And it came to pass" # continue a text with it
-python -m experiments.language_modeling --dataset=FILE.txt --model=gru --depth=2
+    python -m experiments.language_modeling                                # the King James Bible
+    python -m experiments.language_modeling --prompt="And it came to pass" # continue a text with it
+    python -m experiments.language_modeling --dataset=FILE.txt --model=gru --depth=2
 
 Kneser-Ney n-grams of order 1 to 6 are scored beside the network. Of the King James Bible, in nats a
 character, order 6 reaches 1.2916 with one discount and 1.2771 with discounts estimated from counts.
