@@ -46,7 +46,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def sentences(tmp_path_factory):
-    """Manifests of strings of tones by five speakers; two train recordings are too short."""
+    """Manifests of strings of tones by five speakers, two of them too short."""
     root = tmp_path_factory.mktemp("sentences")
     for part, count, seed in (("train", 42, 1), ("test", 10, 2)):
         recordings, lines = sounds.strings(count, seed), []
