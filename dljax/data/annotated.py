@@ -196,7 +196,7 @@ def annotated_record(
     example = next(iter(arrays.values()))["image"][0] if arrays else sources["train"][0]["image"]
     summary["shape"] = list(example.shape)
     derived = {"order of classes": list(data.classes)}
-    return DataRecord(summary, digests, derived, data.notes, files)
+    return DataRecord(summary, digests, derived, data.notes, files=files)
 
 
 def _boxes(truths: Mapping[str, Sequence[Truth]], classes: Sequence[str]) -> dict:

@@ -36,17 +36,17 @@ class DataRecord(NamedTuple):
     """summary: what was read, in JSON's types. digests: name -> checksum of the content.
 
     derived: what the run computes from it and would compute otherwise from other data. left_out:
-    lines, what was not read and why. files: name -> files that are read later, in their order;
-    their content is digested too. details, remarks: further entries and lines for a reader, no part
-    of the fingerprint.
+    lines, what was not read and why. details: shown and written beside the summary, not compared.
+    files: name -> files that are read later, in their order; their content is digested too.
+    remarks: further lines for a reader.
     """
 
     summary: Mapping[str, Any]
     digests: Mapping[str, str]
     derived: Mapping[str, Any] = {}
     left_out: Sequence[str] = ()
-    files: Mapping[str, Sequence[str]] = {}
     details: Mapping[str, Any] = {}
+    files: Mapping[str, Sequence[str]] = {}
     remarks: Sequence[str] = ()
 
     def fingerprint(self, before: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -249,8 +249,8 @@ def streamed_record(
         digests,
         {"order of classes": list(classes)},
         left_out,
-        files,
         _by_class(counts, classes),
+        files,
         remarks,
     )
 
