@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from pycocotools import coco, cocoeval
 
 from dljax.cnn.detection import (
     assignment,
@@ -118,10 +119,6 @@ def random_images(count: int, classes: int, rng):
 
 
 def test_coco_scores_are_those_of_pycocotools():
-    coco, cocoeval = (
-        pytest.importorskip("pycocotools.coco"),
-        pytest.importorskip("pycocotools.cocoeval"),
-    )
     for seed in range(3):
         rng = np.random.default_rng(seed)
         classes, data, results = 5, {"images": [], "annotations": []}, []

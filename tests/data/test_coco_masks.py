@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from pycocotools import mask as coco
 
 from dljax.data.sources.vision import load_masks
 from dljax.data.sources.vision.coco_segments import decompress, polygon_mask, segment_mask
@@ -49,7 +50,6 @@ def test_a_faulty_segment_is_refused(segment, message):
 
 
 def test_against_pycocotools():
-    coco = pytest.importorskip("pycocotools.mask")
     rng = np.random.default_rng(0)
     for trial in range(200):
         height, width = (int(x) for x in rng.integers(3, 60, 2))
