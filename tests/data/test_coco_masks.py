@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from pycocotools import mask as coco
+from pycocotools import mask as coco_code
 
 from dljax.data.sources.vision import load_masks
 from dljax.data.sources.vision.coco_segments import decompress, polygon_mask, segment_mask
@@ -58,10 +58,10 @@ def test_against_pycocotools():
         if trial % 3 == 0:
             shape = np.round(shape)
         flat = [shape.ravel().tolist(), (shape[:3] / 2).ravel().tolist()]
-        codes = coco.frPyObjects(flat, height, width)
-        expected = coco.decode(coco.merge(codes))
+        codes = coco_code.frPyObjects(flat, height, width)
+        expected = coco_code.decode(coco_code.merge(codes))
         np.testing.assert_array_equal(segment_mask(flat, (height, width), ""), expected)
-        code = coco.merge(codes)
+        code = coco_code.merge(codes)
         np.testing.assert_array_equal(segment_mask(code, (height, width), ""), expected)
         text = {"size": code["size"], "counts": code["counts"].decode()}
         np.testing.assert_array_equal(segment_mask(text, (height, width), ""), expected)
