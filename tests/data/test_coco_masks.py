@@ -66,7 +66,7 @@ def test_against_pycocotools():
         text = {"size": code["size"], "counts": code["counts"].decode()}
         np.testing.assert_array_equal(segment_mask(text, (height, width), ""), expected)
         noise = np.asfortranarray(rng.integers(0, 2, (height, width), np.uint8))
-        np.testing.assert_array_equal(segment_mask(coco.encode(noise), noise.shape, ""), noise)
+        np.testing.assert_array_equal(segment_mask(coco_code.encode(noise), noise.shape, ""), noise)
 
 
 def coco(root, annotations, count=2):
