@@ -2,7 +2,7 @@
 
     python -m benchmarks.detection [--workdir=DIR] [--repeats=9]
 
-Training steps of the default networks of object_detection and image_segmentation in the loop's own
+Training steps of object_detection's default network and of a U-Net on scenes in the loop's own
 scan, with the same weights, loss and batch as in PyTorch eager (contiguous and channels_last; SGD
 with momentum, no augmentation); the losses of three steps must agree. Greedy suppression of 1,000
 boxes, compiled, against a loop in PyTorch that drops by one overlap row a turn. COCO's scores of
@@ -24,7 +24,7 @@ import numpy as np
 import optax
 
 from benchmarks import contest
-from dljax.apps.configs import image_segmentation, object_detection
+from dljax.apps.configs import object_detection
 from dljax.apps.detection.training import network, strides
 from dljax.cnn.detection import boxes as boxes_
 from dljax.cnn.detection import coco_metrics, detector, suppression
@@ -49,7 +49,7 @@ except ImportError:
     ) from None
 
 LAYOUTS = {"torch": torch.contiguous_format, "torch channels_last": torch.channels_last}
-SIDE = 96
+SIDE, UNET = 96, (16, 32, 64, 96)  # of scenes; channels of the U-Net
 
 
 def main() -> None:
@@ -99,10 +99,9 @@ def detectors() -> dict[str, contest.Steps]:
 
 
 def unets() -> dict[str, contest.Steps]:
-    """The default U-Net on scenes, in our loop and in PyTorch."""
-    config = image_segmentation.Config()
-    model = UNet(len(MASK_CLASSES), config.widths)
-    batch = batch_of(config.batch_size, ("image", "mask"))
+    """A U-Net on scenes, in our loop and in PyTorch."""
+    model = UNet(len(MASK_CLASSES), UNET)
+    batch = batch_of(16, ("image", "mask"))
     task = segmenter.task(
         model,
         optax.sgd(contest.RATE, contest.MOMENTUM),
@@ -116,7 +115,7 @@ def unets() -> dict[str, contest.Steps]:
         return F.cross_entropy(net(images), mask)
 
     def twin() -> torch.nn.Module:
-        return twins.UNet(params, 3, config.widths, len(MASK_CLASSES))
+        return twins.UNet(params, 3, UNET, len(MASK_CLASSES))
 
     return contestants(task, batch, twin, loss)
 

@@ -43,7 +43,7 @@ class Backbone(NamedTuple):
         return {"weights of the backbone": linear_probe.digest(self.variables)[:8]}
 
 
-def small(widths: tuple[int, ...] = (16, 32, 64, 96)) -> Backbone:
+def small(widths: tuple[int, ...] = (24, 48, 96, 128)) -> Backbone:
     """A residual network of one block a size, the first at half the size of the image."""
     module = partial(
         ResNet,

@@ -63,8 +63,17 @@ class EncoderDecoder(nn.Module):
         for width, beside in zip(self.widths, larger[::-1], strict=False):
             x = jnp.concatenate([resized(x, beside.shape[1:3]), beside], -1)
             x = layer(layer(x, width), width)
-        x = self.conv(self.classes, (1, 1), dtype=self.dtype, name="classifier")(x)
-        return resized(x.astype(jnp.float32), size)
+        pixels = 1 if x.shape[1] == size[0] else 2
+        x = self.conv(self.classes * pixels**2, (1, 1), dtype=self.dtype, name="classifier")(x)
+        return resized(subpixels(x.astype(jnp.float32), pixels, size), size)
+
+
+def subpixels(x: Array, times: int, size: tuple[int, int]) -> Array:
+    """[B, H, W, times^2 C] to [B, times H, times W, C], cut at the end to at most `size`."""
+    batch, height, width, channels = x.shape
+    x = x.reshape(batch, height, width, times, times, channels // times**2)
+    x = jnp.swapaxes(x, 2, 3).reshape(batch, height * times, width * times, -1)
+    return x[:, : size[0], : size[1]]
 
 
 def resized(x: Array, size: tuple[int, int]) -> Array:

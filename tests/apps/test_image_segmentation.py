@@ -20,7 +20,8 @@ from tests.data.tfds_set import write_annotated
 
 QUICK = {
     "steps": 2, "num_seeds": 1, "batch_size": 4, "steps_per_call": 2, "parallel": "none",
-    "widths": (4, 8), "plots": False, "quiet": True, "validation": 0.25,
+    "model": "unet", "widths": (4, 8), "plots": False, "quiet": True, "validation": 0.25,
+    "optimizer": "adamw",
 }  # fmt: skip
 
 
@@ -180,13 +181,14 @@ def test_a_tfds_set(tmp_path):
 
 
 SETTINGS = {
+    "small": {"jitter": 0.2},
     "unet": {"crop": (16, 16), "flip": True, "dihedral": True, "window": (16, 16), "overlap": 4},
     "efficientnet_lite0": {"pretrained": False, "aspp": (1, 2)},
     "resnet18": {"class_weights": "enet"},
 }
 
 
-@pytest.mark.parametrize("model, loss", zip(MODELS, LOSSES[:3], strict=True))
+@pytest.mark.parametrize("model, loss", zip(MODELS, LOSSES, strict=True))
 def test_every_model_takes_a_step(model, loss):
     """Shapes alone, without compiling."""
     shape, classes = (24, 32, 3), 3
@@ -217,7 +219,7 @@ def command(capsys, *words) -> tuple[int, str]:
 @pytest.mark.parametrize(
     "words, code, message",
     [
-        (["--model=segnet"], 2, "model must be one of unet, efficientnet_lite0, resnet18"),
+        (["--model=segnet"], 2, "model must be one of small, unet, efficientnet_lite0, resnet18"),
         (["--crop=64"], 2, "crop is two numbers"),
         (["--scale=2,1"], 2, "scale names the smallest magnification first"),
         (["--dataset=/nowhere/at/all"], 1, "/nowhere/at/all"),

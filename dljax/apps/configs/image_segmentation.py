@@ -8,7 +8,7 @@ from typing import ClassVar
 from dljax.run.config import DataConfig, field, override
 from dljax.run.optimizer_flags import OptimizerConfig
 
-MODELS = ("unet", "efficientnet_lite0", "resnet18")
+MODELS = ("small", "unet", "efficientnet_lite0", "resnet18")
 LOSSES = ("cross_entropy", "focal", "dice", "cross_entropy_dice")
 WEIGHTS = ("none", "enet", "median")
 
@@ -22,18 +22,24 @@ class Config(DataConfig, OptimizerConfig):
     dataset = override(
         "scenes", help="scenes, tfds:NAME, or a folder of images with masks (docs/data_formats.md)"
     )
-    steps = override(600)
-    batch_size = override(16)
-    learning_rate = override(3e-3)
+    steps = override(2000)
+    batch_size = override(8)
+    optimizer = override("muon")
+    learning_rate = override(1e-2)
+    ema = override(0.99)
     eval_every = override(0, help="steps between evaluations; 0: a tenth of all")
 
     classes: tuple[str, ...] = field(
         (),
         "names of the classes of masks that have no list of them, by level: of 0, then of 255",
     )
-    model: str = field("unet", "network: a U-Net, or a decoder on a backbone", choices=MODELS)
+    model: str = field(
+        "small",
+        "network: a U-Net, or a decoder on a backbone, a small one or a published one",
+        choices=MODELS,
+    )
     widths: tuple[int, ...] = field(
-        (16, 32, 64, 96),
+        (16, 24, 32, 48),
         "channels: of the U-Net from the whole image down, of a decoder from the smallest map up",
         minimum=1,
     )
@@ -59,11 +65,14 @@ class Config(DataConfig, OptimizerConfig):
         (), "height,width of the random windows that are trained on; none: whole images", minimum=8
     )
     scale: tuple[float, ...] = field(
-        (0.8, 1.25), "smallest and largest random magnification", minimum=0.1, maximum=10
+        (),
+        "smallest and largest random magnification; none: 1,1 for scenes, else 0.8,1.25",
+        minimum=0.1,
+        maximum=10,
     )
     flip: bool = field(False, "random mirror images; both views at evaluation")
     dihedral: bool = field(False, "random turns and mirror images of squares")
-    jitter: float = field(0.2, "random brightness, contrast, saturation", minimum=0, maximum=1)
+    jitter: float = field(0.0, "random brightness, contrast, saturation", minimum=0, maximum=1)
     window: tuple[int, ...] = field(
         (),
         "height,width of overlapping windows at evaluation; none: the whole image",
@@ -99,3 +108,7 @@ class Config(DataConfig, OptimizerConfig):
                 raise ValueError(f"{name} is two numbers with a comma between, not {value}")
         if len(self.scale) == 2 and self.scale[0] > self.scale[1]:
             raise ValueError(f"scale names the smallest magnification first, not {self.scale}")
+
+    def magnification(self) -> tuple[float, ...]:
+        """The smallest and the largest of training images."""
+        return self.scale or ((1.0, 1.0) if self.dataset == "scenes" else (0.8, 1.25))

@@ -33,6 +33,8 @@ def backbone_of(config: Config, weights: bool = True) -> Backbone | None:
     """The backbone of a Config; None for a U-Net, which has its own way down."""
     if config.model == "unet":
         return None
+    if config.model == "small":
+        return backbones.small()
     return backbones.load(config.model, weights and config.pretrained)
 
 
@@ -51,8 +53,8 @@ def make_task(
     """
     height, width = config.crop or shape[:2]
     parts = [augment_pairs.flip()] if config.flip else []
-    if config.crop or config.scale not in ((), (1.0, 1.0)):
-        parts.append(augment_pairs.crop((height, width), config.scale or (1.0, 1.0)))
+    if config.crop or config.magnification() != (1.0, 1.0):
+        parts.append(augment_pairs.crop((height, width), config.magnification()))
     if config.dihedral:
         parts.append(augment_pairs.dihedral())
     if config.jitter:
