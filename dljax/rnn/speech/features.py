@@ -109,9 +109,23 @@ def power_mel(sound: Array, front: FrontEnd) -> Array:
     x = sound.astype(jnp.float32)[:, :whole] / FULL_SCALE
     x = jnp.pad(x, ((0, 0), (0, whole - x.shape[1]))).reshape(-1, whole // front.hop, front.hop)
     x = jnp.concatenate([x[:, i : i + int(frames)] for i in range(pieces)], -1)
-    hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(front.window) / front.window)
-    spectrum = jnp.fft.rfft(x[..., : front.window] * hann.astype(np.float32), front.fft)
-    return (spectrum.real**2 + spectrum.imag**2) @ mel_filters(front)
+    real, imaginary = (
+        jnp.matmul(x[..., : front.window], waves, precision="highest") for waves in fourier(front)
+    )
+    return (real**2 + imaginary**2) @ mel_filters(front)
+
+
+def fourier(front: FrontEnd) -> tuple[np.ndarray, np.ndarray]:
+    """The windowed waves whose products with a frame are the real and imaginary spectrum.
+
+    Two float32 [window, fft // 2 + 1]. Two matrix products in place of `jnp.fft.rfft`: they are
+    small beside the network, and with jaxlib 0.11.2 a step with a Fourier transform waits forever
+    on more virtual CPU devices than there are cores.
+    """
+    time = np.arange(front.window)
+    hann = 0.5 - 0.5 * np.cos(2 * np.pi * time / front.window)
+    turns = 2 * np.pi * time[:, None] * np.arange(front.fft // 2 + 1) / front.fft
+    return tuple((hann[:, None] * wave(turns)).astype(np.float32) for wave in (np.cos, np.sin))
 
 
 def log_mel(sound: Array, front: FrontEnd) -> Array:
