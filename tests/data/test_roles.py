@@ -8,6 +8,7 @@ from dljax.data.sources.series import load_series
 from dljax.data.sources.table import parse_table
 from tests.data.odd_files import DAYS, WAVE, lines, panel, read, refused, said
 
+LATER = DAYS + np.timedelta64(40, "D")
 UNIX = DAYS.astype("datetime64[s]").astype(int)
 FLAG = [int(i % 7 == 0) for i in range(40)]
 
@@ -133,14 +134,14 @@ def stacked(times, names=("A", "B"), column="unique_id", **others):
 @pytest.mark.parametrize(
     "text",
     [
-        stacked([DAYS, DAYS + 40]),  # one after the other
+        stacked([DAYS, LATER]),  # one after the other
         stacked([DAYS, DAYS]),
-        stacked([DAYS + 40, DAYS]),
-        stacked([DAYS, DAYS + 20]),
+        stacked([LATER, DAYS]),
+        stacked([DAYS, DAYS + np.timedelta64(20, "D")]),
         stacked([DAYS, DAYS], (1, 2), "store_nbr"),
         stacked([DAYS, DAYS], ("Köln", "Bonn"), "Filiale"),
         stacked([DAYS, DAYS], (1, 2), "Filiale"),
-        stacked([DAYS + 40, DAYS], ("x", "y"), "Filiale"),
+        stacked([LATER, DAYS], ("x", "y"), "Filiale"),
         lines({"ds": np.repeat(DAYS, 2), "sku": ["a", "b"] * 40, "y": WAVE * 2}),
     ],
 )
@@ -172,11 +173,11 @@ def test_each_series_is_forecast_after_its_own_end():
 
 
 def test_a_text_that_changes_once_is_asked_about():
-    text = stacked([DAYS, DAYS + 40], column="Filiale")
+    text = stacked([DAYS, LATER], column="Filiale")
     series = read(text)
     assert len(series.time) == 80 and said(series, "'A' to 'B' in line 42", "--series=Filiale")
     assert len(panel(text, series="Filiale")) == 2
-    assert len(panel(stacked([DAYS, DAYS + 40]), series="none")) == 1
+    assert len(panel(stacked([DAYS, LATER]), series="none")) == 1
     refused(text, "no column 'shop'", series="shop")
 
 

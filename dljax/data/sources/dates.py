@@ -173,7 +173,7 @@ def week_time(years: np.ndarray, weeks: np.ndarray, weekday: np.ndarray | int = 
     """The Monday (1) or another day of ISO weeks, datetime64[s] [rows]; NaT where there is none."""
 
     def monday(years: np.ndarray) -> np.ndarray:  # of week 1, which holds the 4th of January
-        fourth = (years - 1970).astype("datetime64[Y]").astype("datetime64[D]") + 3
+        fourth = (years - 1970).astype("datetime64[Y]") + np.timedelta64(3, "D")
         return fourth - ((fourth.astype(int) + 3) % 7).astype("timedelta64[D]")
 
     start = monday(years)
