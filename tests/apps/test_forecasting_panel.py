@@ -86,9 +86,9 @@ def test_a_run_keeps_its_zone(tmp_path):
     """Trained across the end of summer time, in UTC; the last rows alone forecast the same."""
 
     def stamp(hour):
-        time = np.datetime64("2021-10-28T00") + hour
+        time = np.datetime64("2021-10-28T00") + np.timedelta64(hour, "h")
         ahead = 2 if time < np.datetime64("2021-10-31T01") else 1
-        return f"{str(time + ahead).replace('T', ' ')}:00:00+0{ahead}:00"
+        return f"{str(time + np.timedelta64(ahead, 'h')).replace('T', ' ')}:00:00+0{ahead}:00"
 
     rows = [f"{stamp(i)},{np.sin(i / 4):.5f}" for i in range(200)]
     whole, recent = tmp_path / "whole.csv", tmp_path / "recent.csv"
