@@ -22,7 +22,7 @@ class Config(DataConfig, OptimizerConfig):
     dataset = override(
         "scenes", help="scenes, tfds:NAME, or a folder of images with masks (docs/data_formats.md)"
     )
-    steps = override(2000)
+    steps = override(3000)
     batch_size = override(8)
     optimizer = override("muon")
     learning_rate = override(1e-2)
@@ -53,7 +53,7 @@ class Config(DataConfig, OptimizerConfig):
         0.2, "learning rate of a pretrained backbone, as a share of the others'", minimum=0
     )
 
-    loss: str = field("cross_entropy", "what is minimised", choices=LOSSES)
+    loss: str = field("cross_entropy_dice", "what is minimised", choices=LOSSES)
     class_weights: str = field(
         "none", "of the classes in the loss, from their frequencies", choices=WEIGHTS
     )
