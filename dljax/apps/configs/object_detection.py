@@ -21,7 +21,7 @@ class Config(DataConfig, OptimizerConfig):
     dataset = override(
         "scenes", help="scenes, tfds:NAME, or Pascal VOC, COCO or YOLO (docs/data_formats.md)"
     )
-    steps = override(2400)
+    steps = override(4000)
     batch_size = override(8)
     optimizer = override("muon")
     learning_rate = override(1e-2)
