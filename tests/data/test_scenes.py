@@ -83,3 +83,15 @@ def test_as_a_data_set():
         load_boxes("scenes", (48, 64))
     with pytest.raises(ValueError, match="32 pixels or more"):
         load_masks("scenes", (16, 16))
+
+
+@pytest.mark.parametrize("side", [16, 24])
+def test_training_scans_are_turned_about_their_centre(side):
+    """Not at all: the plain enlargement. By a quarter: as numpy turns it."""
+    scan = np.random.default_rng(0).random((8, 8)).astype(np.float32)
+    stretch = module._stretch(side, 8)
+    plain = stretch @ scan @ stretch.T
+    np.testing.assert_allclose(module._turned(scan, side, 0.0, 0.0), plain, atol=1e-5)
+    turned = module._turned(scan, side, np.pi / 2, 0.0)
+    matches = [np.allclose(turned, np.rot90(plain, k), atol=1e-4) for k in range(4)]
+    assert matches in ([False, True, False, False], [False, False, False, True])

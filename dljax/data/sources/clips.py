@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image, ImageSequence
+from PIL import Image
 
 from dljax.data.sources.dataset import Arrays, Dataset
-from dljax.data.sources.image import on_white, read_image, to_channels
+from dljax.data.sources.film import moving_frames
+from dljax.data.sources.image import UnreadableImage, read_image, resize, to_channels
 from dljax.data.sources.layout import (
     by_ending,
     image_files,
@@ -137,15 +138,11 @@ def _read(film: Path, files: list[Path], size: int) -> tuple[np.ndarray, int]:
         if film.is_dir():
             frames, times = [read_image(file, (size, size)) for file in files], [1] * len(files)
         else:
-            frames, durations = [], []
-            with Image.open(film) as animation:
-                for frame in ImageSequence.Iterator(animation):
-                    picture = on_white(frame)  # decodes it, after which its duration is known
-                    durations.append(float(animation.info.get("duration", 0)))
-                    picture = picture.resize((size, size), Image.Resampling.BILINEAR)
-                    frames.append(to_channels(np.asarray(picture), None))
-            times = repeats(durations)
-    except Exception as error:  # Pillow's decoders raise anything
+            shown = [
+                (resize(x, (size, size)), duration or 0.0) for x, duration in moving_frames(film)
+            ]
+            frames, times = [x for x, _ in shown], repeats([duration for _, duration in shown])
+    except UnreadableImage as error:
         raise ValueError(f"{film} can't be read ({error}): repair or remove it.") from None
     channels = max(x.shape[-1] for x in frames)
     frames = np.stack([to_channels(x, channels) for x in frames])

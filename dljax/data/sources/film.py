@@ -89,17 +89,17 @@ def pieces(items: Iterable[Frame], size: int) -> Iterator[list[Frame]]:
 
 
 def moving_frames(file: Path) -> Iterator[tuple[np.ndarray, float | None]]:
-    """(uint8 [H, W, C], seconds from the start) of each frame of a file of Pillow's."""
+    """(uint8 [H, W, C], milliseconds that it lasts, if it says so) of each frame, by Pillow.
+
+    Raises UnreadableImage where the file can't be read, or breaks off.
+    """
     from PIL import Image, ImageSequence
 
     try:
         with Image.open(file) as film:
-            milliseconds = 0.0
             for frame in ImageSequence.Iterator(film):
-                picture = frame_pixels(frame)
-                duration = frame.info.get("duration")
-                yield picture, None if duration is None else milliseconds / 1000
-                milliseconds += duration or 0.0
+                picture = frame_pixels(frame)  # decodes it, after which its duration is known
+                yield picture, frame.info.get("duration")
     except Exception as error:  # Pillow's decoders raise anything
         raise UnreadableImage(f"{type(error).__name__}: {error}") from error
 
@@ -108,12 +108,22 @@ def _frames(file: Path, channels: int, levels: Levels | None) -> Iterator[Frame]
     if file.suffix.lower() in VIDEOS:
         pictures = _video(file)
     elif file.suffix.lower() in MOVING and _count(file) > 1:
-        pictures = moving_frames(file)
+        pictures = _timed(moving_frames(file))
     else:
         yield Frame(file, None, None, read_image(file, channels=channels, levels=levels))
         return
     for number, (picture, seconds) in enumerate(pictures):
         yield Frame(file, number, seconds, to_channels(picture, channels))
+
+
+def _timed(
+    frames: Iterator[tuple[np.ndarray, float | None]],
+) -> Iterator[tuple[np.ndarray, float | None]]:
+    """Of frames with the milliseconds that they last: with the seconds at which they begin."""
+    begin = 0.0
+    for picture, duration in frames:
+        yield picture, None if duration is None else begin / 1000
+        begin += duration or 0.0
 
 
 def _count(file: Path) -> int:

@@ -26,7 +26,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from dljax.nn.recurrent import cells
-from dljax.nn.recurrent.scan import project, recur
+from dljax.nn.recurrent.scan import check_sequences, project, recur
 
 init = nn.initializers
 
@@ -64,10 +64,7 @@ class Layer(nn.Module):
         mask [B, T] keeps the carry where it is 0 and makes the output there zero.
         Raises ValueError when the shapes do not fit.
         """
-        if x.ndim != 3:
-            raise ValueError(f"a recurrent layer wants sequences [B, T, I], not {x.shape}")
-        if mask is not None and mask.shape != x.shape[:2]:
-            raise ValueError(f"mask {mask.shape} does not fit sequences {x.shape}")
+        check_sequences(x, mask)
         weights = self.weights(x.shape[-1])
         a = _affine(jnp.swapaxes(x, 0, 1), weights.kernel, weights.bias)
         carry = self._states(self.start(x.shape[0]) if carry is None else carry)

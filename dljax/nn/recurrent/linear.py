@@ -18,6 +18,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from dljax.nn.recurrent.scan import check_sequences
+
 init = nn.initializers
 
 
@@ -53,10 +55,7 @@ class MinGRU(nn.Module):
         mask [B, T] keeps the carry where it is 0 and makes the output there zero.
         Raises ValueError when the shapes do not fit.
         """
-        if x.ndim != 3:
-            raise ValueError(f"a recurrent layer wants sequences [B, T, I], not {x.shape}")
-        if mask is not None and mask.shape != x.shape[:2]:
-            raise ValueError(f"mask {mask.shape} does not fit sequences {x.shape}")
+        check_sequences(x, mask)
         z, candidate = (jnp.swapaxes(y, 0, 1) for y in self._gates(x))
         if mask is not None:
             z = z * (jnp.swapaxes(mask, 0, 1)[..., None] > 0)

@@ -123,3 +123,11 @@ def _shifted(first: Array, after: Array, reverse: bool) -> Array:
     """States before each step from those after it."""
     parts = (after[1:], first[None]) if reverse else (first[None], after[:-1])
     return jnp.concatenate(parts)
+
+
+def check_sequences(x: Array, mask: Array | None) -> None:
+    """Raises ValueError unless x is [B, T, I] and the mask, where there is one, [B, T]."""
+    if x.ndim != 3:
+        raise ValueError(f"a recurrent layer wants sequences [B, T, I], not {x.shape}")
+    if mask is not None and mask.shape != x.shape[:2]:
+        raise ValueError(f"mask {mask.shape} does not fit sequences {x.shape}")

@@ -119,8 +119,8 @@ def fourier(front: FrontEnd) -> tuple[np.ndarray, np.ndarray]:
     """The windowed waves whose products with a frame are the real and imaginary spectrum.
 
     Two float32 [window, fft // 2 + 1]. Two matrix products in place of `jnp.fft.rfft`: they are
-    small beside the network, and with jaxlib 0.11.2 a step with a Fourier transform waits forever
-    on more virtual CPU devices than there are cores.
+    small beside the network, and jaxlib 0.11.2's transform does not get along with steps that are
+    shared by several virtual CPU devices.
     """
     time = np.arange(front.window)
     hann = 0.5 - 0.5 * np.cos(2 * np.pi * time / front.window)
