@@ -12,7 +12,7 @@ import numpy as np
 from dljax import plots
 from dljax.apps.configs.anomaly_detection import Config
 from dljax.data.anomaly_series import Labelled, mask
-from dljax.data.record import corpus_record
+from dljax.data.record_kinds import corpus_record
 from dljax.data.sources.anomaly_corpora import Corpus, Reading, load_labelled
 from dljax.nn.recurrent import layers
 from dljax.rnn.anomaly import (

@@ -11,7 +11,8 @@ import numpy as np
 
 from dljax.apps.configs.forecasting import Config
 from dljax.data.panel import join
-from dljax.data.record import DataRecord, panel_record, series_record
+from dljax.data.record import DataRecord
+from dljax.data.record_kinds import panel_record, series_record
 from dljax.data.sources import zones
 from dljax.data.sources.series import Series, load_panel, returns, volatility
 from dljax.data.windows import (

@@ -17,7 +17,7 @@ from dljax.apps.gan.feature_extractor import Extractor
 from dljax.data import feed
 from dljax.data.feed import Examples
 from dljax.data.images import EVALUATION_BATCH
-from dljax.data.record import images_record
+from dljax.data.record_kinds import images_record
 from dljax.data.sources import Dataset, load_images, plain_folder, split
 from dljax.data.sources.dataset import Arrays
 from dljax.gan import (

@@ -13,7 +13,7 @@ import numpy as np
 from dljax.apps.configs.language_modeling import Config
 from dljax.data import text as text_data
 from dljax.data import tokens as vocabularies
-from dljax.data.record import text_record
+from dljax.data.record_kinds import text_record
 from dljax.data.sources.text import load_text, read
 from dljax.data.text import Split
 from dljax.data.tokens import Tokens

@@ -14,7 +14,7 @@ from dljax.apps.gan import video_evaluation
 from dljax.apps.gan.video_evaluation import VideoEvaluator
 from dljax.data import feed
 from dljax.data.images import EVALUATION_BATCH
-from dljax.data.record import clips_record
+from dljax.data.record_kinds import clips_record
 from dljax.data.sources import load_images
 from dljax.data.sources.clips import Clips, clip_folder, moving_images
 from dljax.data.sources.dataset import Arrays

@@ -13,7 +13,8 @@ import numpy as np
 
 from dljax.data import feed, sources
 from dljax.data.feed import Examples, Feed
-from dljax.data.record import DataRecord, images_record, streamed_record
+from dljax.data.record import DataRecord
+from dljax.data.record_kinds import images_record, streamed_record
 from dljax.data.sources.dataset import Arrays, Dataset, split
 from dljax.data.sources.image import Levels
 from dljax.data.streaming import stream

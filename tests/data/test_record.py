@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dljax.data import record
+from dljax.data import file_digests
 from dljax.data.images import in_memory_images, streamed_images
-from dljax.data.record import differences, images_record, repeated
+from dljax.data.record import DataRecord, differences
+from dljax.data.record_kinds import images_record, repeated
 from dljax.data.sources import load_images
 from tests.data.test_folder import classes, paint
 
@@ -84,10 +85,10 @@ def test_what_changes_the_data_and_what_does_not(folder, read, name):
 
 
 def test_files_are_read_again_only_where_their_sizes_or_times_differ(folder, monkeypatch):
-    read, digest = [], record._file_crc
+    read, digest = [], file_digests._file_crc
     first, second, third = (streamed(folder) for _ in range(3))
-    monkeypatch.setattr(record, "_file_crc", lambda file: read.append(file) or digest(file))
-    record.content.cache_clear()
+    monkeypatch.setattr(file_digests, "_file_crc", lambda file: read.append(file) or digest(file))
+    file_digests.content.cache_clear()
     before = first.fingerprint()
     assert len(read) == 16
     assert second.fingerprint(before) == before and len(read) == 16
@@ -106,7 +107,7 @@ def test_the_same_folder_elsewhere_is_the_same_data(folder, tmp_path_factory):
 def test_a_fingerprint_of_an_earlier_release_is_compared_in_what_it_has():
     before = {"summary": {"images": 3}, "derived": {"order of classes": ["a", "b"]},
               "digests": {"train files": "3 files 00"}}  # fmt: skip
-    now = record.DataRecord(
+    now = DataRecord(
         {"images": 3, "more": 1}, {"train images": "x"}, {"order of classes": ["a", "b"]}
     )
     assert differences(before, now.fingerprint()) == []

@@ -10,7 +10,8 @@ import optax
 import pytest
 
 from dljax.data import feed
-from dljax.data.record import DataRecord, images_record
+from dljax.data.record import DataRecord
+from dljax.data.record_kinds import images_record
 from dljax.run import session
 from dljax.run.config import DataConfig, field, override
 from dljax.run.experiment import Analysis, Experiment, Outcome

@@ -12,7 +12,8 @@ from dljax.apps.augmentation.training import Trained
 from dljax.apps.configs.gan_augmentation import Config
 from dljax.data import feed
 from dljax.data.images import EVALUATION_BATCH
-from dljax.data.record import DataRecord, images_record
+from dljax.data.record import DataRecord
+from dljax.data.record_kinds import images_record
 from dljax.data.sources import Dataset
 from dljax.data.sources.dataset import Arrays, subsample_per_class
 from dljax.gan import sampling

@@ -19,7 +19,7 @@ from dljax.data import feed
 from dljax.data.feed import Feed
 from dljax.data.image_scaling import Normalize
 from dljax.data.images import EVALUATION_BATCH
-from dljax.data.record import images_record
+from dljax.data.record_kinds import images_record
 from dljax.data.sources import Dataset, load_images, split
 from dljax.data.sources.dataset import Arrays, subsample_per_class
 from dljax.gan import sampling

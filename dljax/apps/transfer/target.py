@@ -12,7 +12,8 @@ from dljax.apps.configs.transfer_learning import Config
 from dljax.apps.transfer import source as sources
 from dljax.apps.transfer.source import Source
 from dljax.data.image_scaling import Normalize
-from dljax.data.record import DataRecord, images_record
+from dljax.data.record import DataRecord
+from dljax.data.record_kinds import images_record
 from dljax.data.sources import Dataset, Levels, load_images
 from dljax.data.sources.cache import user_cache
 from dljax.data.sources.dataset import Arrays, select_classes, subsample_per_class
