@@ -3,6 +3,7 @@ r"""Classification of texts by recurrent networks, beside counts of words.
     python -m experiments.text_classification                        # which book a passage is from
     python -m experiments.text_classification --dataset=FILE.csv --label_column=stars
     python -m experiments.text_classification --dataset=FILE.csv --predict=OTHER.csv
+    python -m experiments.text_classification --dataset=FILE.csv --evaluate=OTHER.csv
 
 A bidirectional recurrent stack reads the characters; the baseline is tf-idf of words with logistic
 regression.

@@ -105,6 +105,16 @@ def text(task: Task, falls: float) -> Case:
     )
 
 
+def texts_of_classes(falls: float) -> Case:
+    train, test = texts.labelled(96), texts.labelled(21, seed=1)
+    return Case(
+        texts.classifier(),
+        feed.in_memory(train, 16),
+        lambda size, m: feed.examples(test, size, m),
+        falls,
+    )
+
+
 def spoken(falls: float) -> Case:
     train, test = sounds.flat(sounds.tones(96)), sounds.flat(sounds.tones(21, seed=1))
     return Case(
@@ -168,6 +178,7 @@ CASES = {
     "sequences_of_unequal_length": lambda: sequences(0.7),
     "language_lstm": lambda: text(texts.task(), 0.9),
     "language_transformer": lambda: text(texts.transformer_task(), 0.9),
+    "text_classification": lambda: texts_of_classes(0.95),
     "speech_words": lambda: spoken(0.9),
     "speech_ctc": lambda: transcribed(0.8),
     "own_data": lambda: Case(

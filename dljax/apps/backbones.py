@@ -43,12 +43,15 @@ class Backbone(NamedTuple):
         return {"weights of the backbone": linear_probe.digest(self.variables)[:8]}
 
 
-def small(widths: tuple[int, ...] = (24, 48, 96, 128)) -> Backbone:
-    """A residual network of one block a size, the first at half the size of the image."""
+def small(widths: tuple[int, ...], blocks: tuple[int, ...] = ()) -> Backbone:
+    """A residual network with the first map at half the size of the image.
+
+    blocks: of each size; (): one.
+    """
     module = partial(
         ResNet,
         classes=0,
-        stage_sizes=(1,) * len(widths),
+        stage_sizes=blocks or (1,) * len(widths),
         widths=widths,
         small_images=False,
         pool=False,

@@ -18,7 +18,7 @@ from dljax.data import tokens as vocabularies
 from dljax.data.record import DataRecord
 from dljax.data.sources.cache import crc
 from dljax.data.sources.dataset import split
-from dljax.data.sources.labelled_text import Labelled, load_labelled, texts_of
+from dljax.data.sources.labelled_text import Labelled, load_labelled, texts_of, to_score
 from dljax.data.tokens import Tokens
 from dljax.nn.language import TextClassifier
 from dljax.nn.recurrent import layers
@@ -34,6 +34,7 @@ from dljax.train.parallel import place
 
 LAYERS = {"rnn": layers.RNN, "lstm": layers.LSTM, "gru": layers.GRU, "mingru": MinGRU}
 BATCH = 128  # texts in an evaluation batch
+HEADLINE = ("accuracy", "loss")
 
 
 def network(config: Config, tokens: Tokens, classes: int) -> TextClassifier:
@@ -83,7 +84,7 @@ def build(config: Config) -> Experiment:
         task=lambda config: make_task(config, tokens, len(data.classes)),
         feed=feed.in_memory(train, config.batch_size),
         placement=placement,
-        headline=("accuracy", "loss"),
+        headline=HEADLINE,
         data=record(data, tokens),
         validation=examples(validation) if validation else None,
         choose_by="max:accuracy",
@@ -204,9 +205,31 @@ def predict(config: Config, path: str) -> list[dict[str, Any]]:
     return rows
 
 
+def evaluate(config: Config, dataset: str) -> dict[str, Any]:
+    """Scores the run in config.workdir on other labelled texts; see `session.evaluate`.
+
+    All texts of a table or folder count, of a folder with train/ and test/ those of test. Raises
+    ValueError for a class that the run does not know.
+    """
+    columns = {"text": config.text_column, "label": config.label_column}
+    config, metadata = session.saved(config)
+    tokens, classes = vocabularies.load(metadata["tokens"]), metadata["classes"]
+    part = to_score(dataset, classes, **columns)
+    arrays = classification.padded(tokens, part.texts, config.longest)
+    return session.evaluate(
+        config,
+        make_task(config, tokens, len(classes)),
+        feed.examples({**arrays, "label": np.array(part.labels, np.int32)}, BATCH),
+        data=dataset,
+        headline=HEADLINE,
+    )
+
+
 def run(config: Config) -> None:
     """What the command line does."""
     if config.predict:
         predict(config, config.predict)
+    elif config.evaluate:
+        evaluate(config, config.evaluate)
     else:
         train(config)

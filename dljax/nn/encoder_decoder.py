@@ -1,9 +1,9 @@
 """A segmentation network on a backbone: its maps are joined again, from the smallest up.
 
 The decoder is U-Net's (Ronneberger et al. 2015) over the maps of a classifier's network (`ResNet`,
-`MobileNetV2`, EfficientNet-Lite with `pyramid=True`), whose weights may be pretrained. With `aspp`
-the smallest map first goes through atrous spatial pyramid pooling, as in DeepLabv3+ (Chen et al.
-2018, arXiv:1802.02611).
+`MobileNetV2`, EfficientNet-Lite with `pyramid=True`), whose weights may be pretrained; the scores
+of all its maps are added. With `aspp` the smallest map first goes through atrous spatial pyramid
+pooling, as in DeepLabv3+ (Chen et al. 2018, arXiv:1802.02611).
 """
 
 from collections.abc import Callable, Sequence
@@ -60,12 +60,39 @@ class EncoderDecoder(nn.Module):
             x = ASPP(self.widths[0], self.aspp, self.conv, self.norm, self.activation, self.dtype)(
                 x, train
             )
+        maps = [x]
         for width, beside in zip(self.widths, larger[::-1], strict=False):
             x = jnp.concatenate([resized(x, beside.shape[1:3]), beside], -1)
             x = layer(layer(x, width), width)
-        pixels = 1 if x.shape[1] == size[0] else 2
-        x = self.conv(self.classes * pixels**2, (1, 1), dtype=self.dtype, name="classifier")(x)
-        return resized(subpixels(x.astype(jnp.float32), pixels, size), size)
+            maps.append(x)
+        return SummedScores(self.classes, self.conv, self.dtype, name="head")(maps, size)
+
+
+class SummedScores(nn.Module):
+    """Logits [B, *size, classes] in float32 of maps [B, H, W, C], each larger than the one before.
+
+    Each map has scores, which are enlarged and added up, as in FCN-8s (Long et al. 2015,
+    arXiv:1411.4038, section 4): the small ones may say what is there, and the last one where it
+    ends. A place of the last map answers for each pixel that lies in it (Shi et al. 2016,
+    arXiv:1609.05158).
+    """
+
+    classes: int
+    conv: Callable = Conv
+    dtype: Any = None
+
+    @nn.compact
+    def __call__(self, maps: Sequence[Array], size: tuple[int, int]) -> Array:
+        def scores(x: Array, pixels: int) -> Array:
+            x = self.conv(self.classes * pixels**2, (1, 1), dtype=self.dtype)(x)
+            return x.astype(jnp.float32)
+
+        *smaller, last = maps
+        pixels = 1 << (-(-size[0] // last.shape[1]) - 1).bit_length()  # along a side of a place
+        total, *others = (scores(x, 1) for x in smaller)
+        for score in others:
+            total = score + resized(total, score.shape[1:3])
+        return subpixels(scores(last, pixels), pixels, size) + resized(total, size)
 
 
 def subpixels(x: Array, times: int, size: tuple[int, int]) -> Array:

@@ -71,6 +71,14 @@ def test_it_learns_and_predicts(table, tmp_path, capsys):
     asked = tmp_path / "asked.txt"
     asked.write_text("bbx|", encoding="utf-8")
     assert app.predict(Config(workdir=config.workdir), str(asked))[0]["label"] == "with"
+    other = tmp_path / "other.tsv"
+    other.write_text("id\tsays\tis\n1\tab ab|\twithout\n2\tcxc|\twith\n3\tb|\twith\n", "utf-8")
+    asked = Config(workdir=config.workdir, text_column="says", label_column="is")
+    scored = app.evaluate(asked, str(other))["metrics"]
+    assert scored["accuracy"]["mean"] == pytest.approx(2 / 3)
+    other.write_text("says\tis\nab\tneither\n", "utf-8")
+    with pytest.raises(ValueError, match="class 'neither', which the run does not know: it knows"):
+        app.evaluate(asked, str(other))
     export.export(ExportConfig(workdir=config.workdir, platforms=("cpu",)))
 
 

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dljax.nn.encoder_decoder import EncoderDecoder, subpixels
+from dljax.nn.encoder_decoder import EncoderDecoder, SummedScores, subpixels
 from dljax.nn.resnet import ResNet
 
 ENCODER = partial(ResNet, classes=0, stage_sizes=(1, 1, 1), widths=(4, 6, 8), pyramid=True)
@@ -15,7 +15,7 @@ ENCODER = partial(ResNet, classes=0, stage_sizes=(1, 1, 1), widths=(4, 6, 8), py
 
 @pytest.mark.parametrize("halved", [True, False])
 @pytest.mark.parametrize("widths", [(6, 4), (6,)])
-@pytest.mark.parametrize("size", [(16, 24), (13, 18)])
+@pytest.mark.parametrize("size", [(16, 24), (13, 18), (49, 9)])
 def test_logits_have_the_size_of_the_image(halved, widths, size):
     encoder = partial(ENCODER, small_images=not halved, pool=False)
     model = EncoderDecoder(3, encoder, widths, aspp=(2,))
@@ -33,3 +33,16 @@ def test_channels_become_the_pixels_of_their_place():
             place = x[0, y // 2, column // 2]
             assert out[0, y, column].tolist() == place[first : first + 2].tolist()
     assert subpixels(jnp.asarray(x), 2, (3, 5)).shape == (1, 3, 5, 2)
+
+
+def test_scores_of_all_maps_are_added():
+    random = np.random.default_rng(0)
+    sizes, whole = (7, 13, 25), (49, 49)  # a place of the last map has two by two pixels
+    maps = [jnp.asarray(random.normal(size=(1, n, n, 4)), jnp.float32) for n in sizes]
+    model = SummedScores(3)
+    variables = model.init(jax.random.key(0), maps, whole)
+    alone = [[x * (i == k) for i, x in enumerate(maps)] for k in range(3)]
+    parts = [model.apply(variables, some, whole) for some in alone]
+    assert all(np.abs(part).mean() > 0.1 for part in parts)
+    np.testing.assert_allclose(model.apply(variables, maps, whole), sum(parts), atol=1e-5)
+    assert max(layer["kernel"].shape[-1] for layer in variables["params"].values()) == 4 * 3

@@ -8,7 +8,13 @@ from typing import ClassVar
 from dljax.run.config import DataConfig, field, override
 from dljax.run.optimizer_flags import OptimizerConfig
 
-MODELS = ("small", "unet", "efficientnet_lite0", "resnet18")
+CHANNELS = {  # of each model
+    "small": (96, 96),
+    "unet": (16, 32, 64, 128),
+    "efficientnet_lite0": (48, 96, 128),
+    "resnet18": (64, 128, 256),
+}
+MODELS = tuple(CHANNELS)
 LOSSES = ("cross_entropy", "focal", "dice", "cross_entropy_dice")
 WEIGHTS = ("none", "enet", "median")
 
@@ -39,8 +45,9 @@ class Config(DataConfig, OptimizerConfig):
         choices=MODELS,
     )
     widths: tuple[int, ...] = field(
-        (16, 24, 32, 48),
-        "channels: of the U-Net from the whole image down, of a decoder from the smallest map up",
+        (),
+        "channels from the largest map down: of the U-Net, or of the decoder on a backbone, whose "
+        "largest maps are left out if they are fewer; none: those of the model",
         minimum=1,
     )
     aspp: tuple[int, ...] = field(
@@ -108,6 +115,10 @@ class Config(DataConfig, OptimizerConfig):
                 raise ValueError(f"{name} is two numbers with a comma between, not {value}")
         if len(self.scale) == 2 and self.scale[0] > self.scale[1]:
             raise ValueError(f"scale names the smallest magnification first, not {self.scale}")
+
+    def channels(self) -> tuple[int, ...]:
+        """The widths of the U-Net or the decoder."""
+        return self.widths or CHANNELS[self.model]
 
     def magnification(self) -> tuple[float, ...]:
         """The smallest and the largest of training images."""

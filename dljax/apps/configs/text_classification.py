@@ -49,6 +49,10 @@ class Config(DataConfig, OptimizerConfig):
         "", "text file, or table with the column of texts, to classify", path=True, resume=False,
         group="use",
     )  # fmt: skip
+    evaluate: str = field(
+        "", "labelled texts to score the trained model on: as dataset", path=True, resume=False,
+        group="use",
+    )  # fmt: skip
 
     def subject(self) -> str:
         """The texts and the kind of layer."""

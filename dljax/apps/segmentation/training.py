@@ -22,11 +22,10 @@ from dljax.train.loop import Task
 def network(config: Config, classes: int, backbone: Backbone | None) -> nn.Module:
     """The Flax module that --model and --widths name."""
     dtype = jnp.dtype(config.dtype)
+    widths = config.channels()
     if backbone is None:
-        return UNet(classes, config.widths, dtype=dtype)
-    return EncoderDecoder(
-        classes, backbone.module, config.widths[::-1], aspp=config.aspp, dtype=dtype
-    )
+        return UNet(classes, widths, dtype=dtype)
+    return EncoderDecoder(classes, backbone.module, widths[::-1], aspp=config.aspp, dtype=dtype)
 
 
 def backbone_of(config: Config, weights: bool = True) -> Backbone | None:
@@ -34,7 +33,7 @@ def backbone_of(config: Config, weights: bool = True) -> Backbone | None:
     if config.model == "unet":
         return None
     if config.model == "small":
-        return backbones.small()
+        return backbones.small(widths=(16, 48, 96, 128), blocks=(1, 1, 2, 3))
     return backbones.load(config.model, weights and config.pretrained)
 
 
@@ -91,5 +90,5 @@ def loss_of(config: Config, frequencies: np.ndarray | None) -> losses.Loss:
 
 def views_of(config: Config) -> Views:
     """How images are evaluated; a U-Net's are padded to what it can halve."""
-    multiple = 2 ** (len(config.widths) - 1) if config.model == "unet" else 1
+    multiple = 2 ** (len(config.channels()) - 1) if config.model == "unet" else 1
     return Views(config.flip, config.window, config.overlap, multiple)

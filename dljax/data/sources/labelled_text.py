@@ -56,18 +56,48 @@ def load_labelled(
     if dataset == "kjv_books":
         return _passages()
     path = Path(os.path.expanduser(dataset))
-    if path.is_dir() and (path / "train").is_dir() and (path / "test").is_dir():
+    if _has_parts(path):
         parts = [_folder(path / name) for name in ("train", "test")]
         return _labelled(path, *parts, ())
-    if path.is_dir():
-        rows = _folder(path)
-    elif path.exists():
-        rows = _table(path, text, label)
-    else:
-        raise FileNotFoundError(f"There is no {dataset}: --dataset takes {KINDS}.")
+    rows = _rows(path, text, label)
     chosen = [_hash(content) < test for content, _ in rows]
     parts = [[row for row, x in zip(rows, chosen, strict=True) if x == part] for part in (0, 1)]
     return _labelled(path, *parts, (f"test part: {test:g} of the texts, by a hash of them",))
+
+
+def to_score(dataset: str, classes: Sequence[str], *, text: str, label: str) -> Part:
+    """All texts of a table or a folder, of one with train/ and test/ those of test, by `classes`.
+
+    Raises FileNotFoundError, ValueError: one line with file and place; for other classes too.
+    """
+    if dataset == "kjv_books":
+        found = _passages()
+        rows = [
+            (content, found.classes[i])
+            for content, i in zip(found.test.texts, found.test.labels, strict=True)
+        ]
+    else:
+        path = Path(os.path.expanduser(dataset))
+        rows = _folder(path / "test") if _has_parts(path) else _rows(path, text, label)
+    if strange := sorted({name for _, name in rows} - set(classes)):
+        raise ValueError(
+            f"{dataset} has the class {strange[0]!r}, which the run does not know: it knows "
+            f"{', '.join(classes)[:200]}"
+        )
+    return Part(tuple(x for x, _ in rows), tuple(classes.index(name) for _, name in rows))
+
+
+def _has_parts(path: Path) -> bool:
+    return (path / "train").is_dir() and (path / "test").is_dir()
+
+
+def _rows(path: Path, text: str, label: str) -> list[tuple[str, str]]:
+    """(text, class) of all texts of a folder or a table."""
+    if path.is_dir():
+        return _folder(path)
+    if path.exists():
+        return _table(path, text, label)
+    raise FileNotFoundError(f"There is no {path}: --dataset takes {KINDS}.")
 
 
 def _labelled(

@@ -5,7 +5,9 @@ different symbols in n(h) places gives
 
     p(c | h) = (n(h c) + d(h) p(c | h')) / (n(h) + d(h)),   h' = h without its first symbol,
 
-and the empty context falls back on the uniform distribution.
+and the empty context falls back on the uniform distribution. Decoding asks for one symbol at a
+time, of texts that may be few, for which the counts of counts that Kneser-Ney needs
+(`rnn.language.ngrams`, for whole arrays) mean nothing.
 """
 
 from __future__ import annotations
