@@ -28,10 +28,10 @@ class Config(DataConfig, OptimizerConfig):
     dataset = override(
         "scenes", help="scenes, tfds:NAME, or a folder of images with masks (docs/data_formats.md)"
     )
-    steps = override(3000)
+    steps = override(2000)
     batch_size = override(8)
     optimizer = override("muon")
-    learning_rate = override(1e-2)
+    learning_rate = override(2e-2)
     ema = override(0.99)
     eval_every = override(0, help="steps between evaluations; 0: a tenth of all")
 
