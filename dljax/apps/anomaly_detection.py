@@ -25,7 +25,7 @@ from dljax.rnn.anomaly import (
 )
 from dljax.rnn.anomaly.detection_metrics import Detections
 from dljax.rnn.anomaly.thresholding import Rules
-from dljax.run import optimizer, session
+from dljax.run import optimizer, session, workdirs
 from dljax.run.experiment import Analysis, Experiment, Outcome
 from dljax.train import driver, loop, metrics
 from dljax.train.files import write_csv, write_json
@@ -243,8 +243,8 @@ def evaluate(config: Config, dataset: str) -> dict[str, Any]:
     sums = loop.evaluate(parts.task(config), run, parts.test, parts.placement)
     values = {name: metrics.describe(x) for name, x in parts.summarise(sums).items()}
     result = {"data": dataset, "step": config.steps, "metrics": values}
-    name = Path(dataset.removeprefix("nab:")).name.removesuffix(".csv")
-    path = Path(config.workdir) / "evaluations" / f"{name}.json"
+    label = dataset.removeprefix("nab:").removesuffix(".csv")
+    path = workdirs.evaluation_path(config.workdir, dataset, label)
     write_json(path, result)
     shown = ", ".join(f"{name} {values[name]['mean']:.4f}" for name in HEADLINE)
     print(f"{dataset}: {shown}; {path}")

@@ -17,7 +17,7 @@ import shlex
 import shutil
 import sys
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
 from absl import flags
@@ -32,6 +32,10 @@ GROUPS = {
     "training": "Training, evaluation and devices (common to all experiments):",
     "optimizer": "Optimiser:",
 }
+
+
+# Flags each of which takes the place of training.
+USES = ("predict", "evaluate", "prompt", "score", "stream")
 
 
 class UsageError(ValueError):
@@ -70,6 +74,7 @@ def parse(config_type: type[C], argv: Sequence[str]) -> C:
         rest = values(list(argv))[1:]
         if rest:
             raise UsageError(f"unexpected argument {rest[0]!r}; a flag is written --name=value")
+        _check_uses({name: flag.value for name, flag in _uses(config_type, values).items()})
         fields = {name: _value(config_type, name, values[name].value) for name in names}
         return config_type(**fields)
     except flags.UnrecognizedFlagError as error:
@@ -83,6 +88,23 @@ def parse(config_type: type[C], argv: Sequence[str]) -> C:
         raise UsageError(f"unknown flag --{spoken}{hint}") from None
     except (flags.Error, ValueError) as error:
         raise UsageError(" ".join(str(error).split())) from None
+
+
+def _uses(config_type: type[Config], values: flags.FlagValues) -> dict[str, flags.Flag]:
+    """The flags for using a trained model that are given as texts."""
+    wanted = [entry.name for entry in served(config_type) if entry.metadata.get("group") == "use"]
+    given = {name: values[name] for name in wanted if values[name].present}
+    return {name: flag for name, flag in given.items() if isinstance(flag.value, str)}
+
+
+def _check_uses(given: Mapping[str, str]) -> None:
+    """Refuses an empty one, as an unset variable of a shell leaves it, and two in one's place."""
+    for name, value in given.items():
+        if value == "":
+            raise UsageError(f"--{name} is empty: give it a value, or leave it out to train")
+    together = [f"--{name}" for name in given if name in USES]
+    if len(together) > 1:
+        raise UsageError(f"{' and '.join(together)} do not go together: give one of them")
 
 
 def _value(config_type: type[Config], name: str, value: Any) -> Any:

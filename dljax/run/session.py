@@ -7,7 +7,7 @@ calls "what a run leaves behind". A notebook calls the same functions.
 from __future__ import annotations
 
 import contextlib
-import re
+import dataclasses
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -335,22 +335,26 @@ def evaluate(
     values |= measure(run) if measure else {}
     described = {n: metrics.describe(x) for n, x in values.items() if np.ndim(x) == 1}
     found = {"data": data, "step": step, "metrics": described}
-    name = re.sub(r"[^\w.-]+", "_", Path(data).name or data)
-    path = Path(config.workdir) / "evaluations" / f"{name}.json"
+    path = workdirs.evaluation_path(config.workdir, data)
     write_json(path, found)
     print(f"{data}: {_text(described, headline)}; checkpoint of step {step}; {path}")
     return found
 
 
 def saved(config: C) -> tuple[C, dict[str, Any]]:
-    """The Config and the metadata of the run in config.workdir; of the flags, `plots` alone counts.
+    """The Config and the metadata of the run in config.workdir.
 
-    Of a sweep, the Config of the chosen point; ValueError where none is chosen yet, or where the
-    workdir holds a run of another experiment.
+    Of the flags those count that are given and that the trained numbers do not depend on. Of a
+    sweep, the Config of the chosen point; ValueError where none is chosen yet, or where the workdir
+    holds a run of another experiment.
     """
     values, metadata = workdirs.written(Path(config.workdir))
     workdirs.check_name(config.name, config.workdir, metadata)
     now = {"workdir": config.workdir, "plots": config.plots}
+    for entry in dataclasses.fields(config):
+        value = getattr(config, entry.name)
+        if not entry.metadata.get("resume", True) and value != entry.default:
+            now[entry.name] = value
     found = from_json(type(config), {**values, **now})
     if sweep.parse(found):
         found = sweep.at(found, workdirs.chosen_members(found, metadata)["point"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -122,3 +123,19 @@ def write_metadata(
     if chosen:
         values["sweep"] = {"point": chosen.point, "members": chosen.members}
     write_json(workdir / "metadata.json", {**values, **experiment.metadata, **analysis.metadata})
+
+
+def evaluation_path(workdir: str | Path, data: str, label: str = "") -> Path:
+    """The file of the scores on `data`: evaluations/NAME.json by the end of its path (label).
+
+    Where the scores on other data lie there, more of the path is taken.
+    """
+    parts = [re.sub(r"[^\w.-]+", "_", part) for part in Path(label or data).parts]
+    for count in range(1, len(parts) + 1):
+        path = Path(workdir) / "evaluations" / f"{'_'.join(parts[-count:])}.json"
+        try:
+            if json.loads(path.read_text()).get("data") == data:
+                return path
+        except (OSError, ValueError):  # there is none, or it is damaged
+            return path
+    return path

@@ -15,6 +15,7 @@ import jax
 import pytest
 from absl import flags
 
+from dljax.apps.configs.image_segmentation import Config as SegmentationConfig
 from dljax.run import command_line
 from dljax.run import config as base
 from dljax.run.config import DataConfig, field, override
@@ -99,6 +100,19 @@ def test_what_is_wrong_is_said(word, message):
     with pytest.raises(command_line.UsageError) as caught:
         parse(word)
     assert str(caught.value) == message
+
+
+def test_uses_that_are_empty_or_two_are_refused():
+    def read(words: list[str]):
+        return command_line.parse(SegmentationConfig, ["program", *words])
+
+    for words, message in (
+        (["--predict="], "--predict is empty: give it a value, or leave it out to train"),
+        (["--evaluate=a", "--predict=b"], "--predict and --evaluate do not go together: give one"),
+    ):
+        with pytest.raises(command_line.UsageError, match=f"^{message}"):
+            read(words)
+    assert read(["--predict=b"]).predict == "b"
 
 
 @pytest.mark.parametrize("word", ["--steps=many", "--steps=1.5", "--quiet=perhaps", "--steps"])

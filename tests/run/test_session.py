@@ -186,6 +186,16 @@ def test_a_checkpoint_is_scored_on_other_examples(trained, capsys):
     written = json.loads((trained / "evaluations" / "other.csv.json").read_text())
     assert written == found and found["step"] == 20 and found["metrics"]["loss"]["mean"] >= 0
     assert capsys.readouterr().out.startswith("/somewhere/other.csv: loss ")
+    again = session.evaluate(config, task, helpers.episodes(7, 7), data="/elsewhere/other.csv")
+    assert json.loads((trained / "evaluations" / "other.csv.json").read_text()) == found
+    more = json.loads((trained / "evaluations" / "elsewhere_other.csv.json").read_text())
+    assert more == again
+
+
+def test_flags_that_the_numbers_do_not_depend_on_count_for_a_trained_run(trained):
+    found, _ = session.saved(Config(workdir=trained, eval_every=7, batch_size=2, plots=False))
+    assert (found.eval_every, found.batch_size, found.plots) == (7, 4, False)
+    assert session.saved(Config(workdir=trained))[0].eval_every != 7
 
 
 def test_images_have_a_record():
