@@ -15,7 +15,7 @@ from dljax.data import annotated
 from dljax.data.annotated import MASK_FIELDS
 from dljax.data.image_scaling import Normalize, normalization
 from dljax.data.sources.image import Levels, written_levels
-from dljax.data.sources.vision import load_masks
+from dljax.data.sources.vision import Scoring, load_masks
 from dljax.plots import masks
 from dljax.run import session
 from dljax.run.experiment import Experiment, Outcome
@@ -79,6 +79,7 @@ def build(config: Config) -> Experiment:
         metadata={
             "classes": classes,
             "palette": colours.tolist(),
+            "ids": images.ids,
             "image_shape": shape,
             "mean": normalize.mean,
             "std": normalize.std,
@@ -99,8 +100,9 @@ def train(config: Config) -> Outcome:
 class Trained(NamedTuple):
     """A trained network: its Config, its Run, and what its images must be.
 
-    run: States [seeds, ...]. threshold: of V_rand, of two classes. step: of the checkpoint. levels:
-    as of image_classification.
+    run: States [seeds, ...]. palette: of the classes. ids: of the classes in the masks that are
+    written. threshold: of V_rand, of two classes. step: of the checkpoint. levels: as of
+    image_classification.
     """
 
     config: Config
@@ -109,6 +111,7 @@ class Trained(NamedTuple):
     run: Run
     classes: tuple[str, ...]
     palette: np.ndarray
+    ids: tuple[int, ...]
     image_shape: tuple[int, int, int]
     threshold: float
     step: int
@@ -129,7 +132,10 @@ def load(workdir: str) -> Trained:
     palette = np.array(metadata["palette"], np.uint8)
     trained = analysis.Network(model, normalize, views_of(config))
     threshold, levels = metadata.get("threshold", 0.5), written_levels(metadata)
-    return Trained(config, trained, task, run, classes, palette, shape, threshold, step, levels)
+    ids = prediction.writable(metadata.get("ids", ()), len(classes))
+    return Trained(
+        config, trained, task, run, classes, palette, ids, shape, threshold, step, levels
+    )
 
 
 def serving(config: Config) -> Serving:
@@ -148,8 +154,8 @@ def _serving(found: Trained) -> Serving:
 def predict(config: Config, path: str) -> list[dict[str, Any]]:
     """Segments an image, a film, or all images and films of a folder by the run in config.workdir.
 
-    Writes a palette PNG of class ids for each, predictions.csv with the share of each class, and
-    pictures, to workdir/predictions/. Returns the rows of the table.
+    Writes a palette PNG of the ids of the training masks for each, predictions.csv with the share
+    of each class, and pictures, to workdir/predictions/. Returns the rows of the table.
     """
     found = load(config.workdir)
     return prediction.predict(
@@ -157,15 +163,17 @@ def predict(config: Config, path: str) -> list[dict[str, Any]]:
         path,
         config.workdir,
         palette=found.palette,
+        ids=found.ids,
         levels=found.levels,
         draw=config.plots,
     )
 
 
 def evaluate(config: Config, dataset: str) -> dict[str, Any]:
-    """Scores the run in config.workdir on the test part of another data set with masks.
+    """Scores the run in config.workdir on the test part of another data set with masks, or on all.
 
-    Its classes must be the run's, in their order, or have no names. See `session.evaluate`.
+    Its classes must be the run's, in their order, or have no names; grey levels are scaled as the
+    run's. See `Scoring` and `session.evaluate`.
     """
     found = load(config.workdir)
     height, width, channels = found.image_shape
@@ -175,7 +183,9 @@ def evaluate(config: Config, dataset: str) -> dict[str, Any]:
         channels=channels,
         classes=found.classes,
         data_dir=config.data_dir or found.config.data_dir,
+        scoring=Scoring(found.levels),
     )
+    print("\n".join([*data.notes, f"{dataset}: {len(data.test)} images are scored"]))
     streaming = config.streaming or found.config.streaming
     examples = annotated.evaluation_examples(data.test, MASK_FIELDS, streaming)
 

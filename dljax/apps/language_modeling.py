@@ -80,6 +80,11 @@ def build(config: Config) -> Experiment:
     parts = text_data.split(text.documents, config.validation, config.test)
     tokens = vocabularies.make(config.tokens, "".join(parts.train), config.vocabulary)
     ids = {name: text_data.encoded(tokens, part) for name, part in parts._asdict().items() if part}
+    if config.baselines and len(ids["train"]) < ORDERS:
+        raise ValueError(
+            f"the training part has {len(ids['train'])} tokens, too few for n-grams of the orders "
+            f"1 to {ORDERS}: take a longer text, or --baselines=false"
+        )
     scored = partial(
         text_data.examples,
         count=STREAMS,
@@ -205,10 +210,11 @@ def continue_text(config: Config, prompt: str) -> str:
         model, variables, tokens, prompt, config.length, jax.random.key(config.seed),
         temperature=config.temperature, top_k=config.top_k, top_p=config.top_p,
     )  # fmt: skip
-    print(f"checkpoint of step {step}, temperature {config.temperature:g}\n\n{prompt}", end="")
+    shown = scoring.printable(prompt)
+    print(f"checkpoint of step {step}, temperature {config.temperature:g}\n\n{shown}", end="")
     text = prompt
     for piece in pieces:
-        print(piece, end="", flush=True)
+        print(scoring.printable(piece), end="", flush=True)
         text += piece
     print()
     return text
@@ -232,14 +238,15 @@ def score(config: Config, path: str) -> list[scoring.Line]:
     for line in lines:
         print(line)
     for row in sorted(rows, key=lambda row: -row.nats_per_character)[:3]:
-        print(f"line {row.number}: {row.nats_per_character:.3f} nats a character: {row.text[:60]}")
+        shown = scoring.printable(row.text[:60])
+        print(f"line {row.number}: {row.nats_per_character:.3f} nats a character: {shown}")
     total = float(nats.sum())
     print(
         f"{path}: {total:.1f} nats in {len(text)} characters, {total / len(text):.4f} each; "
         f"checkpoint of step {step}; {target}"
     )
     if config.plots:
-        language_plots.surprise(text, nats, target.with_suffix(".png"))
+        language_plots.surprise(scoring.printable(text), nats, target.with_suffix(".png"))
     return rows
 
 

@@ -16,6 +16,7 @@ from dljax.apps.detection.training import (
     make_task,
     network,
     normalize_for,
+    size_notes,
     strides,
     view_notes,
 )
@@ -24,7 +25,7 @@ from dljax.data import annotated
 from dljax.data.annotated import BOX_FIELDS
 from dljax.data.image_scaling import Normalize
 from dljax.data.sources.image import Levels, written_levels
-from dljax.data.sources.vision import BoxSource, load_boxes
+from dljax.data.sources.vision import BoxSource, Scoring, load_boxes, truth
 from dljax.run import session
 from dljax.run.experiment import Experiment, Outcome
 from dljax.train.export import Field, Serving
@@ -51,6 +52,7 @@ def build(config: Config) -> Experiment:
         multiple=placement.batch_multiple,
         quiet=config.quiet,
     )
+    nms_notes = analysis.without_validation(config) if data.validation is None else ()
     classes, shape = data.classes, (*size, 3)
     model = network(config, len(classes))
     normalize = normalize_for(config, data)
@@ -82,7 +84,12 @@ def build(config: Config) -> Experiment:
             "std": normalize.std,
             "levels": getattr(data.sources["train"], "levels", None),
         },
-        notes=(*data.notes, *view_notes(config)),
+        notes=(
+            *data.notes,
+            *view_notes(config),
+            *size_notes(config, model.bins, truth(data.sources["train"])),
+            *nms_notes,
+        ),
         analyze=lambda run, metrics, baselines: analysis.analyze(config, trained, run, data),
     )
 
@@ -193,13 +200,16 @@ def predict(config: Config, path: str) -> list[dict[str, Any]]:
 def evaluate(config: Config, dataset: str) -> dict[str, Any]:
     """Scores the run in config.workdir on the annotated images of another data set.
 
-    Its test part counts, with the classes of the run; see `session.evaluate`. Raises ValueError for
-    a class that the run does not know.
+    Its test part counts, else all of it, with the classes and grey levels of the run; see
+    `Scoring` and `session.evaluate`. Raises ValueError for a class that the run does not know.
     """
     found = load(config.workdir)
     data_dir = config.data_dir or found.config.data_dir
-    data = load_boxes(dataset, found.network.size, found.config.fit, data_dir)
+    data = load_boxes(
+        dataset, found.network.size, found.config.fit, data_dir, Scoring(found.levels)
+    )
     source = _with_classes(data.test, found.classes, dataset)
+    print("\n".join([*data.notes, f"{dataset}: {len(source)} images are scored"]))
     streaming = config.streaming or found.config.streaming
     examples = annotated.evaluation_examples(source, BOX_FIELDS, streaming)
     return session.evaluate(
@@ -224,8 +234,13 @@ def _with_classes(source: Any, classes: tuple[str, ...], dataset: str) -> Any:
             f"{', '.join(classes)}"
         )
     if not isinstance(source, BoxSource):
+        if tuple(source.classes) != classes:
+            raise ValueError(
+                f"{dataset} has the classes {', '.join(source.classes)}, not exactly those of the "
+                f"run: {', '.join(classes)}"
+            )
         return source
-    return BoxSource(source.items, classes, source.most, source.size, source.fit)
+    return BoxSource(source.items, classes, source.most, source.size, source.fit, source.levels)
 
 
 def run(config: Config) -> None:

@@ -16,14 +16,16 @@ from dljax.apps.speech.data import (
     EVALUATION_BATCH,
     SpeechData,
     load,
+    reference,
     spectrum,
     tokenize,
+    unknown_note,
     with_plain_texts,
 )
 from dljax.apps.speech.training import front, make_task, network
 from dljax.apps.speech.transcription import Recogniser
 from dljax.data import utterances
-from dljax.data.sources.sound import Recordings, load_speech
+from dljax.data.sources.sound import Recordings, speech_to_score
 from dljax.plots import confusion_matrix
 from dljax.rnn.speech import baselines, error_rates, ngram
 from dljax.rnn.speech import front as fronts
@@ -219,21 +221,27 @@ def stream(config: Config, path: str) -> str:
 
 
 def evaluate(config: Config, dataset: str) -> dict[str, Any]:
-    """Scores the run in config.workdir on the test part of other data; see `session.evaluate`.
+    """Scores the run in config.workdir on other data; see `session.evaluate`.
 
-    Of a run on joined strings, data of whole texts counts. Raises ValueError for a word that a
+    On its test part if it has parts, else on all of it; prints notes on it. Of a run on joined
+    strings, data of whole texts counts. Raises ValueError for a word that a
     classifier does not know.
     """
     found = load_trained(config.workdir)
     recogniser = found.recogniser
-    part = with_plain_texts(load_speech(dataset, recogniser.front.spectrum.rate).test)
+    part, notes = speech_to_score(dataset, recogniser.front.spectrum.rate)
+    part = with_plain_texts(part)
     unknown = sorted(set(part.texts) - set(recogniser.symbols))
     if recogniser.classify and unknown:
         raise ValueError(f"{dataset} has the word {unknown[0]!r}, which the run does not know")
     if recogniser.classify:
         tokens = [[recogniser.symbols.index(text)] for text in part.texts]
     else:
-        tokens = tokenize(part.texts, recogniser.symbols, recogniser.characters)
+        known = recogniser.symbols, recogniser.characters
+        tokens = reference(part.texts, *known)
+        notes += unknown_note(dataset, part.texts, *known)
+    for note in notes:
+        print(note)
     flat = utterances.flatten(part, tokens)
 
     def measure(run: Run) -> dict[str, np.ndarray]:

@@ -152,6 +152,12 @@ def train(config: Config) -> Outcome:
     return session.train(config, build(config))
 
 
+def column(config: Config, trained: Config, name: str) -> str:
+    """The column that a flag names: the command line's if it was given, else that of the run."""
+    given = getattr(config, name)
+    return getattr(trained, name) if given == getattr(Config(), name) else given
+
+
 def serving(config: Config) -> Serving:
     """The classifier of the run in config.workdir, the mean over its seeds, for export."""
     config, metadata = session.saved(config)
@@ -180,10 +186,10 @@ def predict(config: Config, path: str) -> list[dict[str, Any]]:
 
     Writes workdir/predictions/NAME.csv. Returns a dict a text: text, label, probability.
     """
-    model = serving(config)
+    model, asked = serving(config), config
     config, metadata = session.saved(config)
     tokens = vocabularies.load(metadata["tokens"])
-    texts = texts_of(Path(path), config.text_column)
+    texts = texts_of(Path(path), column(asked, config, "text_column"))
     found = classification.padded(tokens, texts, config.longest)
     width = config.longest - found["tokens"].shape[1]
     found["tokens"] = np.pad(found["tokens"], ((0, 0), (0, width)))
@@ -198,6 +204,8 @@ def predict(config: Config, path: str) -> list[dict[str, Any]]:
     writer.writeheader()
     writer.writerows(rows)
     target = Path(config.workdir) / "predictions" / f"{Path(path).stem}.csv"
+    if target.resolve() == Path(path).resolve():
+        raise ValueError(f"{path} is where its predictions would be written: move it elsewhere")
     replace(target, out.getvalue().encode("utf-8", errors="surrogateescape"))
     for row in rows[:10]:
         print(f"{row['label']} {row['probability']:.3f}: {row['text'][:70]!r}")
@@ -211,10 +219,13 @@ def evaluate(config: Config, dataset: str) -> dict[str, Any]:
     All texts of a table or folder count, of a folder with train/ and test/ those of test. Raises
     ValueError for a class that the run does not know.
     """
-    columns = {"text": config.text_column, "label": config.label_column}
+    asked = config
     config, metadata = session.saved(config)
+    columns = {x: column(asked, config, f"{x}_column") for x in ("text", "label")}
     tokens, classes = vocabularies.load(metadata["tokens"]), metadata["classes"]
-    part = to_score(dataset, classes, **columns)
+    part, notes = to_score(dataset, classes, **columns)
+    for note in notes:
+        print(note)
     arrays = classification.padded(tokens, part.texts, config.longest)
     return session.evaluate(
         config,

@@ -14,6 +14,7 @@ from dljax.apps import export as exports
 from dljax.apps import image_segmentation as app
 from dljax.apps.configs.export import Config as ExportConfig
 from dljax.apps.configs.image_segmentation import LOSSES, MODELS, Config
+from dljax.apps.segmentation import prediction, training
 from dljax.run.command_line import run_main
 from experiments import image_segmentation as script
 from tests.data.tfds_set import write_annotated
@@ -91,7 +92,7 @@ def test_predictions_have_the_size_of_the_image(trained, tmp_path, capsys):
     with Image.open(folder / rows[0]["mask"]) as picture:
         assert picture.mode == "P" and picture.size == (64, 48)
         mask = np.array(picture)
-    assert ((mask > 0) == (big > 0)).mean() > 0.9
+    assert ((mask > 0) == (big > 0)).mean() > 0.9 and set(np.unique(mask)) == {0, 255}
     with open(folder / "predictions.csv", newline="") as file:
         assert next(csv.DictReader(file))["file"] == rows[0]["file"]
     assert (folder / "big_overlay.png").exists() and "checkpoint of step" in capsys.readouterr().out
@@ -102,6 +103,8 @@ def test_scored_on_other_images_and_exported(trained, tmp_path, capsys):
     paint(tmp_path / "more", 5, np.random.default_rng(5))
     found = app.evaluate(configured(workdir=workdir), str(tmp_path / "more"))
     assert found["metrics"]["miou"]["mean"] > 0.8
+    output = capsys.readouterr().out
+    assert "all images are scored" in output and "5 images are scored" in output
     path = exports.export(ExportConfig(workdir=str(workdir), platforms=("cpu",)))
     assert path.exists() and "probability" in capsys.readouterr().out
 
@@ -222,6 +225,8 @@ def command(capsys, *words) -> tuple[int, str]:
         (["--model=segnet"], 2, "model must be one of small, unet, efficientnet_lite0, resnet18"),
         (["--crop=64"], 2, "crop is two numbers"),
         (["--scale=2,1"], 2, "scale names the smallest magnification first"),
+        (["--window=64,32"], 2, "--overlap=32 must be below the sides of --window=64,32"),
+        (["--model=unet", "--window=64,60"], 2, "--window=64,60: the sides must be multiples of 8"),
         (["--dataset=/nowhere/at/all"], 1, "/nowhere/at/all"),
         (["--dataset=scene"], 1, "scene"),
         (["--classes=a,b"], 1, "names its classes itself"),
@@ -232,3 +237,25 @@ def command(capsys, *words) -> tuple[int, str]:
 def test_mistakes_end_in_one_line(capsys, words, code, message):
     found, printed = command(capsys, "--quiet", *words)
     assert found == code and message in printed and len(printed.splitlines()) == 1
+
+
+def test_masks_are_written_in_the_ids_of_the_data(tmp_path):
+    """Where a byte holds them, each its own; else, and of older runs, in the classes' numbers."""
+    assert prediction.writable((7, 33), 2) == (7, 33)
+    for ids in ((7, 300), (1, 1), ()):
+        assert prediction.writable(ids, 2) == (0, 1)
+    palette = np.array([[9, 8, 7], [10, 20, 30]], np.uint8)
+    found = np.array([[0, 1], [1, 1]], np.uint8)
+    prediction.save_palette(found, palette, (7, 33), tmp_path / "a.png")
+    with Image.open(tmp_path / "a.png") as image:
+        assert np.array(image).tolist() == [[7, 33], [33, 33]]
+        np.testing.assert_array_equal(np.array(image.convert("RGB")), palette[found])
+
+
+def test_windows_begin_at_places_of_the_coarsest_map():
+    assert training.views_of(configured(widths=(4, 8, 8))).stride == 4
+    config = {"model": "small", "widths": (), "window": (48, 64)}
+    views = training.views_of(configured(**config, overlap=32))
+    assert (views.stride, views.multiple) == (16, 1)
+    with pytest.raises(ValueError, match="--overlap=33 must be 16 or more .* --window=48,64"):
+        training.views_of(configured(**config, overlap=33))

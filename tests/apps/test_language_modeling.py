@@ -76,6 +76,19 @@ def test_score(trained, text, tmp_path, capsys):
         app.score(Config(workdir=config.workdir), str(tmp_path / "none.txt"))
 
 
+def test_bytes_that_are_no_text(text, tmp_path, capfd):
+    """What is printed has U+FFFD in their place, whatever the terminal's encoding."""
+    config = Config(dataset=text, workdir=tmp_path, tokens="bytes", baselines=False, **SMALL)
+    app.train(config)
+    latin = tmp_path / "latin.txt"
+    latin.write_bytes(b"caf\xe9\nab\xe2\x80\xa8c\x0cd\r\n\ne")
+    rows = app.score(Config(workdir=tmp_path), str(latin))
+    assert [row.text for row in rows] == ["caf\udce9", "ab\u2028c\x0cd", "", "e"]
+    assert [row.characters for row in rows] == [5, 8, 1, 1]
+    app.continue_text(Config(workdir=tmp_path, length=3), "caf\udce9")
+    assert capfd.readouterr().out.count("caf\ufffd") == 2
+
+
 def test_export(trained, capsys):
     config, _ = trained
     export.export(ExportConfig(workdir=config.workdir, platforms=("cpu",)))
@@ -112,7 +125,7 @@ def test_another_text_is_refused(text, tmp_path):
         app.train(Config(dataset=other, workdir=tmp_path / "run", **settings))
 
 
-def test_what_can_not_be(text):
+def test_what_can_not_be(text, tmp_path):
     with pytest.raises(ValueError, match="leave nothing"):
         Config(validation=0.5, test=0.6)
     with pytest.raises(ValueError, match="multiple of twice heads"):
@@ -121,4 +134,10 @@ def test_what_can_not_be(text):
         parse(Config, ["x", "--data_dir=x"])
     with pytest.raises(ValueError, match="lower batch_size or bptt"):
         app.build(Config(dataset=text, batch_size=64))
+    short = tmp_path / "short.txt"
+    short.write_text("abcdef")
+    settings = dict(dataset=short, batch_size=1, bptt=1, validation=0.2, test=0.2)
+    with pytest.raises(ValueError, match="has 4 tokens, too few for n-grams of the orders 1 to 6"):
+        app.build(Config(**settings))
+    app.build(Config(baselines=False, **settings))
     assert Config().workdir == "runs/language_modeling-kjv-lstm"

@@ -15,9 +15,10 @@ from dljax.apps import export as exports
 from dljax.apps import object_detection as app
 from dljax.apps.configs.export import Config as ExportConfig
 from dljax.apps.configs.object_detection import MODELS, Config
-from dljax.apps.detection import prediction
+from dljax.apps.detection import prediction, training
 from dljax.cnn.detection import coco_metrics
-from dljax.data.sources.vision import load_boxes, truth
+from dljax.data.sources.image import Levels
+from dljax.data.sources.vision import Scoring, Truth, load_boxes, truth
 from dljax.run.command_line import run_main
 from dljax.train import export
 from experiments import object_detection as script
@@ -164,7 +165,8 @@ def test_evaluate(trained, voc, tmp_path, capsys):
         expected = summary["metrics"][name]["per_seed"]
         np.testing.assert_allclose(found["metrics"][name]["per_seed"], expected, rtol=1e-4)
     assert (trained / "evaluations" / "squares.json").exists()
-    assert "ap50 0." in capsys.readouterr().out
+    output = capsys.readouterr().out
+    assert "ap50 0." in output and "10 images are scored" in output
     write_voc(tmp_path / "other", {"train": 3, "test": 2}, classes=("bright", "dim"))
     with pytest.raises(ValueError, match="has the class 'dim', which the run does not know"):
         app.evaluate(configured(workdir=trained), str(tmp_path / "other"))
@@ -279,3 +281,34 @@ def test_a_tfds_set(tmp_path):
     assert experiment.metadata["classes"] == CLASSES
     assert "tfds:lights (7 training, 1 validation, 1 test images), streamed" in experiment.dataset
     assert experiment.feed.chunk(0, 0, 1)["boxes"].shape == (1, 4, 1, 4)
+
+
+def test_a_set_is_scored_with_the_levels_and_classes_of_the_run(tmp_path):
+    """Not each file by its own range; scenes, whose labels are fixed, with their classes alone."""
+    write_voc(tmp_path / "set", {"test": 2})
+    source = load_boxes(str(tmp_path / "set"), (32, 48), scoring=Scoring(Levels(0, 1023))).test
+    assert app._with_classes(source, CLASSES, "set").levels == Levels(0, 1023)
+    scenes = load_boxes("scenes", (48, 48)).test
+    assert app._with_classes(scenes, scenes.classes, "scenes") is scenes
+    with pytest.raises(ValueError, match="not exactly those of the run: 9, 8"):
+        app._with_classes(scenes, scenes.classes[::-1], "scenes")
+
+
+def test_thresholds_without_a_validation_part(tmp_path):
+    write_voc(tmp_path / "set", {"train": 9, "test": 2})
+    config = {"dataset": str(tmp_path / "set"), "workdir": str(tmp_path / "run"), "validation": 0.0}
+    with pytest.raises(ValueError, match="several --nms need a validation part"):
+        app.build(configured(**config))
+    default = app.build(configured(**config | {"nms": Config.nms}))
+    assert any("--nms: it is 0.6" in note for note in default.notes)
+    assert not any("--nms" in note for note in app.build(configured(**config, nms=(0.4,))).notes)
+
+
+def test_boxes_that_are_larger_than_the_network_can_say_are_noted():
+    """16 bins of stride 16: 15 strides to each side of a place, so 480 pixels."""
+    config = configured(image_size=(640,), widths=(8, 8, 8, 8), fit="stretch")
+    boxes = np.array([[0, 0, 479, 100], [0, 0, 481, 100], [0, 0, 100, 640.0]])
+    found = [Truth("a", (640, 640), boxes, np.zeros(3), np.zeros(3), np.ones(3))]
+    (note,) = training.size_notes(config, 16, found)
+    assert note.startswith("2 of 3 training boxes have sides above 480 pixels")
+    assert "--widths" in note and not training.size_notes(config, 32, found)

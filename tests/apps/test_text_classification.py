@@ -1,5 +1,7 @@
 """text_classification as a command: masks, two steps, a question that it learns, predictions."""
 
+from dataclasses import replace
+
 import jax
 import numpy as np
 import pytest
@@ -62,12 +64,16 @@ def test_it_learns_and_predicts(table, tmp_path, capsys):
     assert "tf-idf and logistic regression" in baselines
     assert (tmp_path / "run" / "plots" / "confusion.png").exists()
     asked = tmp_path / "asked.csv"
-    asked.write_text("id,text\n1,ab ab|\n2,cxc|\n", encoding="utf-8")
-    rows = app.predict(Config(workdir=config.workdir), str(asked))
+    asked.write_text("id,body\n1,ab ab|\n2,cxc|\n", encoding="utf-8")
+    rows = app.predict(Config(workdir=config.workdir, text_column="body"), str(asked))
     assert [row["label"] for row in rows] == ["without", "with"]
     assert "checkpoint of step" in capsys.readouterr().out
     written = (tmp_path / "run" / "predictions" / "asked.csv").read_text()
     assert written.startswith("label,probability,text") and "cxc" in written
+    with pytest.raises(ValueError, match="is where its predictions would be written"):
+        app.predict(
+            Config(workdir=config.workdir), str(tmp_path / "run" / "predictions" / "asked.csv")
+        )
     asked = tmp_path / "asked.txt"
     asked.write_text("bbx|", encoding="utf-8")
     assert app.predict(Config(workdir=config.workdir), str(asked))[0]["label"] == "with"
@@ -77,6 +83,9 @@ def test_it_learns_and_predicts(table, tmp_path, capsys):
     scored = app.evaluate(asked, str(other))["metrics"]
     assert scored["accuracy"]["mean"] == pytest.approx(2 / 3)
     other.write_text("says\tis\nab\tneither\n", "utf-8")
+    named = replace(config, text_column="says")
+    assert app.column(Config(), named, "text_column") == "says"
+    assert app.column(Config(text_column="x"), named, "text_column") == "x"
     with pytest.raises(ValueError, match="class 'neither', which the run does not know: it knows"):
         app.evaluate(asked, str(other))
     export.export(ExportConfig(workdir=config.workdir, platforms=("cpu",)))

@@ -101,6 +101,33 @@ def test_windows_cover():
         tiling.starts(20, 8, 8)
 
 
+def test_windows_begin_where_a_coarse_map_has_its_places():
+    """Of a function that answers for blocks of 4 pixels by their first one: not at any pixel."""
+
+    def coarse(x):
+        return jnp.repeat(jnp.repeat(x[:, ::4, ::4], 4, 1), 4, 2)
+
+    image = RNG.normal(size=(1, 30, 41, 1)).astype(np.float32)
+    full = coarse(jnp.pad(image, ((0, 0), (0, 2), (0, 3), (0, 0))))[:, :30, :41]
+    found = tiling.tiled(coarse, jnp.asarray(image), (16, 16), 5, 4)
+    np.testing.assert_allclose(found, full, atol=1e-5)
+    for length in range(1, 90):
+        first = tiling.starts(length, 24, 9, 4)
+        assert (first % 4 == 0).all() and length <= first[-1] + 24 < max(length, 21) + 4
+        assert (np.diff(first) <= 15).all() and (np.diff(first) > 0).all()
+    with pytest.raises(ValueError, match="must leave 16"):
+        tiling.starts(90, 24, 9, 16)
+
+
+def test_counts_of_pixels_do_not_stop_at_those_of_float32():
+    """2**24 and 3 pixels of one class, in batches that are added on the device."""
+    side = 4096
+    zeros, one = jnp.zeros((1, side, side), jnp.uint8), jnp.ones(1)
+    total, pixels = jax.jit(segmentation_metrics.confusion, static_argnums=2)(zeros, zeros, 1, one)
+    more, few = segmentation_metrics.confusion(zeros[:, :1, :3], zeros[:, :1, :3], 1, one)
+    assert int(total[0, 0] + more[0, 0]) == int(pixels + few) == side**2 + 3
+
+
 def test_boundaries():
     labels = np.zeros((20, 20), int)
     labels[5:15, 5:15] = 1

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from dljax.data.sources.vision import CROWD, load_boxes, truth
+from dljax.data.sources.vision import CROWD, Scoring, load_boxes, truth
 from tests.data.annotated_files import CAT, SIZE, boxes_of, paint, said, write, xml
 
 
@@ -141,3 +141,15 @@ def test_coco_files_that_are_none_or_ambiguous(tmp_path):
     write(tmp_path / "a.xml", xml(CAT))
     with pytest.raises(ValueError, match="Pascal VOC and COCO: name"):
         load_boxes(str(tmp_path), SIZE)
+
+
+def test_one_part_of_coco_is_read_to_score_a_network_on(tmp_path):
+    """With categories that train lacks, and without train at all."""
+    dump(tmp_path / "test" / "_annotations.coco.json", coco([(1, "a.jpg")], [(1, 7, (1, 1, 9, 9))]))
+    dump(tmp_path / "train" / "x.json", coco([(1, "a.jpg")], [], categories=((1, "cat"),)))
+    for part in ("test", "train"):
+        paint(tmp_path / part / "a.jpg")
+    for _ in range(2):
+        data = load_boxes(str(tmp_path), SIZE, scoring=Scoring())
+        assert boxes_of(data.test) == {"a.jpg": [("dog", 1, 1, 10, 10)]}
+        (tmp_path / "train" / "x.json").unlink(missing_ok=True)

@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from dljax.data.sources import film
+from dljax.data.sources.image import Levels
 
 LEVELS = (10, 90, 170, 250)
 
@@ -108,3 +109,11 @@ def test_frames_in_pieces(tmp_path):
     moving(tmp_path / "film.gif")
     pieces = film.pieces(film.frames(str(tmp_path), 3, []), 3)
     assert [[frame.number for frame in piece] for piece in pieces] == [[0, 1, 2], [3]]
+
+
+def test_frames_of_many_grey_levels_share_a_range(tmp_path):
+    """That of the run, not each its own."""
+    first, second = (Image.fromarray(np.full((4, 5), x, np.uint16)) for x in (200, 2000))
+    first.save(tmp_path / "a.tif", save_all=True, append_images=[second])
+    frames = film.frames(str(tmp_path / "a.tif"), 1, [], Levels(0, 4095))
+    assert [int(frame.image[0, 0, 0]) for frame in frames] == [12, 125]

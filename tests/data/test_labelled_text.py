@@ -1,10 +1,12 @@
 """Labelled texts from tables and folders, and the embedded passages."""
 
+import csv
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 
-from dljax.data.sources.labelled_text import load_labelled, texts_of
+from dljax.data.sources.labelled_text import load_labelled, texts_of, to_score
 
 ROWS = [(f"text {i}, with a comma", "even" if i % 2 == 0 else "odd") for i in range(40)]
 
@@ -56,14 +58,46 @@ def test_folders(tmp_path):
         ("text,label\n,b\n", "line 2: an empty text or label"),
         ('text,label\n"a,b\n', "line 2: unexpected end of data"),
         ("text,label\na,b\n", "1 classes|0 classes"),
+        ("text,label\n", "a header, but no rows"),
+        ("text,label\ncaf\xe9,b\n", r"-t UTF-8\)$"),
     ],
 )
 def test_tables_that_can_not_be_used(content, message, tmp_path):
     path = tmp_path / "a.csv"
-    path.write_text(content)
+    path.write_text(content, encoding="latin-1")
     with pytest.raises(ValueError, match=message) as error:
         load_labelled(str(path))
     assert "\n" not in str(error.value) and "a.csv" in str(error.value)
+
+
+def test_long_cells(tmp_path):
+    path = write(tmp_path / "a.csv", [("x" * 200_000, "a")])
+    before = csv.field_size_limit()
+    assert texts_of(Path(path), "text") == ["x" * 200_000] and csv.field_size_limit() == before
+
+
+def test_folders_of_parts(tmp_path):
+    """In any case and spelling; what is not used is named, and parts are no classes."""
+    for file in ("Train/a/1.txt", "Train/a/2.TXT", "Train/b/1.TXT", "valid/a/1.txt",
+                 "extra/a/1.txt", "Train/c/1.doc", "Train/b/.hidden.txt"):  # fmt: skip
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).write_text(file)
+    data = load_labelled(str(tmp_path))
+    assert data.train.texts == ("Train/a/1.txt", "Train/a/2.TXT", "Train/b/1.TXT")
+    assert data.test.texts == ("valid/a/1.txt",) and data.classes == ("a", "b")
+    notes = "; ".join(data.notes)
+    assert "extra/" in notes and "without .txt files: c/" in notes and "serves as one" in notes
+    part, notes = to_score(str(tmp_path), ("a", "b"), text="text", label="label")
+    assert part.labels == (0,) and notes[-1] == "the validation part: 1 texts are scored"
+    (tmp_path / "test" / "b").mkdir(parents=True)
+    (tmp_path / "test" / "b" / "1.txt").write_text("b")
+    data = load_labelled(str(tmp_path))
+    assert data.test.texts == ("b",) and "not used: valid/ (1 texts)" in str(data.notes)
+    for part in ("train", "val"):
+        (tmp_path / "flat" / part).mkdir(parents=True)
+        (tmp_path / "flat" / part / "1.txt").write_text(part)
+    with pytest.raises(ValueError, match="train/, val/ are named like parts"):
+        load_labelled(str(tmp_path / "flat"))
 
 
 def test_nothing_there(tmp_path):

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from dljax.data import annotated
-from dljax.data.sources.vision import IGNORE, fit_mask, load_masks, unfit_mask
+from dljax.data.sources.image import Levels
+from dljax.data.sources.vision import IGNORE, Scoring, fit_mask, load_masks, unfit_mask
 from tests.data.mask_files import (
     COLOURS,
     IDS,
@@ -260,3 +261,16 @@ def test_nothing_that_is_known(tmp_path):
     picture(tmp_path / "images" / "val" / "b.jpg")
     with pytest.raises(ValueError, match="has val/, and .* has not"):
         load_masks(str(tmp_path))
+
+
+def test_a_set_to_score_a_network_on(tmp_path):
+    """A test part alone, or all of a set without parts; what masks mean is told by all parts."""
+    pairs(tmp_path / "flat", {"a": B})
+    flat = load_masks(str(tmp_path / "flat"), scoring=Scoring(Levels(0, 9)))
+    assert len(flat.test) == 1 and not len(flat.train) and flat.test.levels == Levels(0, 9)
+    assert said(flat, "all images are scored")
+    pairs(tmp_path / "parts" / "test", {"c": A})
+    assert len(load_masks(str(tmp_path / "parts"), scoring=Scoring()).test) == 1
+    pairs(tmp_path / "parts" / "train", {"a": B})
+    parts = load_masks(str(tmp_path / "parts"), scoring=Scoring())
+    assert len(parts.test) == 1 and parts.classes == flat.classes

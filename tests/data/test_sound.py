@@ -14,8 +14,10 @@ from dljax.data.sources.sound import (
     hold_out,
     load_speech,
     read_sound,
+    speech_to_score,
 )
 from dljax.data.sources.sound.audio import resample
+from dljax.data.sources.sound.layouts import manifest
 
 soundfile = pytest.importorskip("soundfile")
 WAVE = np.round(9000 * np.sin(2 * np.pi * 440 * np.arange(801) / 8000)).astype(np.int16)
@@ -137,6 +139,25 @@ def test_folder_per_word(tmp_path):
         load_speech(str(parts))
 
 
+def test_parts_in_any_spelling(tmp_path):
+    """Parts are no words, and what lies beside them is named."""
+    words(tmp_path / "Train", {"yes": 2, "no": 2})
+    words(tmp_path / "Test", {"no": 1})
+    words(tmp_path / "valid", {"yes": 1})
+    words(tmp_path / "more", {"yes": 1})
+    found = load_speech(str(tmp_path))
+    assert set(found.train.texts) == {"yes", "no"} and found.test.texts == ("no",)
+    assert found.validation.texts == ("yes",)
+    assert found.notes[0] == "not used, beside Train/, valid/, Test/: more/"
+    part, notes = speech_to_score(str(tmp_path), 8000)
+    assert part.texts == ("no",) and notes[-1] == "the test part: 1 recordings are scored"
+    (tmp_path / "valid" / "yes").rename(tmp_path / "more" / "no")
+    with pytest.raises(ValueError, match="valid has no folder of recordings per word"):
+        load_speech(str(tmp_path))
+    part, notes = speech_to_score(str(tmp_path / "Train"), 8000)
+    assert len(part) == 4 and notes[-1] == "all 4 recordings are scored"
+
+
 def test_fsdd_names(tmp_path):
     for digit in "07":
         for index in range(7):
@@ -162,6 +183,15 @@ def test_manifests(tmp_path):
     bad = tmp_path / "bad.jsonl"
     bad.write_text(lines["train"][0] + "\n{}\n")
     with pytest.raises(ValueError, match=r"bad\.jsonl, line 2: a manifest has a JSON object"):
+        load_speech(str(bad))
+    entry = {"audio_filepath": str(tmp_path / "who1" / "train1.flac"), "text": "a\u2028b"}
+    bad.write_text(json.dumps(entry, ensure_ascii=False) + "\n", encoding="utf-8")
+    assert len(manifest(bad)) == 1
+    bad.write_text(json.dumps(entry | {"text": "\ud83d"}))
+    with pytest.raises(ValueError, match=r"bad\.jsonl, line 1: .* half of a character"):
+        load_speech(str(bad))
+    bad.write_bytes(b'{"audio_filepath": "caf\xe9.wav", "text": "x"}')
+    with pytest.raises(ValueError, match=r"bad\.jsonl is not UTF-8 at byte 23 \(0xe9\)"):
         load_speech(str(bad))
     bad.write_text(json.dumps({"audio_filepath": "gone.wav", "text": "x"}))
     with pytest.raises(FileNotFoundError, match=r"not there: .*gone\.wav"):

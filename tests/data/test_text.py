@@ -61,6 +61,9 @@ def test_what_is_no_text(tmp_path):
     assert "text_classification" in bad(tmp_path / "a.csv", b"text,label")
     assert "line 2: no JSON" in bad(tmp_path / "a.jsonl", b'"x"\n{')
     assert "'text', but there is: body" in bad(tmp_path / "a.jsonl", b'{"body": "x"}')
+    assert "line 1: \\ud83d at character 2 is half" in bad(tmp_path / "a.jsonl", b'"ab\\ud83d"')
+    assert "--tokens" not in bad(tmp_path / "a.jsonl", b'"\xe9"')
+    assert "--tokens=bytes" in bad(tmp_path / "a.txt", b"\xe9")
     assert "there is: int" in bad(tmp_path / "a.jsonl", b"3")
     assert "holds no text" in bad(tmp_path / "a.jsonl", b"\n")
     with pytest.raises(FileNotFoundError, match="kjv"):

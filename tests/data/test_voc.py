@@ -3,7 +3,8 @@
 import pytest
 from PIL import Image
 
-from dljax.data.sources.vision import DIFFICULT, load_boxes, truth
+from dljax.data.sources.image import Levels
+from dljax.data.sources.vision import DIFFICULT, Scoring, load_boxes, truth
 from tests.data.annotated_files import CAT, SIZE, boxes_of, paint, said, thing, voc, write, xml
 
 
@@ -145,3 +146,30 @@ def test_exif_orientation_follows_the_annotation(tmp_path):
     assert sorted(sizes) == [(20, 40), (20, 40), (40, 20)]
     for source in (data.train, data.test):
         source.arrays()
+
+
+@pytest.mark.parametrize(
+    "lists, scored",
+    [
+        (None, "abc"),
+        ({"train": ["a", "b"], "test": ["c"]}, "c"),
+        ({"train": ["a"], "val": ["b", "c"]}, "bc"),
+        ({"test": ["b"]}, "b"),
+    ],
+)
+def test_a_set_to_score_a_network_on(tmp_path, lists, scored):
+    """It needs no train part, its classes are those that are scored, its levels are given."""
+    contents = {"a": xml(CAT), "b": xml(CAT), "c": xml(CAT, thing("dog", (1, 1, 9, 9)))}
+    levels = Levels(0, 4095)
+    data = load_boxes(voc(tmp_path, contents, lists), SIZE, scoring=Scoring(levels))
+    assert "".join(name[0] for name in boxes_of(data.test)) == scored
+    assert data.test.levels == levels and not len(data.train)
+    assert said(data, "are scored") == (lists is None or "test" not in lists)
+
+
+def test_one_image_or_none_with_a_box_to_score_a_network_on(tmp_path):
+    assert (
+        len(load_boxes(voc(tmp_path / "one", {"a": xml(CAT)}), SIZE, scoring=Scoring()).test) == 1
+    )
+    with pytest.raises(ValueError, match="no image that is scored has a box"):
+        load_boxes(voc(tmp_path / "none", {"a": xml()}), SIZE, scoring=Scoring())

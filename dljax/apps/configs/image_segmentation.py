@@ -115,10 +115,19 @@ class Config(DataConfig, OptimizerConfig):
                 raise ValueError(f"{name} is two numbers with a comma between, not {value}")
         if len(self.scale) == 2 and self.scale[0] > self.scale[1]:
             raise ValueError(f"scale names the smallest magnification first, not {self.scale}")
+        window = f"--window={','.join(map(str, self.window))}"
+        if self.window and self.overlap >= min(self.window):
+            raise ValueError(f"--overlap={self.overlap} must be below the sides of {window}")
+        if self.model == "unet" and any(side % self.halved() for side in self.window):
+            raise ValueError(f"{window}: the sides must be multiples of {self.halved()} for unet")
 
     def channels(self) -> tuple[int, ...]:
         """The widths of the U-Net or the decoder."""
         return self.widths or CHANNELS[self.model]
+
+    def halved(self) -> int:
+        """Of what the sides of a U-Net's images are multiples."""
+        return 2 ** (len(self.channels()) - 1)
 
     def magnification(self) -> tuple[float, ...]:
         """The smallest and the largest of training images."""

@@ -125,6 +125,15 @@ def analyze(config: Config, network: Network, run: Run, data: AnnotatedImages) -
     )
 
 
+def without_validation(config: Config) -> tuple[str, ...]:
+    """A line on what --nms becomes without a validation part; ValueError where it names several."""
+    if len(config.nms) == 1:
+        return ()
+    if config.nms != Config.nms:
+        raise ValueError("several --nms need a validation part to choose by; give one")
+    return (f"no validation part chooses --nms: it is {UNCHOSEN.threshold:g}",)
+
+
 def measure(
     network: Network,
     run: Run,

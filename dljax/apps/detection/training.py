@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import flax.linen as nn
 import jax.numpy as jnp
+import numpy as np
 
 from dljax.apps import backbones
 from dljax.apps.backbones import Backbone
@@ -12,6 +15,7 @@ from dljax.cnn.detection import detector
 from dljax.data import annotated, augment, augment_boxes
 from dljax.data.annotated import AnnotatedImages
 from dljax.data.image_scaling import Normalize, normalization
+from dljax.data.sources.vision import Truth, fit_boxes
 from dljax.nn.detection_head import Detector
 from dljax.run import optimizer
 from dljax.train.loop import Task
@@ -72,6 +76,24 @@ def view_notes(config: Config) -> list[str]:
     return [
         f"images of width {width}, no multiple of {stride}, are mirrored in training alone; "
         "at a multiple both views are evaluated"
+    ]
+
+
+def size_notes(config: Config, bins: int, found: Sequence[Truth]) -> list[str]:
+    """A line where training boxes are larger than the network can say.
+
+    Each side of a box is at most bins - 1 strides of the coarsest map from the place that finds it.
+    """
+    most = 2 * (bins - 1) * max(strides(config))
+    fitted = [fit_boxes(x.boxes, x.size, config.size(), config.fit) for x in found if len(x.boxes)]
+    boxes = np.concatenate([np.zeros((0, 4)), *fitted])
+    large = int((boxes[:, 2:] - boxes[:, :2] > most).any(1).sum())
+    if not large:
+        return []
+    return [
+        f"{large} of {len(boxes)} training boxes have sides above {most} pixels of the fitted "
+        "image, the most that this network can say: choose a smaller --image_size, or "
+        f"{'more --widths' if config.model == 'small' else 'another --model'}"
     ]
 
 

@@ -29,15 +29,16 @@ def predict(
     workdir: str,
     *,
     palette: np.ndarray,
+    ids: Sequence[int],
     levels: Levels | None,
     draw: bool,
 ) -> list[dict[str, Any]]:
     """Segments an image, the frames of a film, or all images and films of a folder.
 
     Images are fitted to what the network was trained on, as there, and masks brought back to their
-    size. Writes a palette PNG of class ids for each, predictions.csv (file, number and time of a
-    frame, share of each class) and, for the first images, pictures to workdir/predictions/. Returns
-    the rows of the table.
+    size. Writes a palette PNG for each, predictions.csv (file, number and time of a frame, share of
+    each class) and, for the first images, pictures to workdir/predictions/. palette, ids: colour
+    and level of each class in the PNGs. Returns the rows of the table.
     """
     height, width, channels = model.inputs["image"].shape
     classes = model.outputs["probability"].names
@@ -50,7 +51,7 @@ def predict(
         found = segment(model, [frame.image for frame in frames], (height, width))
         for frame, mask in zip(frames, found, strict=True):
             name = _free(frame, root, used)
-            save_palette(mask, palette, folder / f"{name}.png")
+            save_palette(mask, palette, ids, folder / f"{name}.png")
             if draw and len(rows) < PICTURES:
                 picture = folder / f"{name}_overlay.png"
                 masks.overlay(frame.image, mask, classes, picture)
@@ -76,10 +77,19 @@ def segment(model: Serving, images: Sequence[np.ndarray], size: Size) -> list[np
     return [unfit_mask(g, x.shape[:2]) for g, x in zip(guess, images, strict=True)]
 
 
-def save_palette(mask: np.ndarray, palette: np.ndarray, path: Path) -> None:
-    """Writes class ids [H, W] as a PNG whose values are the ids, coloured by a palette."""
-    picture = Image.fromarray(mask, mode="P")
-    picture.putpalette(palette.ravel().tolist())
+def writable(ids: Sequence[int], classes: int) -> tuple[int, ...]:
+    """The ids of classes where each has one of its own that 8 bits hold; else 0, 1, ..."""
+    if len(set(ids)) != classes or max(ids) > 255:
+        return tuple(range(classes))
+    return tuple(ids)
+
+
+def save_palette(mask: np.ndarray, palette: np.ndarray, ids: Sequence[int], path: Path) -> None:
+    """Writes classes [H, W] as a PNG of their ids, coloured by their palette [classes, 3]."""
+    levels, colours = np.array(ids, np.uint8), np.zeros((256, 3), np.uint8)
+    colours[levels] = palette
+    picture = Image.fromarray(levels[mask], mode="P")
+    picture.putpalette(colours.ravel().tolist())
     picture.save(path)
 
 

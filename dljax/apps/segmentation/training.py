@@ -89,6 +89,17 @@ def loss_of(config: Config, frequencies: np.ndarray | None) -> losses.Loss:
 
 
 def views_of(config: Config) -> Views:
-    """How images are evaluated; a U-Net's are padded to what it can halve."""
-    multiple = 2 ** (len(config.channels()) - 1) if config.model == "unet" else 1
-    return Views(config.flip, config.window, config.overlap, multiple)
+    """How images are evaluated; a U-Net's are padded to what it can halve.
+
+    Raises ValueError for windows that overlap so much that none begins at the next place of the
+    network's coarsest map.
+    """
+    backbone = backbone_of(config, weights=False)
+    multiple = 1 if backbone else config.halved()
+    stride = backbone.strides[-1] if backbone else multiple
+    if config.window and min(config.window) - config.overlap < stride:
+        raise ValueError(
+            f"--overlap={config.overlap} must be {stride} or more (the stride of {config.model}) "
+            f"below the sides of --window={','.join(map(str, config.window))}"
+        )
+    return Views(config.flip, config.window, config.overlap, multiple, stride)

@@ -17,6 +17,7 @@ from dljax.data.sources.cache import crc
 from dljax.data.sources.layout import some
 from dljax.data.sources.sound import Recordings, Speech, by_speaker, hold_out, load_speech
 from dljax.data.utterances import Flat, Joining
+from dljax.rnn.speech.ctc import UNKNOWN
 from dljax.rnn.speech.features import FrontEnd, front_end
 
 EVALUATION_BATCH = 64
@@ -60,6 +61,24 @@ def tokenize(texts: Sequence[str], symbols: tuple[str, ...], characters: bool) -
     known = {symbol: i for i, symbol in enumerate(symbols)}
     units = [list(text) if characters else text.split() for text in texts]
     return [[known[x] for x in text if x in known] for text in units]
+
+
+def reference(texts: Sequence[str], symbols: tuple[str, ...], characters: bool) -> list[list[int]]:
+    """As `tokenize`, but with UNKNOWN for what training never had, so that it counts as wrong."""
+    numbers = {symbol: i for i, symbol in enumerate(symbols)}
+    units = [list(text) if characters else text.split() for text in texts]
+    return [[numbers.get(x, UNKNOWN) for x in text] for text in units]
+
+
+def unknown_note(
+    name: str, texts: Sequence[str], symbols: tuple[str, ...], characters: bool
+) -> tuple[str, ...]:
+    """A line on what the texts of a part have and training never had, if there is any."""
+    units = set().union(*(set(text) if characters else set(text.split()) for text in texts))
+    unknown = sorted(units - set(symbols))
+    if not unknown:
+        return ()
+    return (f"{name} has what training never had, and counts as wrong: {some(unknown)}",)
 
 
 def untokenize(tokens: Sequence[int], symbols: tuple[str, ...], characters: bool) -> str:
@@ -119,6 +138,11 @@ def _words(config: Config, speech: Speech, notes: list[str], multiple: int) -> S
     classes = tuple(sorted(set(speech.train.texts)))
     if len(classes) < 2:
         raise ValueError(f"{speech.name} has one word only ({classes[0]}): two are needed")
+    for name, part in _parts(speech).items():
+        if strange := sorted(set(part.texts) - set(classes)):
+            raise ValueError(
+                f"{speech.name}: {name} has words that no training recording has: {some(strange)}"
+            )
     flats = {name: _flat(part, classes) for name, part in _parts(speech).items()}
     limit = round(config.seconds * speech.rate) or max(x.longest() for x in flats.values())
     cut = sum((flat.samples > limit).sum() for flat in flats.values())
@@ -162,12 +186,7 @@ def _strings(
         units = [set(single["train"].texts)]
     symbols = (*SPECIAL, *sorted(set().union(*units)))
     for name in ("validation", "test"):
-        part = getattr(speech, name)
-        unknown = set().union(*(set(t) if characters else set(t.split()) for t in part.texts))
-        if unknown := sorted(unknown - set(symbols)):
-            notes.append(
-                f"{name} has what training never had, and counts as wrong: {some(unknown)}"
-            )
+        notes += unknown_note(name, getattr(speech, name).texts, symbols, characters)
     if joined:
         flat = _flat(single["train"], symbols)
         limit = _longest_string(flat, single["train"].speakers, joining)
@@ -182,7 +201,7 @@ def _strings(
         limit = flat.longest()
         feed = utterances.training(flat, config.batch_size, limit, by_length=True)
     held = {
-        name: utterances.flatten(part, tokenize(part.texts, symbols, characters))
+        name: utterances.flatten(part, reference(part.texts, symbols, characters))
         for name, part in _parts(speech).items()
         if name != "train"
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -18,8 +18,9 @@ from dljax.rnn.speech.front import Front
 from dljax.rnn.speech.ngram import NGram
 from dljax.train.supervised import State
 
-AT_ONCE = 16  # recordings in one call
+AT_ONCE = 16  # recordings in one call, at most
 SHORTEST = 8000  # samples: padded lengths are its doubles, so that few programs are compiled
+MOST = 16 * AT_ONCE * SHORTEST  # samples in one call, padding included, of several recordings
 WEIGHTS, BONUSES = (0.0, 0.3, 0.6, 1.0, 1.5), (0.0, 1.0, 2.0, 3.0)
 CHOSEN_ON = 100  # recordings of the validation part
 
@@ -46,20 +47,35 @@ def outputs(recogniser: Recogniser, state: State, waves: Sequence[np.ndarray]) -
     """Of each recording the log probabilities [T', symbols], of a word [classes], one seed's."""
     front, statistics = recogniser.front, recogniser.front.statistics
     about = recogniser.model, front._replace(statistics=None), recogniser.classify, statistics
-    order = np.argsort([len(wave) for wave in waves], kind="stable")
     found: list[np.ndarray] = [np.zeros(0)] * len(waves)
-    for begin in range(0, len(order), AT_ONCE):
-        chosen = order[begin : begin + AT_ONCE]
-        longest = max(len(waves[i]) for i in chosen)
-        size = SHORTEST * 2 ** max(0, math.ceil(math.log2(longest / SHORTEST)))
-        sound = np.zeros((AT_ONCE, size), np.int16)
-        samples = np.ones(AT_ONCE, np.int32)
+    for chosen, rows, size in pieces([len(wave) for wave in waves]):
+        sound = np.zeros((rows, size), np.int16)
+        samples = np.ones(rows, np.int32)
         for row, i in enumerate(chosen):
             sound[row, : len(waves[i])], samples[row] = waves[i], max(len(waves[i]), 1)
         log_p, frames = (np.asarray(x) for x in _compiled(*about, state, sound, samples))
         for row, i in enumerate(chosen):
             found[i] = log_p[row] if recogniser.classify else log_p[row, : frames[row]]
     return found
+
+
+def pieces(lengths: Sequence[int]) -> Iterator[tuple[np.ndarray, int, int]]:
+    """(recordings, rows, samples of a row) of each call for recordings of so many samples.
+
+    Shorter ones first. Rows are a power of two, as few as hold the recordings, and fewer of long
+    recordings: a call holds MOST samples, or one recording.
+    """
+    order = np.argsort(lengths, kind="stable")
+    while len(order):
+        rows = 2 ** min(AT_ONCE.bit_length() - 1, (len(order) - 1).bit_length())
+        while rows > 1 and rows * _padded(lengths[order[:rows][-1]]) > MOST:
+            rows //= 2
+        chosen, order = order[:rows], order[rows:]
+        yield chosen, rows, _padded(lengths[chosen[-1]])
+
+
+def _padded(samples: int) -> int:
+    return SHORTEST * 2 ** max(0, math.ceil(math.log2(max(samples, 1) / SHORTEST)))
 
 
 def answer(recogniser: Recogniser, state: State, sound: Any, samples: Any) -> tuple[Any, Any]:

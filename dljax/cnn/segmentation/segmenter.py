@@ -33,12 +33,14 @@ class Views(NamedTuple):
     flip: its mirror image too, whose probabilities are averaged. window: height and width of
     overlapping windows; (): the whole image at once. overlap: of the windows, pixels. multiple: of
     what the network's height and width must be multiples; images are mirrored at their border.
+    stride: of the network's coarsest map, at multiples of which windows begin.
     """
 
     flip: bool = False
     window: tuple[int, ...] = ()
     overlap: int = 0
     multiple: int = 1
+    stride: int = 1
 
 
 WHOLE = Views()
@@ -137,7 +139,7 @@ def probabilities(
 
     def once(x: Array) -> Array:
         if views.window:
-            return tiled(whole, x, views.window, views.overlap)
+            return tiled(whole, x, views.window, views.overlap, views.stride)
         height, width = x.shape[1:3]
         rows, columns = -height % views.multiple, -width % views.multiple
         x = jnp.pad(x, ((0, 0), (0, rows), (0, columns), (0, 0)), mode="symmetric")

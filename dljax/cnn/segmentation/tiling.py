@@ -2,7 +2,8 @@
 
 Each window votes for its pixels with a weight that falls towards its border, where a network knows
 least of the surroundings. Away from the borders of windows the result does not depend on them, as
-long as the overlap is at least twice what the network sees to each side.
+long as the overlap is at least twice what the network sees to each side, and windows begin where
+the network's coarsest map has a place: at multiples of its stride.
 """
 
 from __future__ import annotations
@@ -16,14 +17,20 @@ import numpy as np
 Array = jax.Array
 
 
-def starts(length: int, window: int, overlap: int) -> np.ndarray:
-    """First pixels of windows that cover `length`, neighbours sharing `overlap` pixels or more."""
+def starts(length: int, window: int, overlap: int, multiple: int = 1) -> np.ndarray:
+    """First pixels of windows that cover `length`, neighbours sharing `overlap` pixels or more.
+
+    All are multiples of `multiple`, so that the last window may reach beyond `length` by less.
+    """
     if not 0 <= overlap < window:
         raise ValueError(f"overlap must be from 0 to below the window's {window}, not {overlap}")
+    if window - overlap < multiple:
+        raise ValueError(f"overlap must leave {multiple} or more of the window's {window} pixels")
     if length <= window:
         return np.zeros(1, int)
-    count = -(-(length - overlap) // (window - overlap))
-    return np.round(np.linspace(0, length - window, count)).astype(int)
+    last = -(-(length - window) // multiple)  # in multiples, as the longest way between two
+    gaps = -(-last // ((window - overlap) // multiple))
+    return multiple * (np.arange(gaps + 1) * last // gaps)
 
 
 def weight(window: tuple[int, int], overlap: int) -> np.ndarray:
@@ -41,25 +48,31 @@ def weight(window: tuple[int, int], overlap: int) -> np.ndarray:
 
 
 def tiled(
-    predict: Callable[[Array], Array], images: Array, window: tuple[int, int], overlap: int
+    predict: Callable[[Array], Array],
+    images: Array,
+    window: tuple[int, int],
+    overlap: int,
+    multiple: int = 1,
 ) -> Array:
     """The weighted mean of a network's answers over windows: [B, H, W, C] to [B, H, W, K].
 
-    predict: [B, h, w, C] -> [B, h, w, K], of the window's size. Images smaller than the window are
-    padded by mirroring. Can be traced: windows lie at fixed places and are taken one after another.
+    predict: [B, h, w, C] -> [B, h, w, K], of the window's size. multiple: of what the first pixels
+    of windows are multiples. Images that end before the last window are padded by mirroring. Can be
+    traced: windows lie at fixed places and are taken one after another.
     """
     batch, height, width, _ = images.shape
-    rows, columns = max(window[0] - height, 0), max(window[1] - width, 0)
+    tops, lefts = (
+        starts(length, side, overlap, multiple)
+        for length, side in zip((height, width), window, strict=True)
+    )
+    rows, columns = (
+        max(first[-1] + side - length, 0)
+        for first, side, length in zip((tops, lefts), window, (height, width), strict=True)
+    )
     if rows or columns:
         images = jnp.pad(images, ((0, 0), (0, rows), (0, columns), (0, 0)), mode="symmetric")
     full = images.shape[1:3]
-    places = np.array(
-        [
-            (i, j)
-            for i in starts(full[0], window[0], overlap)
-            for j in starts(full[1], window[1], overlap)
-        ]
-    )
+    places = np.array([(i, j) for i in tops for j in lefts])
     share = jnp.asarray(weight(window, overlap))[None, :, :, None]
 
     def cut(place: Array) -> Array:

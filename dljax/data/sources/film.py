@@ -88,9 +88,12 @@ def pieces(items: Iterable[Frame], size: int) -> Iterator[list[Frame]]:
         yield piece
 
 
-def moving_frames(file: Path) -> Iterator[tuple[np.ndarray, float | None]]:
+def moving_frames(
+    file: Path, levels: Levels | None = None
+) -> Iterator[tuple[np.ndarray, float | None]]:
     """(uint8 [H, W, C], milliseconds that it lasts, if it says so) of each frame, by Pillow.
 
+    levels: as of `read_image`, of each frame.
     Raises UnreadableImage where the file can't be read, or breaks off.
     """
     from PIL import Image, ImageSequence
@@ -98,7 +101,7 @@ def moving_frames(file: Path) -> Iterator[tuple[np.ndarray, float | None]]:
     try:
         with Image.open(file) as film:
             for frame in ImageSequence.Iterator(film):
-                picture = frame_pixels(frame)  # decodes it, after which its duration is known
+                picture = frame_pixels(frame, levels)  # decodes it: then its duration is known
                 yield picture, frame.info.get("duration")
     except Exception as error:  # Pillow's decoders raise anything
         raise UnreadableImage(f"{type(error).__name__}: {error}") from error
@@ -108,7 +111,7 @@ def _frames(file: Path, channels: int, levels: Levels | None) -> Iterator[Frame]
     if file.suffix.lower() in VIDEOS:
         pictures = _video(file)
     elif file.suffix.lower() in MOVING and _count(file) > 1:
-        pictures = _timed(moving_frames(file))
+        pictures = _timed(moving_frames(file, levels))
     else:
         yield Frame(file, None, None, read_image(file, channels=channels, levels=levels))
         return

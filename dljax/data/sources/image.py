@@ -84,11 +84,11 @@ def read_image(
     return _finished(image, size, channels)
 
 
-def frame_pixels(frame) -> np.ndarray:
+def frame_pixels(frame, levels: Levels | None = None) -> np.ndarray:
     """An open image of Pillow, as one frame of a film, as uint8 [H, W, C]; see `read_image`."""
     image = _eight_bits(frame, _stored_bits(frame))
     if isinstance(image, _Deep):
-        image = _scaled(image, usual_levels([image.range()]))
+        image = _scaled(image, levels or usual_levels([image.range()]))
     return _finished(image, None, None)
 
 

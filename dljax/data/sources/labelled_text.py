@@ -14,16 +14,20 @@ import csv
 import io
 import os
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 from dljax.data.sources import embedded_text
+from dljax.data.sources.divided import HIDDEN, divide
+from dljax.data.sources.layout import some
 from dljax.data.sources.text import read
 
 KINDS = (
     "'kjv_books', a .csv or .tsv file with a header, or a folder with a folder of .txt per class"
 )
+LARGEST_CELL = 2**31 - 1  # characters that a cell may have; csv's own limit is 131,072
 SHORTEST, CHAPTERS = 200, 20  # of the embedded set: characters of a passage, chapters of a book
 
 
@@ -50,53 +54,67 @@ def load_labelled(
     """Reads labelled texts.
 
     text, label: columns of a table. test: share of the texts to test on, where there is no test
-    part (folders train/ and test/).
+    part (folders train/ and test/, or train/ and val/, in any case and the usual words).
     Raises FileNotFoundError, ValueError: one line with file and place.
     """
     if dataset == "kjv_books":
         return _passages()
     path = Path(os.path.expanduser(dataset))
-    if _has_parts(path):
-        parts = [_folder(path / name) for name in ("train", "test")]
-        return _labelled(path, *parts, ())
-    rows = _rows(path, text, label)
+    found, notes = _rows(path, text, label)
+    if len(found) > 1:
+        if "test" not in found:
+            found["test"] = found.pop("validation")
+            notes += (f"{path} has no test part: its validation part serves as one",)
+        return _labelled(path, found["train"], found["test"], notes)
+    rows = found["train"]
     chosen = [_hash(content) < test for content, _ in rows]
     parts = [[row for row, x in zip(rows, chosen, strict=True) if x == part] for part in (0, 1)]
-    return _labelled(path, *parts, (f"test part: {test:g} of the texts, by a hash of them",))
+    return _labelled(path, *parts, (*notes, f"test part: {test:g} of the texts, by a hash of them"))
 
 
-def to_score(dataset: str, classes: Sequence[str], *, text: str, label: str) -> Part:
-    """All texts of a table or a folder, of one with train/ and test/ those of test, by `classes`.
+def to_score(
+    dataset: str, classes: Sequence[str], *, text: str, label: str
+) -> tuple[Part, tuple[str, ...]]:
+    """(the texts to score by `classes`, notes): of a test part if there is one, or else all.
 
     Raises FileNotFoundError, ValueError: one line with file and place; for other classes too.
     """
     if dataset == "kjv_books":
-        found = _passages()
-        rows = [
-            (content, found.classes[i])
-            for content, i in zip(found.test.texts, found.test.labels, strict=True)
-        ]
+        passages = _passages()
+        labels = [passages.classes[i] for i in passages.test.labels]
+        found, notes = {"test": list(zip(passages.test.texts, labels, strict=True))}, passages.notes
     else:
-        path = Path(os.path.expanduser(dataset))
-        rows = _folder(path / "test") if _has_parts(path) else _rows(path, text, label)
+        found, notes = _rows(Path(os.path.expanduser(dataset)), text, label)
+    part = next(name for name in ("test", "validation", "train") if name in found)
+    rows = found[part]
     if strange := sorted({name for _, name in rows} - set(classes)):
         raise ValueError(
             f"{dataset} has the class {strange[0]!r}, which the run does not know: it knows "
             f"{', '.join(classes)[:200]}"
         )
-    return Part(tuple(x for x, _ in rows), tuple(classes.index(name) for _, name in rows))
+    which = "all" if part == "train" else f"the {part} part:"
+    notes += (f"{which} {len(rows)} texts are scored",)
+    return Part(tuple(x for x, _ in rows), tuple(classes.index(name) for _, name in rows)), notes
 
 
-def _has_parts(path: Path) -> bool:
-    return (path / "train").is_dir() and (path / "test").is_dir()
+def _rows(
+    path: Path, text: str, label: str
+) -> tuple[dict[str, list[tuple[str, str]]], tuple[str, ...]]:
+    """({part: (text, class) of its texts}, notes) of a folder or a table; train if undivided.
 
-
-def _rows(path: Path, text: str, label: str) -> list[tuple[str, str]]:
-    """(text, class) of all texts of a folder or a table."""
+    A validation part is read where there is no test part.
+    """
     if path.is_dir():
-        return _folder(path)
+        parts, notes = divide(path)
+        if "test" in parts and "validation" in parts:
+            unused = parts.pop("validation")
+            count = len(_text_files(unused))
+            notes += (f"not used: {unused.name}/ ({count} texts); --validation splits train/",)
+        found = {part: _folder(folder) for part, folder in parts.items()}
+        notes += tuple(note for _, more in found.values() for note in more)
+        return {part: rows for part, (rows, _) in found.items()}, notes
     if path.exists():
-        return _table(path, text, label)
+        return {"train": _table(path, text, label)}, ()
     raise FileNotFoundError(f"There is no {path}: --dataset takes {KINDS}.")
 
 
@@ -126,17 +144,42 @@ def _labelled(
     return Labelled(path.resolve().stem, *parts, classes, notes)
 
 
-def _folder(folder: Path) -> list[tuple[str, str]]:
-    """(text, class) of every .txt file below the folders of the classes."""
-    rows = []
+def _folder(folder: Path) -> tuple[list[tuple[str, str]], tuple[str, ...]]:
+    """((text, class) of every .txt file below the folders of the classes, notes)."""
+    rows, empty = [], []
     for part in sorted(folder.iterdir()):
-        if part.is_dir() and not part.name.startswith("."):
-            rows += [(read(file)[0], part.name) for file in sorted(part.rglob("*.txt"))]
+        if part.is_dir() and not part.name.startswith(HIDDEN):
+            files = _text_files(part)
+            rows += [(read(file)[0], part.name) for file in files]
+            empty += [] if files else [f"{part.name}/"]
     if not rows:
         raise ValueError(f"{folder} holds no folder of .txt files: --dataset takes {KINDS}.")
-    return rows
+    notes = (f"{folder}: left out, without .txt files: {some(empty)}",)
+    return rows, notes if empty else ()
 
 
+def _text_files(folder: Path) -> list[Path]:
+    """The .txt files at any depth, their ending in any case, sorted, without hidden ones."""
+    return sorted(
+        path
+        for path in folder.rglob("*")
+        if path.suffix.lower() == ".txt"
+        and path.is_file()
+        and not any(x.startswith(HIDDEN) for x in path.relative_to(folder).parts)
+    )
+
+
+@contextmanager
+def _large_cells() -> Iterator[None]:
+    """Lets csv read cells of any size; afterwards its limit is as before."""
+    before = csv.field_size_limit(LARGEST_CELL)
+    try:
+        yield
+    finally:
+        csv.field_size_limit(before)
+
+
+@_large_cells()
 def _table(path: Path, text: str, label: str) -> list[tuple[str, str]]:
     """(text, class) of every row of a CSV, or of a TSV by its ending."""
     content, _ = read(path)
@@ -166,6 +209,8 @@ def _table(path: Path, text: str, label: str) -> list[tuple[str, str]]:
             rows.append(found)
     except csv.Error as error:
         raise ValueError(f"{path}, line {reader.line_num}: {error}") from None
+    if not rows:
+        raise ValueError(f"{path} has a header, but no rows below it")
     return rows
 
 

@@ -53,14 +53,17 @@ def load_text(dataset: str, *, column: str = "text", raw: bool = False) -> Text:
         raise ValueError(f"{path} is a table: text_classification reads those. Here: {KINDS}.")
     if path.suffix.lower() == ".jsonl":
         return _lines(path, column)
-    text, notes = read(path, raw)
+    text, notes = read(path, raw, by_bytes=True)
     if not text:
         raise ValueError(f"{path} is empty.")
     return Text(path.stem, (text,), notes)
 
 
-def read(path: Path, raw: bool = False) -> tuple[str, tuple[str, ...]]:
-    """The text of a file and notes on how it was read; errors as of `load_text`."""
+def read(path: Path, raw: bool = False, by_bytes: bool = False) -> tuple[str, tuple[str, ...]]:
+    """The text of a file and notes on how it was read; errors as of `load_text`.
+
+    by_bytes: whether --tokens=bytes would read it too, which the error then says.
+    """
     content = path.read_bytes()
     if raw:
         return content.decode("utf-8", errors="surrogateescape"), ()
@@ -73,14 +76,24 @@ def read(path: Path, raw: bool = False) -> tuple[str, tuple[str, ...]]:
     try:
         text = content.decode(encoding)
     except UnicodeDecodeError as error:
+        more = ", or read its bytes with --tokens=bytes" if by_bytes else ""
         raise ValueError(
             f"{path} is not {encoding.removesuffix('-sig').upper()} at byte {error.start} "
-            f"({content[error.start]:#04x}): convert it (iconv -f WINDOWS-1252 -t UTF-8), or read "
-            "its bytes with --tokens=bytes"
+            f"({content[error.start]:#04x}): convert it (iconv -f WINDOWS-1252 -t UTF-8){more}"
         ) from None
     if "\0" in text:
         raise ValueError(f"{path} has a zero character at {text.index(chr(0))}: it is no text.")
     return text, notes
+
+
+def half_pair(text: str) -> str:
+    """What is wrong where JSON's \\uXXXX gave half of a pair of surrogates; '' where none did."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        code = f"\\u{ord(text[error.start]):04x}"
+        return f"{code} at character {error.start} is half of a character: it is no text"
+    return ""
 
 
 def _folder(folder: Path, raw: bool) -> Text:
@@ -93,7 +106,7 @@ def _folder(folder: Path, raw: bool) -> Text:
     )
     if not files:
         raise ValueError(f"{folder} holds no {' or '.join(ENDINGS)} file: --dataset takes {KINDS}.")
-    found, notes = zip(*(read(path, raw) for path in files), strict=True)
+    found, notes = zip(*(read(path, raw, by_bytes=True) for path in files), strict=True)
     documents = tuple(text for text in found if text)
     if not documents:
         raise ValueError(f"All texts in {folder} are empty.")
@@ -120,6 +133,8 @@ def _lines(path: Path, column: str) -> Text:
                 f"{path}, line {number}: no text in the field {column!r}, but there is: {fields}. "
                 "--text_column names another"
             )
+        if half := half_pair(found):
+            raise ValueError(f"{path}, line {number}: {half}")
         if found:
             documents.append(found)
     if not documents:

@@ -22,7 +22,10 @@ PART = 64 * CHUNK  # tokens in one call
 
 
 class Line(NamedTuple):
-    """A line of a text, counted from 1, without its end; the end's nats are counted too."""
+    """A line of a text, counted from 1.
+
+    characters, nats: those of its end are among them. text: without the end.
+    """
 
     number: int
     characters: int
@@ -58,9 +61,9 @@ def by_character(model: Any, variables: Any, tokens: Tokens, text: str) -> np.nd
 
 
 def lines(text: str, nats: np.ndarray) -> list[Line]:
-    """The lines of a text; nats: of its characters."""
+    """The lines of a text, which end at each \\n, as editors count; nats: of its characters."""
     found, first = [], 0
-    for number, line in enumerate(text.splitlines(keepends=True), 1):
+    for number, line in enumerate(io.StringIO(text, newline="\n"), 1):
         total = float(nats[first : first + len(line)].sum())
         shown = line.rstrip("\r\n")
         found.append(Line(number, len(line), total, total / len(line), shown))
@@ -77,6 +80,11 @@ def write(path: Path, rows: Iterable[Line]) -> None:
         numbers = f"{row.nats:.4f}", f"{row.nats_per_character:.4f}"
         writer.writerow((row.number, row.characters, *numbers, row.text))
     files.replace(path, out.getvalue().encode("utf-8", errors="surrogateescape"))
+
+
+def printable(text: str) -> str:
+    """A text with U+FFFD for each byte that is no UTF-8 (a surrogate, as of surrogateescape)."""
+    return "".join("\ufffd" if "\ud800" <= x <= "\udfff" else x for x in text)
 
 
 def unknown(tokens: Tokens, text: str) -> set[str]:

@@ -1,8 +1,9 @@
 """Strings: a Task that learns where nothing but what is said is known, not when (CTC).
 
 Graves et al. 2006, "Connectionist temporal classification". Symbol 0 is the blank; the tokens of a
-text are symbols from 1 on. State: that of train/supervised.py. A batch holds "sound" [B, L],
-"samples" [B], "tokens" [B, U] and "count" [B] (data/utterances.py), at evaluation "example_mask".
+text are symbols from 1 on, or UNKNOWN where the text has what no symbol stands for. State: that of
+train/supervised.py. A batch holds "sound" [B, L], "samples" [B], "tokens" [B, U] and "count" [B]
+(data/utterances.py), at evaluation "example_mask".
 
 An utterance of fewer frames than its text needs (one a token, and one between two equal ones) has
 no path: optax returns a finite loss of about 1e5 for it, whose gradient means nothing. Such ones
@@ -25,12 +26,21 @@ from dljax.train.loop import Array, Key, Sums, Task
 from dljax.train.supervised import State, create_state, gradient_step
 
 BLANK = 0
+UNKNOWN = -1  # a token that the network can't write: an error in evaluation, none of the loss
 
 
 def frames_needed(tokens: Array, count: Array) -> Array:
     """The fewest frames [B] in which CTC can write tokens [B, U], of which count [B] are there."""
     pairs = (tokens[:, 1:] == tokens[:, :-1]) & (jnp.arange(1, tokens.shape[1]) < count[:, None])
     return count + pairs.sum(1)
+
+
+def known(tokens: Array, count: Array) -> tuple[Array, Array]:
+    """(tokens [B, U] without UNKNOWN ones, zeros in their place at the end, count [B])."""
+    there = tokens != UNKNOWN
+    order = jnp.argsort(~there, axis=1, stable=True)
+    left = jnp.take_along_axis(jnp.where(there, tokens, 0), order, 1)
+    return left, count - (~there).sum(1)
 
 
 def ctc_loss(logits: Array, mask: Array, tokens: Array, count: Array) -> tuple[Array, Array]:
@@ -82,7 +92,8 @@ def task(
     logits [B, T', symbols], mask [B, T']); may use the rng "dropout". lengths: see
     `front.shortest`.
 
-    `error_rate` of an evaluation is that of the best path: edits over tokens.
+    `error_rate` of an evaluation is that of the best path: edits over tokens, unknown ones among
+    them; its `loss` is over the known ones.
     """
 
     def init(key: Key) -> State:
@@ -118,13 +129,14 @@ def task(
         del key
         logits, there = predict_logits(model, state, front, batch["sound"], batch["samples"])
         tokens, count, weight = batch["tokens"], batch["count"], batch["example_mask"]
-        values, possible = ctc_loss(logits, there, tokens, count)
+        written, fewer = known(tokens, count)
+        values, possible = ctc_loss(logits, there, written, fewer)
         edits = greedy_edits(logits, there, tokens, count)
         characters = (count * weight).sum()
         return {
             "loss": (
                 jnp.where(weight > 0, values, 0).sum(),
-                (count * possible * weight).sum(),
+                (fewer * possible * weight).sum(),
             ),
             "error_rate": (jnp.where(weight > 0, edits, 0).sum().astype(jnp.float32), characters),
             "sentence_error_rate": metrics.mean(edits > 0, weight),

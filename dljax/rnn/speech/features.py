@@ -23,6 +23,7 @@ FULL_SCALE = 32768.0
 FLOOR = 1e-6  # of the power in a filter; a sine of full scale gives some thousands
 BREAK, LINEAR, LOG_STEP = 1000.0, 200.0 / 3, math.log(6.4) / 27  # of Slaney's scale
 SPREAD = 1e-2  # added to deviations
+LOWEST_RATE = 1000  # in Hz: below, a window has too few frequencies for any filters
 
 
 class FrontEnd(NamedTuple):
@@ -54,7 +55,20 @@ class Statistics(NamedTuple):
 
 
 def front_end(rate: int, mels: int = 40, scale: str = "htk", low: float = 40.0) -> FrontEnd:
-    """Windows of 25 ms, 10 ms apart, and filters from `low` Hz to half the rate."""
+    """Windows of 25 ms, 10 ms apart, and filters from `low` Hz to half the rate.
+
+    Raises ValueError for a rate that is too low, and where no frequency lies above `low`.
+    """
+    if rate < LOWEST_RATE:
+        raise ValueError(
+            f"recordings of {rate} Hz are too coarse for windows of 25 ms: give --rate of "
+            f"{LOWEST_RATE} or more"
+        )
+    if low >= rate / 2:
+        raise ValueError(
+            f"--lowest={low:g} leaves no frequency for the filters: recordings of {rate} Hz end at "
+            f"{rate / 2:g} Hz; lower --lowest"
+        )
     window = rate // 40
     fft = 2 ** math.ceil(math.log2(window))
     return FrontEnd(rate, window, rate // 100, fft, mels, low, rate / 2, scale)
@@ -95,8 +109,10 @@ def mel_filters(front: FrontEnd) -> np.ndarray:
     if front.scale == "slaney":
         filters *= 2 / (right - left)
     if not filters.any(0).all():
+        high = front.low > front.high / 4
         raise ValueError(
-            f"{front.mels} filters are too many for {front.fft // 2 + 1} frequencies: lower --mels"
+            f"{front.mels} filters are too many for {front.fft // 2 + 1} frequencies: lower "
+            "--mels" + (" or --lowest" if high else "")
         )
     return filters.astype(np.float32)
 

@@ -48,6 +48,16 @@ def test_loss_is_the_sum_over_paths_and_leaves_out_what_has_none():
     assert np.isfinite(gradient).all() and (gradient[2] == 0).all() and gradient[0].any()
 
 
+def test_unknown_tokens():
+    """Each counts as an edit; the loss is that of the known ones."""
+    tokens = jnp.array([[ctc.UNKNOWN, 2, ctc.UNKNOWN, 1, 0], [3, 1, 0, 0, 0]])
+    written, count = ctc.known(tokens, jnp.array([4, 2]))
+    assert written.tolist() == [[2, 1, 0, 0, 0], [3, 1, 0, 0, 0]] and count.tolist() == [2, 2]
+    logits = jax.nn.one_hot(jnp.array([[2, 0, 1], [3, 0, 1]]), 4)
+    edits = ctc.greedy_edits(logits, jnp.ones((2, 3), bool), tokens, jnp.array([4, 2]))
+    assert edits.tolist() == [2, 0]
+
+
 def test_greedy_edits_equal_those_of_the_texts():
     random = np.random.default_rng(0)
     logits = random.normal(size=(12, 9, 4))

@@ -72,6 +72,14 @@ def test_a_window_shorter_than_the_transform():
 def test_filters_that_are_too_narrow_are_refused():
     with pytest.raises(ValueError, match="100 filters are too many for 65 frequencies"):
         features.mel_filters(features.front_end(4000, mels=100))
+    with pytest.raises(ValueError, match="lower --mels or --lowest"):
+        features.mel_filters(features.front_end(8000, low=3700))
+    with pytest.raises(ValueError, match="lower --lowest"):
+        features.front_end(8000, low=5000)
+    for rate in (39, 50, 999):
+        with pytest.raises(ValueError, match=f"{rate} Hz are too coarse .* --rate of 1000"):
+            features.front_end(rate)
+    assert features.mel_filters(features.front_end(1000, mels=8)).shape == (17, 8)
 
 
 def test_normalisations():

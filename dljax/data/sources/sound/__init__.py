@@ -13,7 +13,14 @@ import os
 from pathlib import Path
 
 from dljax.data.sources.sound.audio import Sound, UnreadableSound, read_sound, sound_rate
-from dljax.data.sources.sound.layouts import folder_per_word, fsdd, kaldi, manifests, sound_files
+from dljax.data.sources.sound.layouts import (
+    folder_per_word,
+    folders_beside,
+    fsdd,
+    kaldi,
+    manifests,
+    sound_files,
+)
 from dljax.data.sources.sound.recordings import (
     HELD_OUT,
     Recordings,
@@ -35,6 +42,7 @@ __all__ = [
     "read_sound",
     "sound_files",
     "sound_rate",
+    "speech_to_score",
 ]
 
 KINDS = (
@@ -54,22 +62,8 @@ def load_speech(dataset: str, rate: int = 0) -> Speech:
       FileNotFoundError, ValueError: one line that says what is wrong and what to do.
     """
     if dataset == "spoken_characters":
-        if rate not in (0, 8000):
-            raise ValueError("spoken_characters are recordings of 8000 Hz: leave out --rate.")
-        return load_spoken_characters()
-    root = Path(os.path.expanduser(dataset))
-    if not root.exists():
-        if os.sep in dataset or dataset.startswith((".", "~")):
-            raise FileNotFoundError(f"There is no folder or file {dataset}.")
-        raise ValueError(f"Unknown data set {dataset!r}: --dataset takes {KINDS}.")
-    layouts = [(manifests, False)]
-    if root.is_dir():
-        layouts += [(kaldi, False), (fsdd, True), (folder_per_word, True)]
-    found = next(((x, words) for layout, words in layouts if (x := layout(root))), None)
-    if found is None:
-        raise ValueError(f"{dataset} holds no speech that is read here: --dataset takes {KINDS}.")
-    entries, words = found
-    parts, rate, notes = read_entries(entries, root, rate)
+        return _embedded(rate)
+    parts, rate, words, notes = _read(dataset, rate)
     if "test" not in parts and "validation" in parts:
         parts["test"] = parts.pop("validation")
         notes += (f"{dataset} has no test part: its validation part serves as one",)
@@ -79,3 +73,40 @@ def load_speech(dataset: str, rate: int = 0) -> Speech:
     return Speech(
         dataset, parts["train"], parts["test"], rate, words, parts.get("validation"), notes
     )
+
+
+def speech_to_score(dataset: str, rate: int) -> tuple[Recordings, tuple[str, ...]]:
+    """(the test part of a data set that has parts, or else all of it, notes); as `load_speech`."""
+    if dataset == "spoken_characters":
+        speech = _embedded(rate)
+        parts, notes = {"test": speech.test}, speech.notes
+    else:
+        parts, _, _, notes = _read(dataset, rate)
+    part = next(name for name in ("test", "validation", "train") if name in parts)
+    which = "all" if len(parts) == 1 and part == "train" else f"the {part} part:"
+    return parts[part], (*notes, f"{which} {len(parts[part])} recordings are scored")
+
+
+def _embedded(rate: int) -> Speech:
+    if rate not in (0, 8000):
+        raise ValueError("spoken_characters are recordings of 8000 Hz: leave out --rate.")
+    return load_spoken_characters()
+
+
+def _read(dataset: str, rate: int) -> tuple[dict[str, Recordings], int, bool, tuple[str, ...]]:
+    """(the parts that a folder or file has, their rate, whether they are words, notes)."""
+    root = Path(os.path.expanduser(dataset))
+    if not root.exists():
+        if os.sep in dataset or dataset.startswith((".", "~")):
+            raise FileNotFoundError(f"There is no folder or file {dataset}.")
+        raise ValueError(f"Unknown data set {dataset!r}: --dataset takes {KINDS}.")
+    layouts = [(manifests, False)]
+    if root.is_dir():
+        layouts += [(kaldi, False), (fsdd, True), (folder_per_word, True)]
+    found = next(((x, *layout) for layout in layouts if (x := layout[0](root))), None)
+    if found is None:
+        raise ValueError(f"{dataset} holds no speech that is read here: --dataset takes {KINDS}.")
+    entries, layout, words = found
+    parts, rate, notes = read_entries(entries, root, rate)
+    beside = folders_beside(root) if layout is folder_per_word else ()
+    return parts, rate, words, (*beside, *notes)

@@ -4,11 +4,14 @@ import json
 import re
 from pathlib import Path
 
+from dljax.data.sources.divided import HIDDEN, divide
 from dljax.data.sources.layout import some
+from dljax.data.sources.part_names import SPELLINGS, part_folders
 from dljax.data.sources.sound.audio import SUFFIXES
 from dljax.data.sources.sound.recordings import Entry
+from dljax.data.sources.text import half_pair
 
-PARTS = {"train": ("train",), "validation": ("validation", "val", "dev"), "test": ("test",)}
+BESIDE = (*HIDDEN, "_")  # beginnings of folders that hold no words, as _background_noise_
 FSDD = re.compile(r"(\d)_([^_]+)_(\d+)")
 FSDD_TEST = 5  # recordings 0 to 4 of each speaker and digit are the official test set
 
@@ -41,22 +44,18 @@ def fsdd(root: Path) -> dict[str, list[Entry]] | None:
 
 
 def folder_per_word(root: Path) -> dict[str, list[Entry]] | None:
-    """A folder of recordings per word, directly or below train/, test/ and val/.
+    """A folder of recordings per word, directly or below train/, test/ and val/ (see `divide`).
 
     Folders whose names begin with '_' (Speech Commands' background noise) are left out. None where
-    there is no such folder. Raises ValueError for a word that train lacks, or a folder without
-    recordings.
+    there is no such folder. Raises ValueError for a word that train lacks, a folder without
+    recordings, and what `divide` refuses.
     """
-    below = {
-        part: next((root / name for name in names if (root / name).is_dir()), None)
-        for part, names in PARTS.items()
-    }
-    if below["train"] and any(path.is_dir() for path in below["train"].iterdir()):
-        parts = {part: _words(folder) for part, folder in below.items() if folder}
-    else:
-        parts = {"train": _words(root)}
+    folders = divide(root, BESIDE).parts
+    parts = {part: _words(folder) for part, folder in folders.items()}
     if not any(parts.values()):
         return None
+    if empty := [folders[part] for part in parts if not parts[part]]:
+        raise ValueError(f"{empty[0]} has no folder of recordings per word: fill or remove it.")
     known = {entry.text for entry in parts["train"]}
     for part, entries in parts.items():
         if strange := sorted({entry.text for entry in entries} - known):
@@ -64,10 +63,15 @@ def folder_per_word(root: Path) -> dict[str, list[Entry]] | None:
     return parts
 
 
+def folders_beside(root: Path) -> tuple[str, ...]:
+    """Notes on the folders of a folder per word that are not used, or are words by chance."""
+    return divide(root, BESIDE).notes
+
+
 def _words(folder: Path) -> list[Entry]:
     entries = []
     for path in sorted(folder.iterdir()):
-        if path.is_dir() and not path.name.startswith((".", "_")):
+        if path.is_dir() and not path.name.startswith(BESIDE):
             files = sound_files(path)
             if not files:
                 raise ValueError(f"{path} has no sound files: fill or remove the folder.")
@@ -89,7 +93,7 @@ def manifests(root: Path) -> dict[str, list[Entry]] | None:
     parts: dict[str, list[Entry]] = {}
     for file in files:
         words = re.split(r"[^a-z]+", file.stem.lower())
-        found = [part for part, names in PARTS.items() if set(names) & set(words)]
+        found = [part for part, names in SPELLINGS.items() if set(names) & set(words)]
         if len(found) != 1 or found[0] in parts:
             raise ValueError(
                 f"{file} can't be told apart: a folder's manifests have 'train', 'val' or 'test' "
@@ -107,7 +111,7 @@ def manifest(file: Path) -> list[Entry]:
     The speaker is the entry's 'speaker', or else the folder that its file lies in.
     """
     entries = []
-    for number, line in enumerate(file.read_text(encoding="utf-8-sig").splitlines(), 1):
+    for number, line in enumerate(_lines(file), 1):
         if not line.strip():
             continue
         try:
@@ -120,6 +124,8 @@ def manifest(file: Path) -> list[Entry]:
             ) from None
         if not isinstance(path, str) or not isinstance(text, str):
             raise ValueError(f"{file}, line {number}: audio_filepath and text must be strings.")
+        if half := half_pair(text):
+            raise ValueError(f"{file}, line {number}: {half}")
         if value.get("offset"):
             raise ValueError(f"{file}, line {number}: an offset into a file is not read here.")
         path = file.parent / path
@@ -136,11 +142,14 @@ def kaldi(root: Path) -> dict[str, list[Entry]] | None:
     """
     if (root / "wav.scp").is_file():
         return {"train": _kaldi_part(root, root)}
-    parts = {}
-    for part, names in PARTS.items():
-        folder = next((root / name for name in names if (root / name / "wav.scp").is_file()), None)
-        if folder:
-            parts[part] = _kaldi_part(folder, root)
+    if not any(root.glob("*/wav.scp")):
+        return None
+    folders = part_folders(root)
+    parts = {
+        part: _kaldi_part(folders[part], root)
+        for part in SPELLINGS
+        if part in folders and (folders[part] / "wav.scp").is_file()
+    }
     if not parts:
         return None
     if "train" not in parts:
@@ -172,7 +181,7 @@ def _kaldi_part(folder: Path, root: Path) -> list[Entry]:
 def _table(file: Path) -> dict[str, str]:
     """{first word: the rest} of each line; ValueError for one that occurs twice."""
     table: dict[str, str] = {}
-    for number, line in enumerate(file.read_text(encoding="utf-8-sig").splitlines(), 1):
+    for number, line in enumerate(_lines(file), 1):
         name, _, rest = line.strip().partition(" ")
         if not name:
             continue
@@ -180,3 +189,14 @@ def _table(file: Path) -> dict[str, str]:
             raise ValueError(f"{file}, line {number}: {name} occurs twice.")
         table[name] = rest.strip()
     return table
+
+
+def _lines(file: Path) -> list[str]:
+    """The lines of a text file, which end at each line feed alone."""
+    try:
+        return file.read_text(encoding="utf-8-sig").split("\n")
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f"{file} is not UTF-8 at byte {error.start} ({error.object[error.start]:#04x}): "
+            "convert it (iconv -f WINDOWS-1252 -t UTF-8)"
+        ) from None

@@ -42,6 +42,7 @@ from dljax.data.sources.vision.letterbox import (
 )
 from dljax.data.sources.vision.mask_folders import is_mask_folder, read_mask_folder
 from dljax.data.sources.vision.masks import MaskedImages, MaskSource
+from dljax.data.sources.vision.parts import Scoring
 from dljax.data.sources.vision.tfds_annotations import read_tfds_boxes, read_tfds_masks
 from dljax.data.sources.vision.voc import read_voc
 from dljax.data.sources.vision.yolo import data_yaml, read_yolo
@@ -55,6 +56,7 @@ __all__ = [
     "Fit",
     "MaskSource",
     "MaskedImages",
+    "Scoring",
     "Size",
     "Truth",
     "box_scales",
@@ -79,7 +81,11 @@ SCENES, HELD_OUT, SCENE_SIDE = 8000, 500, 96  # scenes to train on, to validate 
 
 
 def load_boxes(
-    dataset: str, size: Size | None = None, fit: Fit = "letterbox", data_dir: str | None = None
+    dataset: str,
+    size: Size | None = None,
+    fit: Fit = "letterbox",
+    data_dir: str | None = None,
+    scoring: Scoring | None = None,
 ) -> BoxedImages:
     """Finds a data set with boxes and reads its annotations; images are decoded later.
 
@@ -88,6 +94,7 @@ def load_boxes(
       size: (height, width) that images are fitted to; only 'scenes' has a default, and is square.
       fit: "letterbox" keeps the aspect, "pad" does and never enlarges, "stretch" does not.
       data_dir: where TFDS sets lie; the default is that of TFDS.
+      scoring: for a set that a trained network is scored on, see `Scoring`.
 
     Raises:
       FileNotFoundError, ValueError: one line that says what is wrong and where.
@@ -104,12 +111,12 @@ def load_boxes(
     if size is None:
         raise ValueError(f"{dataset}: give a size (height, width) that its images are fitted to.")
     if dataset.startswith("tfds:"):
-        return read_tfds_boxes(dataset, data_dir, size, fit)
+        return read_tfds_boxes(dataset, data_dir, size, fit, scoring)
     path = _existing(dataset, BOX_KINDS)
     if path.suffix.lower() == ".json":
-        return read_coco(str(path), size, fit)
+        return read_coco(str(path), size, fit, scoring)
     if path.suffix.lower() in (".yaml", ".yml"):
-        return read_yolo(str(path), size, fit)
+        return read_yolo(str(path), size, fit, scoring)
     if path.is_file():
         raise ValueError(f"{dataset} is a file that is not read here: --dataset takes {BOX_KINDS}.")
     readers = {"Pascal VOC": read_voc, "COCO": read_coco, "YOLO": read_yolo}
@@ -123,7 +130,7 @@ def load_boxes(
         raise ValueError(
             f"{dataset} has no annotations that are known: --dataset takes {BOX_KINDS}."
         )
-    return readers[kinds[0]](str(path), size, fit)
+    return readers[kinds[0]](str(path), size, fit, scoring)
 
 
 def load_masks(
@@ -134,6 +141,7 @@ def load_masks(
     *,
     classes: Sequence[str] = (),
     data_dir: str | None = None,
+    scoring: Scoring | None = None,
 ) -> MaskedImages:
     """Finds a data set with class masks; images and masks are decoded later.
 
@@ -145,6 +153,7 @@ def load_masks(
       classes: names of the classes, in the order of the levels of masks, of a set that has no list
         of them: of 0/255 masks that of 0, then that of 255.
       data_dir: where TFDS sets lie; the default is that of TFDS.
+      scoring: for a set that a trained network is scored on, see `Scoring`.
 
     Raises:
       FileNotFoundError, ValueError: one line that says what is wrong and where.
@@ -156,10 +165,10 @@ def load_masks(
         made = MaskedImages(f"scenes of {side}x{side}", **_scenes(side), classes=names, ids=ids)
         return _named(made, classes)
     if dataset.startswith("tfds:"):
-        return read_tfds_masks(dataset, data_dir, size, fit, channels, classes)
+        return read_tfds_masks(dataset, data_dir, size, fit, channels, classes, scoring)
     path = _existing(dataset, MASK_KINDS)
     if path.suffix.lower() == ".json":
-        return _named(read_coco_masks(str(path), size, fit, channels or 3), classes)
+        return _named(read_coco_masks(str(path), size, fit, channels or 3, scoring), classes)
     if path.is_file():
         raise ValueError(
             f"{dataset} is a file that is not read here: --dataset takes {MASK_KINDS}."
@@ -168,8 +177,8 @@ def load_masks(
     if folders and coco:
         raise ValueError(f"{dataset} has masks and COCO's segments: name the .json for the latter.")
     if coco:
-        return _named(read_coco_masks(str(path), size, fit, channels or 3), classes)
-    return read_mask_folder(str(path), size, fit, channels, classes)
+        return _named(read_coco_masks(str(path), size, fit, channels or 3, scoring), classes)
+    return read_mask_folder(str(path), size, fit, channels, classes, scoring)
 
 
 def _named(data: MaskedImages, classes: Sequence[str]) -> MaskedImages:

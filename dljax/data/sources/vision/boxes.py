@@ -28,6 +28,7 @@ from dljax.data.sources.vision.letterbox import FILL, Fit, Size, fit_boxes, fitt
 from dljax.data.sources.vision.parts import (
     Findings,
     Record,
+    Scoring,
     encoded,
     origins,
     refuse_unreadable,
@@ -147,8 +148,9 @@ class BoxSource(Sequence):
 class BoxedImages(NamedTuple):
     """A data set of images with boxes.
 
-    train, validation, test: `BoxSource`s (or `scenes.SceneSource`s). category_ids: what each class
-    is called in COCO results: its own ids, or 1, 2, ... notes: lines for the user.
+    train, validation, test: `BoxSource`s (or `scenes.SceneSource`s); train is empty where files
+    were read for `Scoring`. category_ids: what each class is called in COCO results: its own ids,
+    or 1, 2, ... notes: lines for the user.
     """
 
     name: str
@@ -181,13 +183,15 @@ def assemble(
     fit: Fit,
     found: Findings,
     category_ids: Sequence[int | str] | None = None,
+    scoring: Scoring | None = None,
 ) -> BoxedImages:
     """The data set of what a reader found; `classes` None takes the names in train, sorted.
 
-    Raises ValueError for a class that is not among them, and for a set without boxes.
+    For `scoring` those in test. Raises ValueError for a class that is not among them, and for a set
+    without boxes.
     """
-    parts = settle(parts, lambda item: item.file, found)
-    used = {name for item in parts["train"] for name in item.names}
+    parts = settle(parts, lambda item: item.file, found, scoring)
+    used = {name for item in parts["test" if scoring else "train"] for name in item.names}
     listed = tuple(classes) if classes is not None else tuple(sorted(used))
     for part, items in parts.items():
         for item in items:
@@ -198,9 +202,10 @@ def assemble(
                     f"{item.file}: {part} has the class {strange[0]!r}, {where}: {some(listed)}."
                 )
     if not used:
-        raise ValueError(f"{found.root}: no training image has a box.")
+        which = "image that is scored" if scoring else "training image"
+        raise ValueError(f"{found.root}: no {which} has a box.")
     unused = [name for name in listed if name not in used]
-    if unused:
+    if unused and not scoring:
         found.say(f"classes without a training box: {some(unused)}.")
     alike = {name.lower() for name in listed}
     if len(alike) < len(listed):
@@ -216,7 +221,7 @@ def assemble(
     if empty:
         found.say(f"{empty} images have no box: they are kept, as images without objects.")
     most = max(len(item.boxes) for items in parts.values() for item in items)
-    levels = set_levels(parts, found)
+    levels = set_levels(parts, found, scoring)
     sources = {
         part: BoxSource(items, listed, most, size, fit, levels) for part, items in parts.items()
     }

@@ -33,7 +33,9 @@ from dljax.data.sources.vision.letterbox import Fit, Size
 from dljax.data.sources.vision.parts import (
     IMAGE_FOLDERS,
     Findings,
+    Scoring,
     headers,
+    scored_part,
     stored_as,
 )
 
@@ -55,25 +57,30 @@ class CocoFile(NamedTuple):
     categories: Categories
 
 
-def read_coco(path: str, size: Size, fit: Fit = "letterbox") -> BoxedImages:
+def read_coco(
+    path: str, size: Size, fit: Fit = "letterbox", scoring: Scoring | None = None
+) -> BoxedImages:
     """Reads the boxes of a COCO JSON file, or of a folder with such files.
 
     Raises ValueError: one line that names the file and what is wrong.
     """
-    parts, categories, found = read_parts(path, segments=False)
-    return assemble(parts, categories.names, size, fit, found, categories.ids)
+    parts, categories, found = read_parts(path, False, scoring)
+    return assemble(parts, categories.names, size, fit, found, categories.ids, scoring)
 
 
 def read_parts(
-    path: str, segments: bool
+    path: str, segments: bool, scoring: Scoring | None = None
 ) -> tuple[dict[str, list[Annotated]], Categories, Findings]:
     """The annotated images of each part, and the categories of train.
 
-    segments: keeps polygons and RLE, which need memory.
+    segments: keeps polygons and RLE, which need memory. scoring: one part alone is read.
     """
     root = Path(path)
     found = Findings(root.parent if root.is_file() else root)
     files = _files(root, found)
+    if scoring:
+        part = scored_part(files)
+        files = {part: files[part]}
     loaded = {part: load_json(file, found) for part, file in files.items()}
     first = loaded.get("train") or next(iter(loaded.values()))
     for coco in loaded.values():

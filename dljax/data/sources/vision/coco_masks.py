@@ -15,18 +15,22 @@ from dljax.data.sources.vision.coco_segments import segment_mask
 from dljax.data.sources.vision.letterbox import IGNORE, Fit, Size
 from dljax.data.sources.vision.mask_folders import assemble
 from dljax.data.sources.vision.masks import Masked, MaskedImages
-from dljax.data.sources.vision.parts import settle
+from dljax.data.sources.vision.parts import Scoring, settle
 
 
 def read_coco_masks(
-    path: str, size: Size | None, fit: Fit = "letterbox", channels: int | None = 3
+    path: str,
+    size: Size | None,
+    fit: Fit = "letterbox",
+    channels: int | None = 3,
+    scoring: Scoring | None = None,
 ) -> MaskedImages:
     """Reads the segments of a COCO JSON file, or of a folder with such files, as class masks.
 
     Raises ValueError: one line that names the file and what is wrong.
     """
-    parts, categories, found = read_parts(path, segments=True)
-    parts = settle(parts, lambda item: item.file, found)
+    parts, categories, found = read_parts(path, True, scoring)
+    parts = settle(parts, lambda item: item.file, found, scoring)
     classes = ("background", *categories.names)
     if len(classes) >= 254:
         raise ValueError(f"{path} has {len(categories.names)} categories; 252 are the most.")
@@ -48,7 +52,7 @@ def read_coco_masks(
         for part, items in parts.items()
     }
     ids = tuple(range(len(classes)))
-    return assemble(done, classes, ids, None, size, fit, channels, found)
+    return assemble(done, classes, ids, None, size, fit, channels, found, scoring)
 
 
 def draw(item: Annotated, number: dict[str, int]) -> np.ndarray:

@@ -26,6 +26,7 @@ from dljax.data.sources.vision.masks import Masked, MaskedImages, MaskSource
 from dljax.data.sources.vision.parts import (
     IMAGE_FOLDERS,
     Findings,
+    Scoring,
     by_stem,
     encoded,
     folder_like,
@@ -64,6 +65,7 @@ def read_mask_folder(
     fit: Fit = "letterbox",
     channels: int | None = None,
     classes: Sequence[str] = (),
+    scoring: Scoring | None = None,
 ) -> MaskedImages:
     """Reads a folder of images and masks.
 
@@ -72,13 +74,15 @@ def read_mask_folder(
     Raises ValueError: one line that names the file and what is wrong.
     """
     folder, found = Path(root), Findings(root)
-    pairs = settle(_parts(folder, found), lambda pair: pair.image, found)
-    every = [pair for items in pairs.values() for pair in items]
+    parts = _parts(folder, found)
+    pairs = settle(parts, lambda pair: pair.image, found, scoring)
+    # What masks mean is told by all of them, also where one part alone is scored.
+    every = [pair for items in (parts if scoring else pairs).values() for pair in items]
     listed = read_class_list(folder)
     voc = subfolder(folder, ("segmentationclass",)) is not None
     reads = {pair.mask: partial(read_levels, pair.mask) for pair in every}
     code = choose_code([*reads.values()], listed, voc, found, classes)
-    sizes = headers([pair.image for pair in every])
+    sizes = headers([pair.image for items in pairs.values() for pair in items])
     done = {}
     for part, items in pairs.items():
         done[part] = []
@@ -90,7 +94,7 @@ def read_mask_folder(
     if code.colours:
         colours = {index: colour for colour, index in code.colours.items()}
         palette = tuple(colours[k] for k in range(len(code.classes)))
-    return assemble(done, code.classes, code.ids, palette, size, fit, channels, found)
+    return assemble(done, code.classes, code.ids, palette, size, fit, channels, found, scoring)
 
 
 def assemble(
@@ -102,6 +106,7 @@ def assemble(
     fit: Fit,
     channels: int | None,
     found: Findings,
+    scoring: Scoring | None = None,
 ) -> MaskedImages:
     """The data set of what a reader found; see `read_mask_folder`."""
     sizes = {item.size for items in parts.values() for item in items}
@@ -112,9 +117,9 @@ def assemble(
             "size for all."
         )
     size = size or sizes.pop()
-    levels = set_levels(parts, found)
+    levels = set_levels(parts, found, scoring)
     if channels is None:
-        first = [read_image(encoded(item)) for item in parts["train"][:8]]
+        first = [read_image(encoded(item)) for item in (parts["train"] or parts["test"])[:8]]
         channels = max(image.shape[-1] for image in first)
     sources = {
         part: MaskSource(items, classes, size, fit, channels, levels)

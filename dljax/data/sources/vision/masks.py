@@ -107,9 +107,9 @@ class MaskSource(Sequence):
 class MaskedImages(NamedTuple):
     """A data set of images with class masks.
 
-    train, validation, test: `MaskSource`s (or `scenes.SceneSource`s). ids: what each class is in
-    the set's own masks, for results in its terms. palette: a colour for each class, None where the
-    set has none. notes: lines for the user.
+    train, validation, test: `MaskSource`s (or `scenes.SceneSource`s); train is empty where files
+    were read for `Scoring`. ids: what each class is in the set's own masks, for results in its
+    terms. palette: a colour for each class, None where the set has none. notes: lines for the user.
     """
 
     name: str

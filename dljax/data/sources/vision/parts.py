@@ -122,16 +122,41 @@ def split_lists(folder: Path) -> dict[str, list[str]]:
     return found
 
 
+class Scoring(NamedTuple):
+    """That a set is read to score a trained network on it, of which it needs no train part.
+
+    Then its test is its test part, else its validation part, else the whole set, and its train is
+    empty. levels: those of the network's own images; None: what the set's files use.
+    """
+
+    levels: Levels | None = None
+
+
+def scored_part(parts: Iterable[str]) -> str:
+    """The part of a set that a trained network is scored on, of those that there are."""
+    parts = set(parts)
+    return next(part for part in ("test", "validation", "train") if part in parts)
+
+
 def settle(
-    parts: Mapping[str, list[Item]], file: Callable[[Item], Path], found: Findings
+    parts: Mapping[str, list[Item]],
+    file: Callable[[Item], Path],
+    found: Findings,
+    scoring: Scoring | None = None,
 ) -> dict[str, list[Item]]:
     """The parts with train and test: validation serves as test, or a fifth is held out by hash.
 
-    Raises ValueError where no image is left to train or to test on.
+    For `scoring` train is empty. Raises ValueError where no image is left to train or to test on.
     """
     parts = {part: items for part, items in parts.items() if items}
     if not parts:
         raise ValueError(f"{found.root}: no annotated image was found.")
+    if scoring:
+        part = scored_part(parts)
+        if part != "test":
+            which = "the validation images" if part == "validation" else "all images"
+            found.say(f"there is no test part: {which} are scored.")
+        return {"train": [], "test": parts[part]}
     if "train" not in parts:
         raise ValueError(f"{found.root} has images for {', '.join(parts)}, but none for train.")
     if "test" not in parts and "validation" in parts:
@@ -183,11 +208,18 @@ def headers(files: Sequence[Path]) -> dict[Path, tuple[tuple[int, int], int]]:
     return outcomes
 
 
-def set_levels(parts: Mapping[str, Sequence[AnnotatedImage]], found: Findings) -> Levels | None:
+def set_levels(
+    parts: Mapping[str, Sequence[AnnotatedImage]],
+    found: Findings,
+    scoring: Scoring | None = None,
+) -> Levels | None:
     """The range of grey levels of more than 8 bits that a set's files use; None where it has none.
 
-    parts: of the set, items with a `file` and a `record`, None of a file of its own.
+    parts: of the set, items with a `file` and a `record`, None of a file of its own. scoring: its
+    levels go before those of the files.
     """
+    if scoring and scoring.levels:
+        return scoring.levels
     files = [item.file for items in parts.values() for item in items if item.record is None]
     if not files:
         return None

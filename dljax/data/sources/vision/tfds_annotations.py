@@ -24,7 +24,14 @@ from dljax.data.sources.vision.class_list import ClassList
 from dljax.data.sources.vision.letterbox import Fit, Size
 from dljax.data.sources.vision.mask_code import Levels, choose_code, decode, read_levels
 from dljax.data.sources.vision.masks import Masked, MaskedImages
-from dljax.data.sources.vision.parts import Findings, Record, part_of, refuse_unreadable, settle
+from dljax.data.sources.vision.parts import (
+    Findings,
+    Record,
+    Scoring,
+    part_of,
+    refuse_unreadable,
+    settle,
+)
 
 RELATIVE = "REL_YXYX"  # ymin, xmin, ymax, xmax as shares of the image
 FLAGS = {"is_difficult": DIFFICULT, "is_crowd": CROWD}
@@ -56,7 +63,11 @@ class Split(NamedTuple):
 
 
 def read_tfds_boxes(
-    dataset: str, data_dir: str | None, size: Size, fit: Fit = "letterbox"
+    dataset: str,
+    data_dir: str | None,
+    size: Size,
+    fit: Fit = "letterbox",
+    scoring: Scoring | None = None,
 ) -> BoxedImages:
     """Reads a set with boxes; `tfds:NAME` as in `sources.load_images`.
 
@@ -104,11 +115,11 @@ def read_tfds_boxes(
         return Annotated(path, its, *kept, path.as_posix(), False, record=record)
 
     parts = _parts(described, image, read, found)
-    for part in [name for name in parts if name != "train"]:
+    for part in [name for name in parts if name != "train" or scoring]:
         if not any(len(item.boxes) for item in parts[part]):
             found.say(f"the {part} images have no boxes and are left out.")
             del parts[part]
-    return boxes.assemble(parts, classes, size, fit, found)
+    return boxes.assemble(parts, classes, size, fit, found, scoring=scoring)
 
 
 def read_tfds_masks(
@@ -118,6 +129,7 @@ def read_tfds_masks(
     fit: Fit = "letterbox",
     channels: int | None = None,
     classes: Sequence[str] = (),
+    scoring: Scoring | None = None,
 ) -> MaskedImages:
     """Reads a set with class masks; arguments as of `load_masks`.
 
@@ -150,14 +162,17 @@ def read_tfds_masks(
         its = _size(path, example[image])
         return Masked(path, path, its, levels, False, split.record(index, image))
 
-    parts = settle(_parts(described, (image, mask), read, found), lambda item: item.file, found)
-    reads = [item.read for items in parts.values() for item in items]
+    parts = _parts(described, (image, mask), read, found)
+    settled = settle(parts, lambda item: item.file, found, scoring)
+    reads = [item.read for x in (parts if scoring else settled).values() for item in x]
     code = choose_code(reads, listed, False, found, classes)
-    parts = {
+    done = {
         part: [item._replace(read=partial(decode, item.read, code, item.size)) for item in items]
-        for part, items in parts.items()
+        for part, items in settled.items()
     }
-    return mask_folders.assemble(parts, code.classes, code.ids, None, size, fit, channels, found)
+    return mask_folders.assemble(
+        done, code.classes, code.ids, None, size, fit, channels, found, scoring
+    )
 
 
 def _images(described: Description) -> list[str]:

@@ -31,6 +31,7 @@ from dljax.data.sources.vision.letterbox import Fit, Size
 from dljax.data.sources.vision.parts import (
     IMAGE_FOLDERS,
     Findings,
+    Scoring,
     by_stem,
     folder_like,
     headers,
@@ -53,7 +54,9 @@ class Annotation(NamedTuple):
     difficult: tuple[bool, ...]
 
 
-def read_voc(root: str, size: Size, fit: Fit = "letterbox") -> BoxedImages:
+def read_voc(
+    root: str, size: Size, fit: Fit = "letterbox", scoring: Scoring | None = None
+) -> BoxedImages:
     """Reads a Pascal VOC folder; classes are those of classes.txt or labels.txt, or of train.
 
     Raises ValueError: one line that names the file and what is wrong.
@@ -74,7 +77,7 @@ def read_voc(root: str, size: Size, fit: Fit = "letterbox") -> BoxedImages:
         part: [_annotated(xml, image, sizes[image], from_zero, found) for xml, image in items]
         for part, items in parts.items()
     }
-    return assemble(done, listed and listed.names, size, fit, found)
+    return assemble(done, listed and listed.names, size, fit, found, scoring=scoring)
 
 
 def read_annotation(file: Path, found: Findings) -> Annotation:

@@ -23,6 +23,7 @@ from dljax.data.sources.vision.letterbox import Fit, Size
 from dljax.data.sources.vision.parts import (
     IMAGE_FOLDERS,
     Findings,
+    Scoring,
     headers,
     read_text,
     stored_as,
@@ -32,7 +33,9 @@ from dljax.data.sources.vision.parts import (
 BEYOND = 2.0  # from here on a coordinate is no share that rounding took beyond 1
 
 
-def read_yolo(path: str, size: Size, fit: Fit = "letterbox") -> BoxedImages:
+def read_yolo(
+    path: str, size: Size, fit: Fit = "letterbox", scoring: Scoring | None = None
+) -> BoxedImages:
     """Reads a YOLO folder, or its data.yaml.
 
     Raises ValueError: one line that names the file and what is wrong.
@@ -59,7 +62,7 @@ def read_yolo(path: str, size: Size, fit: Fit = "letterbox") -> BoxedImages:
         for part, images in files.items()
     }
     _say_orphans(label_files, found)
-    return assemble(parts, classes, size, fit, found)
+    return assemble(parts, classes, size, fit, found, scoring=scoring)
 
 
 def data_yaml(root: Path) -> Path | None:
