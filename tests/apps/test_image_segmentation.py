@@ -227,6 +227,13 @@ def command(capsys, *words) -> tuple[int, str]:
         (["--scale=2,1"], 2, "scale names the smallest magnification first"),
         (["--window=64,32"], 2, "--overlap=32 must be below the sides of --window=64,32"),
         (["--model=unet", "--window=64,60"], 2, "--window=64,60: the sides must be multiples of 8"),
+        (
+            ["--loss=dice", "--class_weights=enet"],
+            2,
+            "--class_weights has no effect with --loss=dice",
+        ),
+        (["--loss=focal", "--label_smoothing=0.1"], 2, "--label_smoothing has no effect with"),
+        (["--model=unet", "--aspp=2"], 2, "--aspp stands on a backbone"),
         (["--dataset=/nowhere/at/all"], 1, "/nowhere/at/all"),
         (["--dataset=scene"], 1, "scene"),
         (["--classes=a,b"], 1, "names its classes itself"),

@@ -120,6 +120,14 @@ class Config(DataConfig, OptimizerConfig):
             raise ValueError(f"--overlap={self.overlap} must be below the sides of {window}")
         if self.model == "unet" and any(side % self.halved() for side in self.window):
             raise ValueError(f"{window}: the sides must be multiples of {self.halved()} for unet")
+        without = {
+            "class_weights": self.class_weights != "none" and self.loss == "dice",
+            "label_smoothing": self.label_smoothing > 0 and self.loss in ("dice", "focal"),
+        }
+        for name in (name for name, wrong in without.items() if wrong):
+            raise ValueError(f"--{name} has no effect with --loss={self.loss}: leave it out")
+        if self.aspp and self.model == "unet":
+            raise ValueError("--aspp stands on a backbone: it does not go with --model=unet")
 
     def channels(self) -> tuple[int, ...]:
         """The widths of the U-Net or the decoder."""
