@@ -4,8 +4,9 @@ r"""Language models on characters, bytes or subwords, beside n-gram models.
     python -m experiments.language_modeling --prompt="And it came to pass" # continue a text with it
     python -m experiments.language_modeling --dataset=FILE.txt --model=gru --depth=2
 
-Kneser-Ney n-grams of order 1 to 6 are scored beside the network. Of the King James Bible, in nats a
-character, order 6 reaches 1.2916 with one discount and 1.2771 with discounts estimated from counts.
+Kneser-Ney n-grams of order 1 to 6 are scored beside the network. The default takes a minute and a
+half on two cores and reaches 1.525 nats a character of the King James Bible (one seed), where
+counting wins: order 6 reaches 1.2917, with discounts estimated from counts 1.2772.
 """
 
 from dljax.apps.configs.language_modeling import Config
