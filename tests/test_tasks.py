@@ -86,13 +86,10 @@ def windows(task: Task, falls: float) -> Case:
     )
 
 
-def sequences(falls: float) -> Case:
-    train, test = helpers.ramps(96), helpers.ramps(21, seed=1)
+def sequences(task: Task, made: Callable[..., dict], falls: float) -> Case:
+    train, test = made(96), made(21, seed=1)
     return Case(
-        helpers.sequence_classifier(),
-        feed.in_memory(train, 16),
-        lambda size, m: feed.examples(test, size, m),
-        falls,
+        task, feed.in_memory(train, 16), lambda size, m: feed.examples(test, size, m), falls
     )
 
 
@@ -101,16 +98,6 @@ def text(task: Task, falls: float) -> Case:
         task,
         text_data.feed(texts.ids(), texts.BATCH, texts.LENGTH),
         lambda size, m: feed.examples(texts.one_each(21), size, m),
-        falls,
-    )
-
-
-def texts_of_classes(falls: float) -> Case:
-    train, test = texts.labelled(96), texts.labelled(21, seed=1)
-    return Case(
-        texts.classifier(),
-        feed.in_memory(train, 16),
-        lambda size, m: feed.examples(test, size, m),
         falls,
     )
 
@@ -175,10 +162,12 @@ CASES = {
     "forecast_segrnn": lambda: windows(series.segrnn(), 0.8),
     "anomaly_forecast": lambda: read_once(detector.forecaster(6), 0.8),
     "anomaly_autoencoder": lambda: read_once(detector.autoencoder(6), 0.8),
-    "sequences_of_unequal_length": lambda: sequences(0.7),
+    "sequences_of_unequal_length": lambda: sequences(
+        helpers.sequence_classifier(), helpers.ramps, 0.7
+    ),
     "language_lstm": lambda: text(texts.task(), 0.9),
     "language_transformer": lambda: text(texts.transformer_task(), 0.9),
-    "text_classification": lambda: texts_of_classes(0.95),
+    "text_classification": lambda: sequences(texts.classifier(), texts.labelled, 0.95),
     "speech_words": lambda: spoken(0.9),
     "speech_ctc": lambda: transcribed(0.8),
     "own_data": lambda: Case(

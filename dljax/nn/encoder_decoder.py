@@ -89,10 +89,14 @@ class SummedScores(nn.Module):
 
         *smaller, last = maps
         pixels = 1 << (-(-size[0] // last.shape[1]) - 1).bit_length()  # along a side of a place
-        total, *others = (scores(x, 1) for x in smaller)
-        for score in others:
-            total = score + resized(total, score.shape[1:3])
-        return subpixels(scores(last, pixels), pixels, size) + resized(total, size)
+        below = [scores(x, 1) for x in smaller]
+        total = subpixels(scores(last, pixels), pixels, size)
+        if not below:
+            return total
+        added = below[0]
+        for score in below[1:]:
+            added = score + resized(added, score.shape[1:3])
+        return total + resized(added, size)
 
 
 def subpixels(x: Array, times: int, size: tuple[int, int]) -> Array:

@@ -74,7 +74,7 @@ def parse(config_type: type[C], argv: Sequence[str]) -> C:
         rest = values(list(argv))[1:]
         if rest:
             raise UsageError(f"unexpected argument {rest[0]!r}; a flag is written --name=value")
-        _check_uses({name: flag.value for name, flag in _uses(config_type, values).items()})
+        _check_uses(_uses(config_type, values))
         fields = {name: _value(config_type, name, values[name].value) for name in names}
         return config_type(**fields)
     except flags.UnrecognizedFlagError as error:
@@ -90,11 +90,11 @@ def parse(config_type: type[C], argv: Sequence[str]) -> C:
         raise UsageError(" ".join(str(error).split())) from None
 
 
-def _uses(config_type: type[Config], values: flags.FlagValues) -> dict[str, flags.Flag]:
-    """The flags for using a trained model that are given as texts."""
-    wanted = [entry.name for entry in served(config_type) if entry.metadata.get("group") == "use"]
-    given = {name: values[name] for name in wanted if values[name].present}
-    return {name: flag for name, flag in given.items() if isinstance(flag.value, str)}
+def _uses(config_type: type[Config], values: flags.FlagValues) -> dict[str, str]:
+    """The flags for using a trained model that are given and are texts."""
+    names = [entry.name for entry in served(config_type) if entry.metadata.get("group") == "use"]
+    given = {name: values[name].value for name in names if values[name].present}
+    return {name: value for name, value in given.items() if isinstance(value, str)}
 
 
 def _check_uses(given: Mapping[str, str]) -> None:

@@ -130,7 +130,8 @@ def evaluation_path(workdir: str | Path, data: str, label: str = "") -> Path:
 
     Where the scores on other data lie there, more of the path is taken.
     """
-    parts = [re.sub(r"[^\w.-]+", "_", part) for part in Path(label or data).parts]
+    place = Path(label or data)
+    parts = [re.sub(r"[^\w.-]+", "_", x) for x in place.parts or place.resolve().parts]
     for count in range(1, len(parts) + 1):
         path = Path(workdir) / "evaluations" / f"{'_'.join(parts[-count:])}.json"
         try:

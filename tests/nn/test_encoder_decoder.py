@@ -14,11 +14,11 @@ ENCODER = partial(ResNet, classes=0, stage_sizes=(1, 1, 1), widths=(4, 6, 8), py
 
 
 @pytest.mark.parametrize("halved", [True, False])
-@pytest.mark.parametrize("widths", [(6, 4), (6,)])
+@pytest.mark.parametrize("widths", [(6, 4), (6,), ()])
 @pytest.mark.parametrize("size", [(16, 24), (13, 18), (49, 9)])
 def test_logits_have_the_size_of_the_image(halved, widths, size):
     encoder = partial(ENCODER, small_images=not halved, pool=False)
-    model = EncoderDecoder(3, encoder, widths, aspp=(2,))
+    model = EncoderDecoder(3, encoder, widths, aspp=(2,) if widths else ())
     logits, _ = jax.eval_shape(model.init_with_output, jax.random.key(0), jnp.ones((2, *size, 3)))
     assert logits.shape == (2, *size, 3) and logits.dtype == jnp.float32
 

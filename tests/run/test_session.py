@@ -190,6 +190,8 @@ def test_a_checkpoint_is_scored_on_other_examples(trained, capsys):
     assert json.loads((trained / "evaluations" / "other.csv.json").read_text()) == found
     more = json.loads((trained / "evaluations" / "elsewhere_other.csv.json").read_text())
     assert more == again
+    session.evaluate(config, task, helpers.episodes(7, 7), data=".")  # the folder's own name
+    assert (trained / "evaluations" / f"{Path.cwd().name}.json").exists()
 
 
 def test_flags_that_the_numbers_do_not_depend_on_count_for_a_trained_run(trained):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 SPELLINGS = {
@@ -50,3 +51,9 @@ def part_folders(root: Path) -> dict[str, Path]:
         if part:
             folders[part] = path
     return folders
+
+
+def scored_part(parts: Iterable[str]) -> str:
+    """The part of a set that a trained network is scored on, of those that there are."""
+    parts = set(parts)
+    return next(part for part in ("test", "validation", "train") if part in parts)

@@ -12,6 +12,7 @@ What comes back is a `Speech`: recordings int16 at one rate, with their texts an
 import os
 from pathlib import Path
 
+from dljax.data.sources.part_names import scored_part
 from dljax.data.sources.sound.audio import Sound, UnreadableSound, read_sound, sound_rate
 from dljax.data.sources.sound.layouts import (
     folder_per_word,
@@ -82,7 +83,7 @@ def speech_to_score(dataset: str, rate: int) -> tuple[Recordings, tuple[str, ...
         parts, notes = {"test": speech.test}, speech.notes
     else:
         parts, _, _, notes = _read(dataset, rate)
-    part = next(name for name in ("test", "validation", "train") if name in parts)
+    part = scored_part(parts)
     which = "all" if len(parts) == 1 and part == "train" else f"the {part} part:"
     return parts[part], (*notes, f"{which} {len(parts[part])} recordings are scored")
 

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from dljax.data.sources.layout import some
-from dljax.data.sources.part_names import part_of
+from dljax.data.sources.part_names import part_of, scored_part
 from dljax.data.sources.vision.boxes import (
     CROWD,
     Annotated,
@@ -35,7 +35,6 @@ from dljax.data.sources.vision.parts import (
     Findings,
     Scoring,
     headers,
-    scored_part,
     stored_as,
 )
 

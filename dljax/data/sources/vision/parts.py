@@ -11,7 +11,7 @@ from typing import NamedTuple, Protocol, TypeVar
 from dljax.data.sources.folder import common_levels
 from dljax.data.sources.image import Levels, UnreadableImage, image_header
 from dljax.data.sources.layout import image_files, some, split_by_hash
-from dljax.data.sources.part_names import part_of
+from dljax.data.sources.part_names import part_of, scored_part
 
 Item = TypeVar("Item")
 
@@ -130,12 +130,6 @@ class Scoring(NamedTuple):
     """
 
     levels: Levels | None = None
-
-
-def scored_part(parts: Iterable[str]) -> str:
-    """The part of a set that a trained network is scored on, of those that there are."""
-    parts = set(parts)
-    return next(part for part in ("test", "validation", "train") if part in parts)
 
 
 def settle(
