@@ -72,9 +72,9 @@ class Config(DataConfig, OptimizerConfig):
     lowest: float = field(40.0, "lower end of their range, Hz", minimum=0)
     normalization: str = field(
         "auto",
-        "of each filter over the utterance, over its past, or by the training set's mean (level: "
-        "after the recording's own level); auto: level for single words, utterance for texts, "
-        "running where not bidirectional",
+        "of each filter over the utterance, over its past, or by the training set's; level: by the "
+        "recording's own level, its weak parts cut; auto: level for single words, utterance for "
+        "texts, running where not bidirectional",
         choices=("auto", "utterance", "level", "running", "fixed"),
     )
     channels: tuple[int, ...] = field((32, 32), "channels of the convolutions", minimum=1)

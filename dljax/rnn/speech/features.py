@@ -23,6 +23,7 @@ FULL_SCALE = 32768.0
 FLOOR = 1e-6  # of the power in a filter; a sine of full scale gives some thousands
 BREAK, LINEAR, LOG_STEP = 1000.0, 200.0 / 3, math.log(6.4) / 27  # of Slaney's scale
 SPREAD = 1e-2  # added to deviations
+RANGE = 6.0  # of the logarithm of power: 26 dB
 LOWEST_RATE = 1000  # in Hz: below, a window has too few frequencies for any filters
 
 
@@ -172,14 +173,17 @@ def normalize_fixed(x: Array, mask: Array, statistics: Statistics) -> Array:
     return jnp.where(mask[..., None], (x - statistics.mean) / (statistics.std + SPREAD), 0)
 
 
-def normalize_level(x: Array, mask: Array, statistics: Statistics) -> Array:
-    """As `normalize_fixed`, of a recording brought to the training set's mean level.
+def normalize_level(x: Array, mask: Array) -> Array:
+    """The level above the recording's own, in RANGE of it; arguments as `normalize_utterance`.
 
-    For single words, whose mean spectrum says what they are: one number for all filters.
+    The recording's level is that of its mean power, which the spoken word sets and the noise of a
+    room does not; what lies more than RANGE below is cut off, and with it that noise. For single
+    words, whose mean spectrum says what they are: one number for all filters.
     """
     weight = mask[..., None].astype(x.dtype)
-    level = (x * weight).sum((1, 2)) / (weight.sum((1, 2)) * x.shape[2])
-    return normalize_fixed(x - level[:, None, None] + statistics.mean.mean(), mask, statistics)
+    power = (jnp.exp(x) * weight).sum((1, 2)) / (weight.sum((1, 2)) * x.shape[2])
+    above = jnp.maximum(x - jnp.log(power)[:, None, None], -RANGE)
+    return jnp.where(mask[..., None], (above + RANGE / 2) / (RANGE / 4), 0)
 
 
 class Past(NamedTuple):

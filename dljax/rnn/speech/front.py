@@ -53,7 +53,7 @@ def normalized(
     if front.normalization == "utterance":
         return None, features.normalize_utterance(x, mask)
     if front.normalization == "level":
-        return None, features.normalize_level(x, mask, front.statistics)
+        return None, features.normalize_level(x, mask)
     if front.normalization == "fixed":
         return None, features.normalize_fixed(x, mask, front.statistics)
     past = features.no_past(x.shape[0], front.statistics) if past is None else past

@@ -101,6 +101,23 @@ def test_normalisations():
     assert past.count[:, 0].tolist() == [35, 25]
 
 
+def test_level_is_that_of_the_mean_power_and_weak_parts_are_cut():
+    power = np.array([[[4.0, 1.0], [1.0, 2.0], [9.0, 9.0]]], np.float32)  # the last is padding
+    mask = jnp.array([[True, True, False]])
+    half = features.RANGE / 2
+    want = (np.log(power[0, :2] / 2.0) + half) / (half / 2)
+    for gain in (1.0, 1e3):
+        y = features.normalize_level(jnp.log(gain * power), mask)
+        np.testing.assert_allclose(y[0, :2], want, atol=1e-5)
+        np.testing.assert_array_equal(y[0, 2], 0)
+    # Noise far below the word changes nothing.
+    quiet = jnp.asarray(np.where(power == 1, 1e-6, power))
+    noisy = jnp.asarray(np.where(power == 1, 1e-4, power))
+    both = [features.normalize_level(jnp.log(p), mask) for p in (quiet, noisy)]
+    np.testing.assert_allclose(*both, atol=1e-3)
+    assert both[0].min() == -2
+
+
 def test_running_normalisation_goes_on_where_it_stopped():
     x = jnp.asarray(np.random.default_rng(0).normal(size=(1, 30, 4)), jnp.float32)
     known = Statistics(np.zeros(4, np.float32), np.ones(4, np.float32))
