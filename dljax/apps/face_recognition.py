@@ -13,7 +13,7 @@ from dljax.apps.faces import data as face_data
 from dljax.apps.faces import front as fronts
 from dljax.apps.faces.embedding import serving as serve
 from dljax.apps.faces.front import Front
-from dljax.apps.faces.training import make_task, network
+from dljax.apps.faces.training import embedding_size, make_task, network, start
 from dljax.cnn.faces import recogniser
 from dljax.data.image_scaling import Normalize
 from dljax.data.sources.image import written_levels
@@ -32,7 +32,8 @@ def build(config: Config) -> Experiment:
     placement = session.placement(config)
     data = face_data.load(config, placement.batch_multiple)
     people = len(data.faces.people)
-    model = network(config, len(data.trained))
+    features = embedding_size(config, data.train.inputs)
+    model = network(config, len(data.trained), features)
 
     def analyze(run: Run, metrics: dict, baselines: dict) -> Analysis:
         del metrics, baselines
@@ -46,12 +47,14 @@ def build(config: Config) -> Experiment:
         placement=placement,
         headline=_headline(config),
         data=data.record.deriving(mean=data.normalize.mean, std=data.normalize.std),
+        init_args=start(config, data.train.inputs, features, len(session.seeds(config))),
         validation=data.validation_examples,
         test=data.test_examples,
         summarise=recogniser.summarise,
         metadata={
             "trained": [data.faces.people[i] for i in data.trained],
             "people": people,
+            "features": features,
             "image_shape": data.train.images.shape[1:],
             "mean": data.normalize.mean,
             "std": data.normalize.std,
@@ -104,7 +107,7 @@ def load(workdir: str) -> Trained:
     config, metadata = session.saved(Config(workdir=workdir))
     normalize = Normalize(tuple(metadata["mean"]), tuple(metadata["std"]))
     front = fronts.front(config, tuple(metadata["image_shape"]), normalize)
-    model = network(config, len(metadata["trained"]))
+    model = network(config, len(metadata["trained"]), metadata["features"])
     task = make_task(config, model, front, metadata["people"])
     run, step = session.restore(config, task, place("none"))
     return Trained(config, model, front, run.states, metadata, step)

@@ -21,7 +21,7 @@ class Config(DataConfig, OptimizerConfig):
     )
     steps = override(300)
     batch_size = override(64)
-    learning_rate = override(2e-3)
+    learning_rate = override(3e-4)
     num_seeds = override(3)
 
     protocol: str = field(
@@ -61,20 +61,22 @@ class Config(DataConfig, OptimizerConfig):
         choices=("efficientnet_lite0", "cnn"),
     )
     widths: tuple[int, ...] = field((16, 32, 64), "cnn: channels of its stages", minimum=1)
-    features: int = field(128, "length of an embedding", minimum=2)
+    features: int = field(
+        256, "length of an embedding, at most one less than training images", minimum=2
+    )
     dropout: float = field(0.3, "dropout before the embedding", minimum=0, maximum=0.9)
     loss: str = field("arcface", "loss", choices=("softmax", "cosface", "arcface", "triplet"))
     margin: float = field(0.3, "its margin; softmax has none", minimum=0, maximum=2)
     margin_warmup: float = field(
         0.3, "share of the steps over which the margin grows from 0", minimum=0, maximum=1
     )
-    scale: float = field(24.0, "what cosines are multiplied by in the loss", minimum=1)
+    scale: float = field(12.0, "what cosines are multiplied by in the loss", minimum=1)
     images_each: int = field(
         0, "images of each person in a batch; 0: random images, 4 for triplets", minimum=0
     )
 
     views: int = field(
-        12, "efficientnet_lite0: augmented copies of each image, made once", minimum=0
+        8, "efficientnet_lite0: augmented copies of each image, made once", minimum=0
     )
     flip: bool = field(True, "random mirror images; both views at evaluation")
     shift: float = field(0.05, "random shift, share of the sides", minimum=0, maximum=0.5)

@@ -1,7 +1,9 @@
-"""What a network reads of an image: its pixels, or the map of a frozen pretrained backbone.
+"""What a network reads of an image: its pixels, or features of a frozen pretrained backbone.
 
-A frozen map is computed once: of each training image and of augmented copies of it, of every other
-image and of its mirror image. Training then costs no convolution at all.
+Features are the backbone's map of stride 16, its mean over each row: a head that turns moves the
+parts of a face sideways, not up or down. They are computed once: of each training image and of
+augmented copies of it, of every other image and of its mirror image. Training then costs no
+convolution at all.
 """
 
 from __future__ import annotations
@@ -30,24 +32,24 @@ class Front(NamedTuple):
 
     normalize: of the network's inputs. views: versions of an image at evaluation, in what is
     evaluated. augmentation: in training. weights: of the frozen backbone; None: there is none.
-    maps: (weights, images in 0..1 [B, H, W, C]) -> maps [B, h, w, c], of the backbone.
-    shape: of what the network reads.
+    features: (weights, images in 0..1 [B, H, W, C]) -> [B, D], of the backbone. shape: of what the
+    network reads.
     """
 
     normalize: Callable[[Array], Array]
     views: Callable[[Array], Sequence[Array]]
     augmentation: Callable[[Key, Array], Array] | None
-    shape: tuple[int, int, int]
+    shape: tuple[int, ...]
     weights: Any = None
-    maps: Callable[[Any, Array], Array] | None = None
+    features: Callable[[Any, Array], Array] | None = None
 
     def prepare(self, weights: Any, images: Array, flip: bool) -> Array:
-        """What the network evaluates of uint8 images [B, H, W, C], with all views of a map."""
-        if self.maps is None:
+        """What the network evaluates of uint8 images [B, H, W, C], of features with all views."""
+        if self.features is None:
             return images
         images = in_floats(images)
         versions = mirrored(images) if flip else [images]
-        return jnp.stack([self.maps(weights, x) for x in versions], 1)
+        return jnp.stack([self.features(weights, x) for x in versions], 1)
 
 
 def front(config: Config, shape: tuple[int, int, int], normalize: Normalize) -> Front:
@@ -58,32 +60,32 @@ def front(config: Config, shape: tuple[int, int, int], normalize: Normalize) -> 
     backbone = backbones.load(config.model)
     module = backbone.module(dtype=jnp.dtype(config.dtype))
 
-    def maps(weights: Any, images: Array) -> Array:
+    def features(weights: Any, images: Array) -> Array:
         images = jnp.repeat(images, 3, -1) if images.shape[-1] == 1 else images
-        found = module.apply(weights, backbone.normalize(images), train=False)
-        return found[LEVEL].astype(jnp.float32)
+        found = module.apply(weights, backbone.normalize(images), train=False)[LEVEL]
+        return found.astype(jnp.float32).mean(2).reshape(len(images), -1)
 
-    found = jax.eval_shape(maps, backbone.variables, jnp.zeros((1, *shape))).shape[1:]
+    found = jax.eval_shape(features, backbone.variables, jnp.zeros((1, *shape))).shape[1:]
     return Front(
         lambda x: x, _unstacked, _one_copy if config.views or config.flip else _first, found,
-        backbone.variables, maps,
+        backbone.variables, features,
     )  # fmt: skip
 
 
 def training_arrays(
     config: Config, front: Front, images: np.ndarray, inputs: np.ndarray
 ) -> np.ndarray:
-    """What the network trains on of images [N, H, W, C]: those, or their maps [N, copies, ...].
+    """What the network trains on of images [N, H, W, C]: those, or features [N, copies, D].
 
     inputs: what is evaluated of them. The copies are those, the image and with --flip its mirror
     image, and `config.views` augmented ones, drawn by the split's seed.
     """
-    if front.maps is None:
+    if front.features is None:
         return images
     function = augmentation(config)
 
     def copies(key: Key, images: Array) -> Array:
-        return front.maps(front.weights, augment.batch(function)(key, images))
+        return front.features(front.weights, augment.batch(function)(key, images))
 
     key, versions = jax.random.key(config.split_seed), [inputs]
     augmented = jax.jit(copies)
@@ -98,8 +100,8 @@ def training_arrays(
 
 
 def evaluated(front: Front, images: np.ndarray, flip: bool) -> np.ndarray:
-    """What the network evaluates of images [N, H, W, C]: those, or the maps [N, views, h, w, c]."""
-    if front.maps is None or not len(images):
+    """What the network evaluates of images [N, H, W, C]: those, or features [N, views, D]."""
+    if front.features is None or not len(images):
         return images
     function = jax.jit(partial(front.prepare, flip=flip))
     return _in_pieces(lambda x, i: function(front.weights, x), images)
@@ -135,13 +137,13 @@ def _itself(images: Array) -> list[Array]:
     return [images]
 
 
-def _unstacked(maps: Array) -> list[Array]:
-    """Maps [B, views, h, w, c] as a list of [B, h, w, c]."""
-    return [maps[:, i] for i in range(maps.shape[1])]
+def _unstacked(features: Array) -> list[Array]:
+    """Features [B, views, D] as a list of [B, D]."""
+    return [features[:, i] for i in range(features.shape[1])]
 
 
 def _one_copy(key: Key, copies: Array) -> Array:
-    """One of the maps [copies, h, w, c] of an image, at random."""
+    """One of the features [copies, D] of an image, at random."""
     return copies[jax.random.randint(key, (), 0, len(copies))]
 
 

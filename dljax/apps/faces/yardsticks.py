@@ -29,10 +29,9 @@ def baselines(config: Config, data: FaceData) -> dict[str, dict[str, float]]:
         return {name: {"error": 1 - accuracy} for name, accuracy in found.items()}
     ways = simple.embeddings(images, person)
     vectors = {name: function(test.images) for name, function in ways.items()}
-    if data.front.maps is not None:
-        mean = data.train.inputs.mean((0, 1))
-        flat = (data.test.inputs.mean(1) - mean).reshape(len(test.rows), -1)
-        vectors["frozen backbone"] = unit(flat)
+    if data.front.features is not None:
+        own, others = data.train.inputs.mean(1), data.test.inputs.mean(1)
+        vectors["frozen backbone"] = unit(others - own.mean(0))
     return {name: scores(config, data, x) for name, x in vectors.items()}
 
 

@@ -8,7 +8,7 @@ their images are embedded, but have no loss.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import chex
 import flax.linen as nn
@@ -58,7 +58,7 @@ def task(
     model: nn.Module,
     tx: optax.GradientTransformation,
     *,
-    image_shape: tuple[int, int, int],
+    image_shape: tuple[int, ...],
     people: int,
     loss: Loss,
     normalize: Callable[[Array], Array] = lambda images: images,
@@ -73,12 +73,16 @@ def task(
     augmentation: (key, image [H, W, C] in 0..1) -> image, for each training image.
     views: versions of the images whose embeddings are added up at evaluation.
 
+    Its init is (key, start) -> State: start, where it is given, is a part of the model's variables
+    to begin with.
+
     Evaluation counts the loss without margin and the accuracy of images of training people, and
     sums embeddings by person, "people": ([people, D], [people]); see `separation`.
     """
 
-    def init(key: Key) -> State:
+    def init(key: Key, start: Any = None) -> State:
         variables = model.init(key, jnp.zeros((1, *image_shape)), train=False)
+        variables = supervised.merge_params(variables, start or {})
         return State(supervised.create_state(variables, tx), jnp.int32(0))
 
     def step(state: State, batch: dict[str, Array], key: Key) -> tuple[State, Sums]:
