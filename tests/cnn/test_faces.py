@@ -158,7 +158,7 @@ def test_identification_with_rejection_by_hand():
         right=np.array([True, False, True]),
         strangers=np.array([0.7, 0.4, 0.2, 0.1, 0.0]),
     )
-    threshold = identification.threshold_at(found, 0.2)
+    threshold = identification.threshold_at(found.strangers, 0.2)
     assert threshold == 0.4
     rates = identification.detection_and_identification(found, threshold)
     assert rates == (pytest.approx(1 / 3), pytest.approx(0.2))
@@ -170,6 +170,13 @@ def test_a_trial_keeps_probes_out_of_the_gallery():
     found = identification.trial(x, person, enrolled=2, seed=0)
     assert len(found.known) == 2 and len(found.strangers) == 6
     assert not found.known.any() and not found.strangers.any()
+
+
+def test_scores_with_templates_of_others():
+    person = np.repeat([4, 7], 3)
+    x = np.array([[1.0, 0], [1, 0], [1, 0], [0.6, 0.8], [0.6, 0.8], [0.6, 0.8]])
+    found = identification.template_scores(x, person, enrolled=2, repeats=3)
+    np.testing.assert_allclose(found, np.full(18, 0.6))
 
 
 def test_templates_are_of_length_one():

@@ -23,6 +23,7 @@ from dljax.train.export import Serving
 from dljax.transfer.linear_probe import digest
 
 FILE = "gallery.npz"
+UNDECIDED = "no threshold: nobody was held out in training to choose one by"
 SHOWN = 3  # people that an image is compared with, in the table
 
 
@@ -149,7 +150,8 @@ def identify(model: Model, path: str) -> list[dict[str, Any]]:
         raise ValueError(f"nobody is enrolled in {model.workdir}: --enroll=FOLDER does that")
     images = _read(model, path)
     scores = model.embed(images.images) @ gallery.templates.T
-    threshold = (model.decision or {}).get("identify")
+    chosen = model.decision or {}
+    threshold = chosen.get("identify")
     rows = []
     for name, own in zip(images.names, scores, strict=True):
         order = (-own).argsort(kind="stable")[:SHOWN]
@@ -160,7 +162,13 @@ def identify(model: Model, path: str) -> list[dict[str, Any]]:
         rows.append({"file": name, "person": person, "cosine": cosine, "best": best})
         print(f"{name}: {person or 'nobody who is enrolled'} ({best})")
     files.write_csv(model.workdir / "predictions" / "identified.csv", rows)
-    print(_about(threshold, "below it an image is nobody's"))
+    if threshold is None:
+        print(UNDECIDED)
+    else:
+        print(
+            f"threshold {threshold:.3f}, at a false match rate of {chosen['fmr']:.2%} for each "
+            "enrolled person, on people held out in training; below it an image is nobody's"
+        )
     return rows
 
 
@@ -173,7 +181,7 @@ def verify(model: Model, first: str, second: str) -> dict[str, float | None]:
     images = np.concatenate([_read(model, path).images[:1] for path in (first, second)])
     cosine = float(np.prod(model.embed(images), axis=0).sum())
     if model.decision is None:
-        print(f"cosine {cosine:.3f}; {_about(None, '')}")
+        print(f"cosine {cosine:.3f}; {UNDECIDED}")
         return {"cosine": cosine, "probability": None}
     chosen = model.decision
     probability = float(Calibration(**chosen["probability"])(cosine))
@@ -191,9 +199,3 @@ def _read(model: Model, path: str) -> Any:
     for line in (*(f"skipped: {skipped}" for skipped in images.skipped), *images.notes):
         print(line)
     return images
-
-
-def _about(threshold: float | None, meaning: str) -> str:
-    if threshold is None:
-        return "no threshold: in training too few people were held out to choose one"
-    return f"threshold {threshold:.3f}, chosen on people held out in training; {meaning}"

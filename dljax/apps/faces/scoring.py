@@ -20,28 +20,26 @@ class Decision(NamedTuple):
     """What other people than those tested have set: thresholds and the calibrated probability.
 
     threshold: of a pair's cosine, at the false match rate `fmr` on validation. identify: of the
-    best cosine with a template, at IDENTIFICATION_FAR of strangers there; None: too few people.
+    cosine with a template, at that rate of comparisons with another person's: a stranger is
+    compared with everybody enrolled, and named about that often for each of them.
     """
 
     fmr: float
     threshold: float
     probability: Calibration
-    identify: float | None
+    identify: float
 
 
 def decide(embeddings: np.ndarray, person: np.ndarray, fmr: float, enrolled: int) -> Decision:
     """The Decision by held-out people; embeddings [N, D], person int [N]."""
     pairs = verification.all_pairs(embeddings, person)
     found = verification.curve(pairs.genuine, pairs.impostor)
-    identify = None
-    if (images := _enrolled(person, enrolled)) and len(np.unique(person)) >= 4:
-        trials = identification.trials(embeddings, person, images, TRIALS)
-        identify = identification.threshold_at(trials, IDENTIFICATION_FAR)
+    others = identification.template_scores(embeddings, person, enrolled, TRIALS)
     return Decision(
         fmr,
         verification.threshold_at(found, fmr),
         calibration.fit(pairs.genuine, pairs.impostor),
-        identify,
+        identification.threshold_at(others, fmr),
     )
 
 
@@ -71,7 +69,7 @@ def identify(
     if not images or len(np.unique(person)) < 4:
         return {}
     trials = identification.trials(embeddings, person, images, TRIALS, seed=1000)
-    own = identification.threshold_at(trials, IDENTIFICATION_FAR)
+    own = identification.threshold_at(trials.strangers, IDENTIFICATION_FAR)
     values = {
         "rank_1": float(trials.right.mean()),
         "dir_far_1e-1": identification.detection_and_identification(trials, own)[0],

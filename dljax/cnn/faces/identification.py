@@ -81,10 +81,27 @@ def trials(
     return Trial(*(np.concatenate(x) for x in zip(*found, strict=True)))
 
 
-def threshold_at(found: Trial, far: float) -> float:
-    """The lowest threshold that takes at most a share `far` of strangers for someone enrolled."""
-    scores = np.sort(found.strangers)[::-1]
+def threshold_at(strangers: np.ndarray, far: float) -> float:
+    """The lowest threshold above which lies at most a share `far` of scores that should not."""
+    scores = np.sort(strangers)[::-1]
     return float(scores[min(int(far * len(scores) + 1e-9), len(scores) - 1)])
+
+
+def template_scores(
+    embeddings: np.ndarray, person: np.ndarray, enrolled: int, repeats: int, seed: int = 0
+) -> np.ndarray:
+    """Cosines of images with templates of other people, of `enrolled` random images each."""
+    found = []
+    for repeat in range(repeats):
+        random = np.random.default_rng([seed, repeat])
+        rows = [
+            random.permutation(np.flatnonzero(person == p))[:enrolled] for p in np.unique(person)
+        ]
+        chosen = np.concatenate(rows)
+        means, people = templates(embeddings[chosen], person[chosen])
+        scores = embeddings @ means.T
+        found.append(scores[person[:, None] != people[None]])
+    return np.concatenate(found)
 
 
 def detection_and_identification(found: Trial, threshold: float) -> tuple[float, float]:
