@@ -80,10 +80,10 @@ def masked(task: Task, falls: float) -> Case:
     )
 
 
-def recognised(kind: str, falls: float) -> Case:
+def recognised(falls: float) -> Case:
     train, test = faces.blobs(96), faces.blobs(21, seed=1)
     return Case(
-        faces.task(kind),
+        faces.task(),
         identity_batches(train, 24, 8),
         lambda size, m: feed.examples(test, size, m),
         falls,
@@ -171,7 +171,7 @@ CASES = {
     "fine_tuning_adapters": lambda: images(tuned.adapters(), 0.9),
     "detection": lambda: boxed(detections.small_detector(), 0.8),
     "segmentation": lambda: masked(masks.small_segmenter(), 0.8),
-    "face_recognition": lambda: recognised("arcface", 0.8),
+    "face_recognition": lambda: recognised(0.8),
     "forecast_gru_quantiles": lambda: windows(series.gru_quantiles(), 0.6),
     "forecast_segrnn": lambda: windows(series.segrnn(), 0.8),
     "anomaly_forecast": lambda: read_once(detector.forecaster(6), 0.8),

@@ -63,7 +63,11 @@ def front(config: Config, shape: tuple[int, int, int], normalize: Normalize) -> 
     def features(weights: Any, images: Array) -> Array:
         images = jnp.repeat(images, 3, -1) if images.shape[-1] == 1 else images
         found = module.apply(weights, backbone.normalize(images), train=False)[LEVEL]
-        return found.astype(jnp.float32).mean(2).reshape(len(images), -1)
+        return (
+            found.astype(jnp.float32)
+            .mean(2)
+            .reshape(images.shape[0], found.shape[1] * found.shape[3])
+        )
 
     found = jax.eval_shape(features, backbone.variables, jnp.zeros((1, *shape))).shape[1:]
     return Front(

@@ -12,6 +12,7 @@ the first step, and few people do not spoil them.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -55,7 +56,8 @@ class FaceNet(nn.Module):
             for part, stride in enumerate((2, 1) if stage > 1 else (2,), 1):
                 x = conv(width, (3, 3), strides=stride, name=f"stage{stage}_conv{part}")(x)
                 x = nn.relu(norm(name=f"stage{stage}_norm{part}")(x))
-        x = norm(name="map_norm")(x).reshape(len(x), -1)
+        x = norm(name="map_norm")(x)
+        x = x.reshape(x.shape[0], math.prod(x.shape[1:]))
         x = nn.Dropout(self.dropout, deterministic=not train)(x)
         x = Dense(self.features, use_bias=False, dtype=self.dtype, name="embedding")(x)
         x = normalised(norm(name="embedding_norm")(x).astype(jnp.float32))
@@ -95,6 +97,9 @@ class Whitened(nn.Module):
 
 
 def _prototypes(module: nn.Module, people: int, features: int) -> Array:
+    """[people, features]; without people no parameter, which can't be saved."""
+    if not people:
+        return jnp.zeros((0, features))
     return module.param("prototypes", nn.initializers.normal(1.0), (people, features), jnp.float32)
 
 
