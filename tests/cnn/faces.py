@@ -31,7 +31,7 @@ def network(people: int = 3) -> FaceNet:
 def task(kind: str = "arcface", people: int = 3) -> Task:
     return recogniser.task(
         network(0 if kind == "triplet" else people),
-        optim.optimizer("adamw", 1e-2),
+        optim.optimizer("momentum", 0.02),
         image_shape=SHAPE,
         people=people,
         loss=Loss(kind, margin=0.2, scale=8.0, warmup=4),

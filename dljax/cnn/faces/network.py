@@ -56,7 +56,7 @@ class FaceNet(nn.Module):
             for part, stride in enumerate((2, 1) if stage > 1 else (2,), 1):
                 x = conv(width, (3, 3), strides=stride, name=f"stage{stage}_conv{part}")(x)
                 x = nn.relu(norm(name=f"stage{stage}_norm{part}")(x))
-        x = norm(name="map_norm")(x)
+        x = norm(use_bias=False, name="map_norm")(x)  # a bias would vanish in embedding_norm
         x = x.reshape(x.shape[0], math.prod(x.shape[1:]))
         x = nn.Dropout(self.dropout, deterministic=not train)(x)
         x = Dense(self.features, use_bias=False, dtype=self.dtype, name="embedding")(x)
