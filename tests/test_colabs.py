@@ -25,6 +25,7 @@ def source(cell: dict) -> str:
 
 def test_there_are_notebooks():
     assert [path.stem for path in NOTEBOOKS] == [
+        "face_recognition",
         "forecasting",
         "gan",
         "image_classification",

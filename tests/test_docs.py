@@ -66,6 +66,10 @@ LINKS = sorted(
 USES = {
     "predict": "",
     "evaluate": "",
+    "enroll": "",
+    "identify": "",
+    "verify": (),
+    "remove": "",
     "features": "",
     "stream": "",
     "sample": 0,

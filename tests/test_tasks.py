@@ -16,13 +16,14 @@ import pytest
 from dljax.data import feed, utterances
 from dljax.data import text as text_data
 from dljax.data.feed import Examples, Feed
+from dljax.data.identity_batches import identity_batches
 from dljax.rnn.anomaly import detector, prequential
 from dljax.train import compilation, loop, metrics
 from dljax.train.checkpoint import Store
 from dljax.train.loop import Task
 from dljax.train.parallel import Placement
 from tests import helpers
-from tests.cnn import detections, masks
+from tests.cnn import detections, faces, masks
 from tests.gan import games
 from tests.helpers import assert_close, assert_same, devices, one_seed
 from tests.rl import tasks as agents
@@ -76,6 +77,18 @@ def masked(task: Task, falls: float) -> Case:
         falls,
         atol=1e-4,
         parts=masks.LABELLED,
+    )
+
+
+def recognised(falls: float) -> Case:
+    train, test = faces.blobs(96), faces.blobs(21, seed=1)
+    return Case(
+        faces.task(),
+        identity_batches(train, 24, 8),
+        lambda size, m: feed.examples(test, size, m),
+        falls,
+        atol=1e-4,
+        counted="accuracy",
     )
 
 
@@ -158,6 +171,7 @@ CASES = {
     "fine_tuning_adapters": lambda: images(tuned.adapters(), 0.9),
     "detection": lambda: boxed(detections.small_detector(), 0.8),
     "segmentation": lambda: masked(masks.small_segmenter(), 0.8),
+    "face_recognition": lambda: recognised(0.8),
     "forecast_gru_quantiles": lambda: windows(series.gru_quantiles(), 0.6),
     "forecast_segrnn": lambda: windows(series.segrnn(), 0.8),
     "anomaly_forecast": lambda: read_once(detector.forecaster(6), 0.8),

@@ -190,6 +190,27 @@ def turn_hue(image: Array, angle: Array) -> Array:
         return image @ (np.linalg.inv(YIQ) @ turn @ YIQ).T
 
 
+def blur(deviation: float) -> Augment:
+    """Blurs by a Gaussian whose standard deviation is uniform from 0 to `deviation` pixels.
+
+    The kernel reaches three of the largest deviations; beyond the border is the nearest pixel.
+    """
+    reach = max(1, int(np.ceil(3 * deviation)))
+    offsets = np.arange(-reach, reach + 1)
+
+    def apply(key: Array, image: Array) -> Array:
+        sigma = jax.random.uniform(key, minval=1e-3, maxval=max(deviation, 1e-3))
+        kernel = jnp.exp(-0.5 * (offsets / sigma) ** 2)
+        kernel /= kernel.sum()
+        height, width, _ = image.shape
+        padded = jnp.pad(image, ((reach, reach), (0, 0), (0, 0)), mode="edge")
+        image = sum(kernel[i] * padded[i : i + height] for i in range(len(offsets)))
+        padded = jnp.pad(image, ((0, 0), (reach, reach), (0, 0)), mode="edge")
+        return sum(kernel[i] * padded[:, i : i + width] for i in range(len(offsets)))
+
+    return apply
+
+
 def cutout(size: int, fill: float = 0.0) -> Augment:
     """Paints over a square of `size` pixels a side (DeVries and Taylor 2017, arXiv 1708.04552).
 

@@ -35,7 +35,12 @@ GROUPS = {
 
 
 # Flags each of which takes the place of training.
-USES = ("predict", "evaluate", "prompt", "score", "stream")
+USES = ("predict", "evaluate", "prompt", "score", "stream") + (
+    "enroll",
+    "identify",
+    "verify",
+    "remove",
+)
 
 
 class UsageError(ValueError):
@@ -91,10 +96,11 @@ def parse(config_type: type[C], argv: Sequence[str]) -> C:
 
 
 def _uses(config_type: type[Config], values: flags.FlagValues) -> dict[str, str]:
-    """The flags for using a trained model that are given and are texts."""
+    """The flags for using a trained model that are given and are texts, or lists of them."""
     names = [entry.name for entry in served(config_type) if entry.metadata.get("group") == "use"]
     given = {name: values[name].value for name in names if values[name].present}
-    return {name: value for name, value in given.items() if isinstance(value, str)}
+    joined = {name: ",".join(x) if isinstance(x, list) else x for name, x in given.items()}
+    return {name: value for name, value in joined.items() if isinstance(value, str)}
 
 
 def _check_uses(given: Mapping[str, str]) -> None:

@@ -185,6 +185,18 @@ def read_images(
     if not root.exists():
         raise FileNotFoundError(f"There is no image or folder {path}.")
     files = sorted(image_files(root), key=natural) if root.is_dir() else [root]
+    return read_files(path, files, size, channels, cut, levels)
+
+
+def read_files(
+    path: str,
+    files: list[Path],
+    size: tuple[int, int] | None = None,
+    channels: int | None = None,
+    cut: Callable[[np.ndarray], np.ndarray] | None = None,
+    levels: Levels | None = None,
+) -> Images:
+    """Reads these image files, of a set named by its path; as `read_images`."""
     bad: dict[Path, str] = {}
     images, levels, note = _read_all(path, files, bad, size, channels, levels, True, cut)
     skipped = tuple(f"{file} ({reason})" for file, reason in bad.items())

@@ -1,0 +1,1 @@
+"""Face recognition: splits, the network, scores, the gallery and its uses."""

@@ -1,0 +1,1 @@
+"""Face recognition: embeddings trained with margin losses, and protocols that score them."""
