@@ -1,7 +1,7 @@
 """Medical image analysis: classification and segmentation, in two and three dimensions.
 
-    python -m experiments.medical_imaging                              # brain tissue, embedded
-    python -m experiments.medical_imaging --dataset=FILE.npz           # MedMNIST's layout
+python -m experiments.medical_imaging                              # brain tissue, embedded
+python -m experiments.medical_imaging --dataset=FILE.npz           # MedMNIST's layout
 """
 
 from dljax.apps.configs.medical_imaging import Config
