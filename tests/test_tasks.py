@@ -22,7 +22,7 @@ from dljax.train.checkpoint import Store
 from dljax.train.loop import Task
 from dljax.train.parallel import Placement
 from tests import helpers
-from tests.cnn import detections, masks
+from tests.cnn import detections, masks, medical
 from tests.gan import games
 from tests.helpers import assert_close, assert_same, devices, one_seed
 from tests.rl import tasks as agents
@@ -158,6 +158,7 @@ CASES = {
     "fine_tuning_adapters": lambda: images(tuned.adapters(), 0.9),
     "detection": lambda: boxed(detections.small_detector(), 0.8),
     "segmentation": lambda: masked(masks.small_segmenter(), 0.8),
+    "medical_classification": lambda: images(medical.small_classifier(), 0.8),
     "forecast_gru_quantiles": lambda: windows(series.gru_quantiles(), 0.6),
     "forecast_segrnn": lambda: windows(series.segrnn(), 0.8),
     "anomaly_forecast": lambda: read_once(detector.forecaster(6), 0.8),

@@ -24,12 +24,13 @@ class Normalize(struct.PyTreeNode):
 
 
 def normalization(images: np.ndarray) -> Normalize:
-    """The Normalize of uint8 training images [N, H, W, C]; a constant channel keeps its scale."""
+    """The Normalize of uint8 images [N, (D,) H, W, C]; a constant channel keeps its scale."""
+    axes = tuple(range(images.ndim - 1))
     mean, square = np.zeros(images.shape[-1]), np.zeros(images.shape[-1])
     for block in np.array_split(images, max(len(images) // 4096, 1)):  # not the whole set in float
         block = block / 255.0
-        mean += block.sum((0, 1, 2))
-        square += (block**2).sum((0, 1, 2))
+        mean += block.sum(axes)
+        square += (block**2).sum(axes)
     count = np.prod(images.shape[:-1])
     mean, square = mean / count, square / count
     std = np.sqrt(np.maximum(square - mean**2, 0))

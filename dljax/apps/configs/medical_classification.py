@@ -12,7 +12,7 @@ class ClassificationFlags(Config):
     """What only a classifier of images or volumes uses."""
 
     model: str = field(
-        "resnet20", "classifier", choices=("allconv", "fastnet", "resnet20", "resnet18")
+        "pooled", "classifier", choices=("pooled", "allconv", "resnet20", "resnet18")
     )
     widths: tuple[int, ...] = field((), "channels of a classifier's stages", minimum=1)
     image_size: int = field(0, "resize a folder's images to this height and width", minimum=0)
@@ -37,6 +37,9 @@ class ClassificationFlags(Config):
     rotation: float = field(10.0, "random rotation, degrees", minimum=0)
     zoom: float = field(0.1, "random magnification by 1 - zoom to 1 + zoom", minimum=0, maximum=0.9)
     jitter: float = field(0.2, "random brightness and contrast", minimum=0, maximum=1)
+    dropout: float = field(
+        0.2, "share of features dropped before the classifier", minimum=0, maximum=0.9
+    )
     cutout: int = field(0, "side of a random grey square, pixels", minimum=0)
     mixup: float = field(0.0, "alpha of mixup; 0: none", minimum=0)
     validation: float = field(

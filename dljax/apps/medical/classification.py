@@ -30,7 +30,6 @@ from dljax.data.record_kinds import images_record
 from dljax.data.sources.image import Levels, written_levels
 from dljax.data.sources.medical import reading
 from dljax.data.sources.medical.labels import Arrays
-from dljax.nn.fastnet import whitening_kernel
 from dljax.run import session
 from dljax.run.experiment import Analysis, Experiment
 from dljax.train.export import Serving
@@ -61,11 +60,7 @@ def build(config: Config) -> Experiment:
     if config.ordinal and (data.multi_label or len(classes) < 3):
         raise ValueError("--ordinal is for three grades or more, one for each image")
     normalize = normalization(train["image"])
-    whitening = None
-    if config.model == "fastnet":
-        sample = train["image"][:5000].astype(np.float32) / 255
-        whitening = np.asarray(whitening_kernel(normalize(sample)))
-    model = network(config, len(classes), shape, whitening)
+    model = network(config, len(classes), shape)
     target, flips = target_of(config, len(classes), train["label"]), flips_of(config, shape)
     goal = Goal(
         classes,
@@ -167,8 +162,7 @@ def load(config: Config) -> Trained:
     config, metadata = session.saved(config)
     classes, shape = tuple(metadata["classes"]), tuple(metadata["image_shape"])
     normalize = Normalize(tuple(metadata["mean"]), tuple(metadata["std"]))
-    whitening = np.zeros((2, 2, shape[-1], 8 * shape[-1]), np.float32)  # the checkpoint has it
-    model = network(config, len(classes), shape, whitening)
+    model = network(config, len(classes), shape)
     multi_label = metadata["multi_label"]
     target = Target(len(classes), multi_label)
     task = make_task(config, model, normalize, target, shape)
@@ -178,9 +172,7 @@ def load(config: Config) -> Trained:
         classes, multi_label, tuple(rule.thresholds), config.sensitivity, bool(config.ordinal)
     )
     levels = written_levels(metadata)
-    return Trained(
-        config, model, task, run.states, normalize, goal, rule, shape, step, levels
-    )
+    return Trained(config, model, task, run.states, normalize, goal, rule, shape, step, levels)
 
 
 def serving(config: Config) -> Serving:
@@ -193,9 +185,7 @@ def serving(config: Config) -> Serving:
 
 
 def _serving(found: Trained) -> Serving:
-    function = inspection.answer(
-        found.model, found.normalize, found.flips, found.goal.multi_label
-    )
+    function = inspection.answer(found.model, found.normalize, found.flips, found.goal.multi_label)
     weights = (found.states.without_optimiser(), jnp.array(found.rule.temperatures))
     metadata = {
         "step": found.step,

@@ -7,36 +7,48 @@ from functools import partial
 import flax.linen as nn
 import jax.numpy as jnp
 import numpy as np
-from jax import Array
 
 from dljax.apps.configs.medical_imaging import Config
 from dljax.cnn.medical import classifier
 from dljax.cnn.medical.classifier import Target
-from dljax.data import augment
+from dljax.data import augment, augment_nd
 from dljax.data.image_scaling import Normalize
-from dljax.nn import allconv, fastnet, resnet
+from dljax.nn import allconv, resnet
+from dljax.nn.pooled_cnn import PooledCNN
 from dljax.run import optimizer
 from dljax.train.loop import Task
 
+FEW_PIXELS = 28  # a side of an image that the stem takes in full; larger ones it takes in steps
 AXES = {"x": -2, "y": -3, "z": -4}  # of an image [(D,) H, W, C]
 
 
-def network(
-    config: Config, classes: int, image_shape: tuple[int, ...], whitening: Array | None = None
-) -> nn.Module:
-    """The Flax module that --model and --widths name."""
+def network(config: Config, classes: int, image_shape: tuple[int, ...]) -> nn.Module:
+    """The Flax module that --model and --widths name.
+
+    Raises ValueError for a network of images where these are volumes.
+    """
     settings = {"classes": classes, "dtype": jnp.dtype(config.dtype)}
     if config.widths:
         settings["widths"] = config.widths
-    if config.model == "fastnet":
-        return fastnet.FastNet(**{"widths": (32, 64, 128)} | settings, whitening=whitening)
+    volumes = len(image_shape) == 4
+    if config.model == "pooled":
+        shortest = min(image_shape[:-1])
+        stride = max(shortest // FEW_PIXELS, 1) * (2 if volumes else 1)
+        if volumes:  # half the channels, as each costs more
+            settings = {"widths": (16, 32, 64)} | settings
+        return PooledCNN(**settings, stride=stride, dropout=config.dropout)
+    if volumes:
+        raise ValueError(f"--model={config.model} reads images: for volumes take --model=pooled")
     if config.model == "allconv":
-        return allconv.AllConv(**{"widths": (32, 64)} | settings)
+        return allconv.AllConv(**{"widths": (32, 64)} | settings, dropout=config.dropout)
     return getattr(resnet, config.model)(**settings)
 
 
 def flips_of(config: Config, image_shape: tuple[int, ...]) -> tuple[int, ...]:
-    """The axes of an image [(D,) H, W, C] that --flip names. Raises ValueError for a missing one."""
+    """The axes of an image [(D,) H, W, C] that --flip names.
+
+    Raises ValueError for one that the images lack.
+    """
     if "z" in config.flip and len(image_shape) == 3:
         raise ValueError("--flip=z is for volumes: these images have two dimensions")
     return tuple(len(image_shape) + AXES[name] for name in config.flip)
@@ -46,11 +58,12 @@ def augmentations(config: Config, image_shape: tuple[int, ...]) -> list[augment.
     """What is done with each training image, in order."""
     parts: list[augment.Augment] = []
     if config.shift:
-        parts.append(augment.random_crop(config.shift))
+        parts.append(augment_nd.shift(config.shift))
     if config.flip:
-        parts.append(augment.flip())
+        parts.append(augment_nd.mirror(flips_of(config, image_shape)))
     if config.rotation or config.zoom:
-        parts.append(augment.affine(config.rotation, scale=(1 - config.zoom, 1 + config.zoom)))
+        affine = augment_nd.affine if len(image_shape) == 4 else augment.affine
+        parts.append(affine(config.rotation, scale=(1 - config.zoom, 1 + config.zoom)))
     if config.jitter:
         parts.append(augment.color_jitter(config.jitter, config.jitter, config.jitter))
     if config.cutout:

@@ -61,9 +61,7 @@ def detected(classes: Sequence[str], multi_label: bool, positive: str) -> tuple[
     Raises ValueError for a positive class that there is not.
     """
     if positive and positive not in classes:
-        raise ValueError(
-            f"--positive={positive} is none of the classes {', '.join(classes[:20])}"
-        )
+        raise ValueError(f"--positive={positive} is none of the classes {', '.join(classes[:20])}")
     if positive:
         return (positive,)
     return tuple(classes) if multi_label or len(classes) > 2 else (classes[-1],)

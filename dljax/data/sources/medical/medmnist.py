@@ -135,7 +135,9 @@ def _check_labels(path: str, parts: dict[str, Arrays], count: int) -> None:
             )
 
 
-def _names(path: str, count: int, given: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _names(
+    path: str, count: int, given: tuple[str, ...]
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The names of classes, and notes."""
     if given:
         if len(given) != count or len(set(given)) != count:
