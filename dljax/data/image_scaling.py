@@ -37,6 +37,17 @@ def normalization(images: np.ndarray) -> Normalize:
     return Normalize(tuple(map(float, mean)), tuple(float(s) if s > 1e-4 else 1.0 for s in std))
 
 
+def standardized(images: Array) -> Array:
+    """Each image [B, ..., C] with mean 0 and standard deviation 1 over its places and channels.
+
+    It takes away what differs between scanners: brightness and contrast of an image as a whole. A
+    constant image becomes 0.
+    """
+    axes = tuple(range(1, images.ndim))
+    centred = images - images.mean(axes, keepdims=True)
+    return centred / jnp.maximum(jnp.sqrt((centred**2).mean(axes, keepdims=True)), 1e-3)
+
+
 def in_floats(images: Array) -> Array:
     """uint8 images in 0..1, as float32; what is float32 stays as it is."""
     return images if images.dtype == jnp.float32 else images.astype(jnp.float32) / 255

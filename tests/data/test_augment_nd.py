@@ -37,7 +37,7 @@ def test_warp_is_scipys():
     found = augment_nd.warp(jnp.asarray(volume), jnp.asarray(matrix))
     for c in range(2):
         expected = ndimage.affine_transform(
-            volume[..., c], matrix, centre - matrix @ centre, order=1, mode="constant"
+            volume[..., c], matrix, centre - matrix @ centre, order=1, mode="grid-constant"
         )
         np.testing.assert_allclose(found[..., c], expected, atol=1e-4)
 

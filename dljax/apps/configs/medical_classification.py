@@ -40,6 +40,9 @@ class ClassificationFlags(Config):
     dropout: float = field(
         0.2, "share of features dropped before the classifier", minimum=0, maximum=0.9
     )
+    standardize: bool = field(
+        False, "each image to mean 0 and deviation 1 of its own, whatever the scanner"
+    )
     cutout: int = field(0, "side of a random grey square, pixels", minimum=0)
     mixup: float = field(0.0, "alpha of mixup; 0: none", minimum=0)
     validation: float = field(

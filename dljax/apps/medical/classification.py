@@ -20,11 +20,11 @@ from dljax.apps.medical.classification_training import (
     target_of,
 )
 from dljax.cnn.medical import baselines, classifier, inspection, review
-from dljax.cnn.medical.classifier import Target
+from dljax.cnn.medical.classifier import Scale, Target
 from dljax.cnn.medical.review import Goal, Rule
 from dljax.data import feed
 from dljax.data.feed import Examples
-from dljax.data.image_scaling import Normalize, normalization
+from dljax.data.image_scaling import Normalize, normalization, standardized
 from dljax.data.images import EVALUATION_BATCH
 from dljax.data.record_kinds import images_record
 from dljax.data.sources.image import Levels, written_levels
@@ -60,6 +60,7 @@ def build(config: Config) -> Experiment:
     if config.ordinal and (data.multi_label or len(classes) < 3):
         raise ValueError("--ordinal is for three grades or more, one for each image")
     normalize = normalization(train["image"])
+    scale = standardized if config.standardize else normalize
     model = network(config, len(classes), shape)
     target, flips = target_of(config, len(classes), train["label"]), flips_of(config, shape)
     goal = Goal(
@@ -76,7 +77,7 @@ def build(config: Config) -> Experiment:
 
     def analyze(run: Run, scores: dict, simple: dict) -> Analysis:
         def logits(part: Arrays) -> np.ndarray:
-            return inspection.logits_of_seeds(model, run.states, part["image"], normalize, flips)
+            return inspection.logits_of_seeds(model, run.states, part["image"], scale, flips)
 
         validation = held and (logits(held), held["label"])
         rule = review.fit(goal, *validation) if validation else _unfitted(goal, run)
@@ -85,7 +86,7 @@ def build(config: Config) -> Experiment:
         advice = () if validation else ("without a validation part thresholds are one half",)
 
         def draw(folder: Path) -> None:
-            inspection.draw(folder, found, goal, test, model, run.states, normalize)
+            inspection.draw(folder, found, goal, test, model, run.states, scale)
 
         return Analysis(
             {"ensemble": found.findings, "temperatures": rule.temperatures},
@@ -100,7 +101,7 @@ def build(config: Config) -> Experiment:
         name=config.name,
         dataset=f"{data.name} ({counts}; {len(classes)} "
         f"{'labels' if data.multi_label else 'classes'})",
-        task=lambda config: make_task(config, model, normalize, target, shape),
+        task=lambda config: make_task(config, model, scale, target, shape),
         feed=feed.in_memory(train, config.batch_size),
         placement=placement,
         headline=HEADLINE,
@@ -145,7 +146,7 @@ class Trained(NamedTuple):
     model: nn.Module
     task: Task
     states: State
-    normalize: Normalize
+    scale: Scale
     goal: Goal
     rule: Rule
     image_shape: tuple[int, ...]
@@ -161,18 +162,19 @@ def load(config: Config) -> Trained:
     """The trained classifier in config.workdir: its best checkpoint, else the newest."""
     config, metadata = session.saved(config)
     classes, shape = tuple(metadata["classes"]), tuple(metadata["image_shape"])
-    normalize = Normalize(tuple(metadata["mean"]), tuple(metadata["std"]))
+    scale = Normalize(tuple(metadata["mean"]), tuple(metadata["std"]))
+    scale = standardized if config.standardize else scale
     model = network(config, len(classes), shape)
     multi_label = metadata["multi_label"]
     target = Target(len(classes), multi_label)
-    task = make_task(config, model, normalize, target, shape)
+    task = make_task(config, model, scale, target, shape)
     run, step = session.restore(config, task, place("none"))
     rule = Rule(tuple(metadata["temperatures"]), dict(metadata["thresholds"]))
     goal = Goal(
         classes, multi_label, tuple(rule.thresholds), config.sensitivity, bool(config.ordinal)
     )
     levels = written_levels(metadata)
-    return Trained(config, model, task, run.states, normalize, goal, rule, shape, step, levels)
+    return Trained(config, model, task, run.states, scale, goal, rule, shape, step, levels)
 
 
 def serving(config: Config) -> Serving:
@@ -185,7 +187,7 @@ def serving(config: Config) -> Serving:
 
 
 def _serving(found: Trained) -> Serving:
-    function = inspection.answer(found.model, found.normalize, found.flips, found.goal.multi_label)
+    function = inspection.answer(found.model, found.scale, found.flips, found.goal.multi_label)
     weights = (found.states.without_optimiser(), jnp.array(found.rule.temperatures))
     metadata = {
         "step": found.step,
@@ -232,7 +234,7 @@ def evaluate(config: Config, dataset: str) -> dict[str, Any]:
 
     def measure(run: Run) -> dict[str, np.ndarray]:
         logits = inspection.logits_of_seeds(
-            found.model, run.states, test["image"], found.normalize, found.flips
+            found.model, run.states, test["image"], found.scale, found.flips
         )
         people = data.patients and data.patients["test"]
         result = review.review(found.goal, found.rule, logits, test["label"], people)

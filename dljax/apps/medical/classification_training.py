@@ -10,9 +10,8 @@ import numpy as np
 
 from dljax.apps.configs.medical_imaging import Config
 from dljax.cnn.medical import classifier
-from dljax.cnn.medical.classifier import Target
+from dljax.cnn.medical.classifier import Scale, Target
 from dljax.data import augment, augment_nd
-from dljax.data.image_scaling import Normalize
 from dljax.nn import allconv, resnet
 from dljax.nn.pooled_cnn import PooledCNN
 from dljax.run import optimizer
@@ -83,7 +82,7 @@ def target_of(config: Config, classes: int, labels: np.ndarray | None) -> Target
 def make_task(
     config: Config,
     model: nn.Module,
-    normalize: Normalize,
+    scale: Scale,
     target: Target,
     image_shape: tuple[int, ...],
 ) -> Task:
@@ -94,7 +93,7 @@ def make_task(
         optimizer.transformation(config),
         target,
         image_shape=image_shape,
-        normalize=normalize,
+        normalize=scale,
         augmentation=augment.chain(*parts) if parts else None,
         mix=partial(augment.mixup, alpha=config.mixup) if config.mixup else None,
         flips=flips_of(config, image_shape),
