@@ -144,7 +144,7 @@ KINDS = {
 }
 FLAGS = {
     "several_labels": {"mixup": 0.2, "sensitivity": 0.8},
-    "grades": {"ordinal": 1.0, "balance": 0.5, "model": "allconv"},
+    "grades": {"ordinal": 1.0, "balance": 0.5, "model": "allconv", "standardize": True},
     "volumes": {
         "flip": ("x", "z"), "rotation": 10.0, "zoom": 0.1, "shift": 1, "jitter": 0.1,
         "plots": True,
