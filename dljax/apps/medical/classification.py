@@ -62,7 +62,7 @@ def build(config: Config) -> Experiment:
     normalize = normalization(train["image"])
     scale = standardized if config.standardize else normalize
     model = network(config, len(classes), shape)
-    target, flips = target_of(config, len(classes), train["label"]), flips_of(config, shape)
+    flips = flips_of(config, shape)
     goal = Goal(
         classes,
         data.multi_label,
@@ -101,7 +101,9 @@ def build(config: Config) -> Experiment:
         name=config.name,
         dataset=f"{data.name} ({counts}; {len(classes)} "
         f"{'labels' if data.multi_label else 'classes'})",
-        task=lambda config: make_task(config, model, scale, target, shape),
+        task=lambda config: make_task(
+            config, model, scale, target_of(config, len(classes), train["label"]), shape
+        ),
         feed=feed.in_memory(train, config.batch_size),
         placement=placement,
         headline=HEADLINE,

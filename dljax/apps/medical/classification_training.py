@@ -70,13 +70,10 @@ def augmentations(config: Config, image_shape: tuple[int, ...]) -> list[augment.
     return parts
 
 
-def target_of(config: Config, classes: int, labels: np.ndarray | None) -> Target:
-    """What a Config learns; labels: of the training images, None where nothing is trained."""
-    multi_label = bool(labels is not None and labels.ndim == 2)
-    weights = ()
-    if labels is not None and config.balance:
-        weights = classifier.balanced_weights(labels, classes, config.balance)
-    return Target(classes, multi_label, config.ordinal, config.label_smoothing, weights)
+def target_of(config: Config, classes: int, labels: np.ndarray) -> Target:
+    """What a Config learns from the labels [N] or [N, K] of the training images."""
+    weights = classifier.balanced_weights(labels, classes, config.balance)
+    return Target(classes, labels.ndim == 2, config.ordinal, config.label_smoothing, weights)
 
 
 def make_task(
