@@ -31,6 +31,7 @@ def test_there_are_notebooks():
         "image_classification",
         "image_segmentation",
         "language_modeling",
+        "medical_imaging",
         "object_detection",
         "reinforcement_learning",
         "speech_recognition",

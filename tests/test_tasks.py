@@ -23,7 +23,7 @@ from dljax.train.checkpoint import Store
 from dljax.train.loop import Task
 from dljax.train.parallel import Placement
 from tests import helpers
-from tests.cnn import detections, faces, masks
+from tests.cnn import detections, faces, masks, medical
 from tests.gan import games
 from tests.helpers import assert_close, assert_same, devices, one_seed
 from tests.rl import tasks as agents
@@ -172,6 +172,7 @@ CASES = {
     "detection": lambda: boxed(detections.small_detector(), 0.8),
     "segmentation": lambda: masked(masks.small_segmenter(), 0.8),
     "face_recognition": lambda: recognised(0.8),
+    "medical_classification": lambda: images(medical.small_classifier(), 0.8),
     "forecast_gru_quantiles": lambda: windows(series.gru_quantiles(), 0.6),
     "forecast_segrnn": lambda: windows(series.segrnn(), 0.8),
     "anomaly_forecast": lambda: read_once(detector.forecaster(6), 0.8),

@@ -24,16 +24,28 @@ class Normalize(struct.PyTreeNode):
 
 
 def normalization(images: np.ndarray) -> Normalize:
-    """The Normalize of uint8 training images [N, H, W, C]; a constant channel keeps its scale."""
+    """The Normalize of uint8 images [N, (D,) H, W, C]; a constant channel keeps its scale."""
+    axes = tuple(range(images.ndim - 1))
     mean, square = np.zeros(images.shape[-1]), np.zeros(images.shape[-1])
     for block in np.array_split(images, max(len(images) // 4096, 1)):  # not the whole set in float
         block = block / 255.0
-        mean += block.sum((0, 1, 2))
-        square += (block**2).sum((0, 1, 2))
+        mean += block.sum(axes)
+        square += (block**2).sum(axes)
     count = np.prod(images.shape[:-1])
     mean, square = mean / count, square / count
     std = np.sqrt(np.maximum(square - mean**2, 0))
     return Normalize(tuple(map(float, mean)), tuple(float(s) if s > 1e-4 else 1.0 for s in std))
+
+
+def standardized(images: Array) -> Array:
+    """Each image [B, ..., C] with mean 0 and standard deviation 1 over its places and channels.
+
+    It takes away what differs between scanners: brightness and contrast of an image as a whole. A
+    constant image becomes 0.
+    """
+    axes = tuple(range(1, images.ndim))
+    centred = images - images.mean(axes, keepdims=True)
+    return centred / jnp.maximum(jnp.sqrt((centred**2).mean(axes, keepdims=True)), 1e-3)
 
 
 def in_floats(images: Array) -> Array:

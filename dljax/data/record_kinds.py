@@ -24,11 +24,12 @@ def images_record(
 ) -> DataRecord:
     """The record of labelled images in memory.
 
-    parts: 'train', 'validation', 'test' -> {"image": [N, H, W, C], "label": int [N]} or None.
+    parts: 'train', 'validation', 'test' -> {"image": [N, (D,) H, W, C], "label": int [N], or [N, K]
+    of 0 and 1} or None.
     """
     parts = {name: part for name, part in parts.items() if part}
     first = next(iter(parts.values()))
-    counts = {name: np.bincount(x["label"], minlength=len(classes)) for name, x in parts.items()}
+    counts = {name: _label_counts(x["label"], len(classes)) for name, x in parts.items()}
     ranges = [_range(part["image"]) for part in parts.values()]
     summary = {
         "images": {name: len(part["label"]) for name, part in parts.items()},
@@ -49,6 +50,11 @@ def images_record(
         details=_by_class(counts, classes),
         remarks=_twins(parts),
     )
+
+
+def _label_counts(labels: np.ndarray, classes: int) -> np.ndarray:
+    """Examples of each class of labels [N], or with each label of [N, K]."""
+    return labels.sum(0) if labels.ndim == 2 else np.bincount(labels, minlength=classes)
 
 
 def _range(images: np.ndarray) -> tuple[int, int]:

@@ -6,6 +6,7 @@ XLA:CPU's own gradients of both (select_and_scatter, a padded reduce_window) are
 they are sums of shifted compares or products over the places of the window.
 """
 
+from collections.abc import Sequence
 from functools import partial
 
 import jax
@@ -26,6 +27,24 @@ def max_pool(
     """
     window, strides, pads = _geometry(x, window, strides, padding)
     return _max_pool(window, strides, pads, x)
+
+
+def max_pool3d(
+    x: Array, window: int | Sequence[int] = 2, strides: int | Sequence[int] | None = None
+) -> Array:
+    """The largest voxel of each window: [N, D, H, W, C] to [N, D', H', W', C], without padding.
+
+    window, strides: one number, or those of depth, height and width; otherwise as `max_pool`.
+    """
+    window = (window,) * 3 if isinstance(window, int) else tuple(window)
+    strides = window if strides is None else strides
+    strides = (strides,) * 3 if isinstance(strides, int) else tuple(strides)
+    n, depth, height, width, c = x.shape
+    flat = max_pool(x.reshape(n * depth, height, width, c), window[1:], strides[1:])
+    rows, columns = flat.shape[1:3]
+    flat = flat.reshape(n, depth, rows * columns, c)
+    deep = max_pool(flat, (window[0], 1), (strides[0], 1))
+    return deep.reshape(n, -1, rows, columns, c)
 
 
 def avg_pool(

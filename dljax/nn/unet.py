@@ -1,7 +1,8 @@
-"""U-Net (Ronneberger et al. 2015, arXiv:1505.04597): an answer for every pixel.
+"""U-Net (Ronneberger et al. 2015, arXiv:1505.04597): an answer for every pixel, or every voxel.
 
 The way down halves the image and doubles the channels; the way up doubles the image again and puts
-beside it what the way down saw at that size.
+beside it what the way down saw at that size. The same module takes volumes (Cicek et al. 2016,
+arXiv:1606.06650) when it is given layers for them, as by `volume_unet`.
 
 Departures: convolutions pad, so that the answer has the size of the image, and are followed by
 BatchNorm, hence have no biases.
@@ -16,16 +17,39 @@ import jax.numpy as jnp
 from jax import Array
 
 from dljax.nn.convolution import Conv
+from dljax.nn.convolution3d import Conv3D
 from dljax.nn.dense import Dense
-from dljax.nn.normalization import BatchNorm
-from dljax.nn.pooling import max_pool
+from dljax.nn.normalization import BatchNorm, InstanceNorm
+from dljax.nn.pooling import max_pool, max_pool3d
+
+
+class UpConv(nn.Module):
+    """A transposed convolution of stride 2 and width 2: [B, H, W, C] to [B, 2 H, 2 W, features].
+
+    Also [B, D, H, W, C] to twice the size. Its windows do not overlap, so it is a dense layer whose
+    outputs are laid out as 2x2 pixels or 2x2x2 voxels. It has no bias: a norm follows soon.
+    """
+
+    features: int
+    dtype: Any = None
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        batch, *sides, _ = x.shape
+        axes = len(sides)
+        x = Dense(2**axes * self.features, use_bias=False, dtype=self.dtype)(x)
+        x = x.reshape(batch, *sides, *(2,) * axes, self.features)
+        pairs = [axis for i in range(axes) for axis in (1 + i, 1 + axes + i)]
+        x = x.transpose(0, *pairs, 1 + 2 * axes)
+        return x.reshape(batch, *(2 * side for side in sides), self.features)
 
 
 class UNet(nn.Module):
     """Images [B, H, W, C] to logits [B, H, W, classes] in float32.
 
     widths: channels at each size, from the whole image down; H and W must be multiples of
-    2 ** (len(widths) - 1), else ValueError.
+    2 ** (len(widths) - 1), else ValueError. conv, pool: of images; with those of volumes,
+    [B, D, H, W, C] to [B, D, H, W, classes].
     """
 
     classes: int
@@ -39,17 +63,19 @@ class UNet(nn.Module):
     @nn.compact
     def __call__(self, x: Array, train: bool = False) -> Array:
         multiple = 2 ** (len(self.widths) - 1)
-        if x.shape[1] % multiple or x.shape[2] % multiple:
+        sides = x.shape[1:-1]
+        if any(side % multiple for side in sides):
             raise ValueError(
-                f"a U-Net of {len(self.widths)} sizes needs images whose height and width are "
-                f"multiples of {multiple}, not {x.shape[1]}x{x.shape[2]}: pad or resize them"
+                f"a U-Net of {len(self.widths)} sizes needs images whose sides are multiples of "
+                f"{multiple}, not {'x'.join(map(str, sides))}: pad or resize them"
             )
+        axes = len(sides)
         conv = partial(self.conv, use_bias=False, dtype=self.dtype)
         norm = partial(self.norm, use_running_average=not train, momentum=0.9, dtype=self.dtype)
 
         def double(x, width):
             for _ in range(2):
-                x = conv(width, (3, 3), padding=1, kernel_init=nn.initializers.he_normal())(x)
+                x = conv(width, (3,) * axes, padding=1, kernel_init=nn.initializers.he_normal())(x)
                 x = self.activation(norm()(x))
             return x
 
@@ -57,28 +83,21 @@ class UNet(nn.Module):
         for width in self.widths[:-1]:
             x = double(x, width)
             skips.append(x)
-            x = self.pool(x, (2, 2), strides=(2, 2))
+            x = self.pool(x, (2,) * axes, strides=(2,) * axes)
         x = double(x, self.widths[-1])
         for width, beside in zip(self.widths[-2::-1], skips[::-1], strict=True):
             x = jnp.concatenate([beside, UpConv(width, dtype=self.dtype)(x)], axis=-1)
             x = double(x, width)
-        x = self.conv(self.classes, (1, 1), dtype=self.dtype, name="classifier")(x)
+        x = self.conv(self.classes, (1,) * axes, dtype=self.dtype, name="classifier")(x)
         return x.astype(jnp.float32)
 
 
-class UpConv(nn.Module):
-    """A transposed 2x2 convolution of stride 2: [B, H, W, C] to [B, 2 H, 2 W, features].
+def volume_unet(classes: int, widths: Sequence[int], dtype: Any = None) -> UNet:
+    """A U-Net of volumes [B, D, H, W, C], whose few examples in a batch are normalised each."""
+    return UNet(classes, widths, Conv3D, max_pool3d, instance_norm, dtype=dtype)
 
-    Its windows do not overlap, so it is a dense layer whose outputs are laid out as 2x2 pixels. It
-    has no bias: a BatchNorm follows soon.
-    """
 
-    features: int
-    dtype: Any = None
-
-    @nn.compact
-    def __call__(self, x: Array) -> Array:
-        batch, height, width, _ = x.shape
-        x = Dense(4 * self.features, use_bias=False, dtype=self.dtype)(x)
-        x = x.reshape(batch, height, width, 2, 2, self.features)
-        return x.transpose(0, 1, 3, 2, 4, 5).reshape(batch, 2 * height, 2 * width, self.features)
+def instance_norm(*, use_running_average: bool, momentum: float, dtype: Any) -> InstanceNorm:
+    """A `norm` of `UNet` that has no running statistics."""
+    del use_running_average, momentum
+    return InstanceNorm(dtype=dtype)

@@ -8,7 +8,7 @@ import pytest
 from dljax.cnn.classification import classifier, inspection
 from dljax.cnn.classification.baselines import image_baselines
 from dljax.data import augment
-from dljax.data.image_scaling import normalization
+from dljax.data.image_scaling import normalization, standardized
 from dljax.train import optim
 from dljax.train.loop import Run
 from tests import helpers
@@ -21,6 +21,23 @@ def test_normalization():
     x = np.asarray(normalization(images)(images / 255.0))
     np.testing.assert_allclose(x.mean((0, 1, 2)), 0, atol=1e-4)
     np.testing.assert_allclose(x.std((0, 1, 2)), [1, 1, 0], atol=1e-4)
+
+
+def test_normalization_of_volumes():
+    images = np.random.default_rng(0).integers(0, 256, (9, 3, 4, 5, 2)).astype(np.uint8)
+    x = np.asarray(normalization(images)(images / 255.0))
+    np.testing.assert_allclose(x.mean((0, 1, 2, 3)), 0, atol=1e-5)
+    np.testing.assert_allclose(x.std((0, 1, 2, 3)), 1, atol=1e-5)
+
+
+def test_standardized_images():
+    """Whatever the scanner's gain and offset."""
+    x = np.random.default_rng(0).random((3, 4, 5, 2)).astype(np.float32)
+    found = np.asarray(standardized(jnp.asarray(x)))
+    np.testing.assert_allclose(found.mean((1, 2, 3)), 0, atol=1e-5)
+    np.testing.assert_allclose(found.std((1, 2, 3)), 1, atol=1e-5)
+    np.testing.assert_allclose(standardized(jnp.asarray(0.3 * x + 0.4)), found, atol=1e-4)
+    np.testing.assert_array_equal(standardized(jnp.full((1, 2, 2, 1), 0.5)), 0)
 
 
 def test_normalization_by_blocks():

@@ -1,6 +1,6 @@
 """What every source returns, and the split that holds a share of it out."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -25,6 +25,8 @@ class Dataset(NamedTuple):
     """Lines: what was not read and why."""
     levels: Levels | None = None
     """Of grey levels of more than 8 bits: the range that was scaled to 0..255."""
+    files: Mapping[str, tuple[str, ...]] | None = None
+    """Of a folder: part -> the file of each example, relative to the folder, with '/'."""
 
 
 def split(arrays: Arrays, fraction: float, seed: int = 0) -> tuple[Arrays, Arrays]:

@@ -93,6 +93,10 @@ def image_folder(
 
     depth = channels or max(image.shape[-1] for image in images.values())
     arrays = {name: _stack(part, images, depth) for name, part in parts.items()}
+    read = {
+        name: tuple(x.relative_to(root).as_posix() for x in part.files if x in images)
+        for name, part in parts.items()
+    }
     for index, name in enumerate(classes):
         if index not in arrays["train"]["label"]:
             raise ValueError(f"{root}: class {name} has no readable image to train on.")
@@ -105,6 +109,7 @@ def image_folder(
         notes=tuple(notes),
         left_out=tuple(left_out),
         levels=levels,
+        files=read,
     )
 
 

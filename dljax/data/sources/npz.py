@@ -23,20 +23,10 @@ def medmnist_npz(
     Raises:
       FileNotFoundError, ValueError: one line that says which array is missing or wrong.
     """
-    arrays = _read(path)
     parts = {}
-    for part in PARTS:
-        keys = (f"{part}_images", f"{part}_labels")
-        if part == "val" and not any(key in arrays for key in keys):
-            continue
-        for key in keys:
-            if key not in arrays:
-                raise ValueError(
-                    f"{path} has no array {key!r}, only {', '.join(sorted(arrays)) or 'none'}: "
-                    "MedMNIST's layout is PART_images and PART_labels for train, val and test."
-                )
-        images = _images(path, keys[0], arrays[keys[0]])
-        labels = _labels(path, keys[1], arrays[keys[1]], len(images))
+    for part, (images, labels) in part_arrays(path).items():
+        images = _images(path, f"{part}_images", images)
+        labels = _labels(path, f"{part}_labels", labels, len(images))
         parts[part] = labelled(convert_all(images, size, channels), labels)
 
     shapes = {part: arrays["image"].shape[1:] for part, arrays in parts.items()}
@@ -65,6 +55,26 @@ def medmnist_npz(
         validation=parts.get("val"),
         notes=tuple(notes),
     )
+
+
+def part_arrays(path: str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """(images, labels) of train, test and, where the file has it, val, as they are stored.
+
+    Raises FileNotFoundError, and ValueError for an array that is missing; nothing is unpickled.
+    """
+    arrays, parts = _read(path), {}
+    for part in PARTS:
+        keys = (f"{part}_images", f"{part}_labels")
+        if part == "val" and not any(key in arrays for key in keys):
+            continue
+        for key in keys:
+            if key not in arrays:
+                raise ValueError(
+                    f"{path} has no array {key!r}, only {', '.join(sorted(arrays)) or 'none'}: "
+                    "MedMNIST's layout is PART_images and PART_labels for train, val and test."
+                )
+        parts[part] = (arrays[keys[0]], arrays[keys[1]])
+    return parts
 
 
 def _read(path: str) -> dict[str, np.ndarray]:

@@ -1,0 +1,1 @@
+"""What the application medical_imaging is made of: classification, segmentation."""
