@@ -23,6 +23,10 @@ class Config(ClassificationFlags, SegmentationFlags, DataConfig, OptimizerConfig
         "images with labels (docs/medical_imaging.md)",
     )
 
+    steps = override(800)
+    batch_size = override(2)
+    learning_rate = override(3e-3)
+
     predict: str = field(
         "", "image, volume or folder to analyse with the trained model", path=True, resume=False,
         group="use",

@@ -1,0 +1,5 @@
+"""--predict of a segmentation of medical images."""
+
+
+def predict(*a, **k):
+    raise NotImplementedError
