@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dljax.data import feed, utterances
+from dljax.data import feed, patches, utterances
 from dljax.data import text as text_data
 from dljax.data.feed import Examples, Feed
 from dljax.rnn.anomaly import detector, prequential
@@ -22,7 +22,7 @@ from dljax.train.checkpoint import Store
 from dljax.train.loop import Task
 from dljax.train.parallel import Placement
 from tests import helpers
-from tests.cnn import detections, masks
+from tests.cnn import cubes, detections, masks
 from tests.gan import games
 from tests.helpers import assert_close, assert_same, devices, one_seed
 from tests.rl import tasks as agents
@@ -76,6 +76,18 @@ def masked(task: Task, falls: float) -> Case:
         falls,
         atol=1e-4,
         parts=masks.LABELLED,
+    )
+
+
+def volumes(task: Task, falls: float) -> Case:
+    train, test, patch = cubes.volumes(24), cubes.volumes(21, seed=1), (cubes.SIDE,) * 3
+    return Case(
+        task,
+        patches.training(train, patch, 16, foreground=0.5),
+        lambda size, m: patches.examples(test, patch, -(-size // m) * m, m),
+        falls,
+        atol=1e-4,
+        parts=cubes.LABELLED,
     )
 
 
@@ -158,6 +170,7 @@ CASES = {
     "fine_tuning_adapters": lambda: images(tuned.adapters(), 0.9),
     "detection": lambda: boxed(detections.small_detector(), 0.8),
     "segmentation": lambda: masked(masks.small_segmenter(), 0.8),
+    "segmentation_of_volumes": lambda: volumes(cubes.small_segmenter(), 0.8),
     "forecast_gru_quantiles": lambda: windows(series.gru_quantiles(), 0.6),
     "forecast_segrnn": lambda: windows(series.segrnn(), 0.8),
     "anomaly_forecast": lambda: read_once(detector.forecaster(6), 0.8),

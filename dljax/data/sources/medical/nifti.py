@@ -60,7 +60,7 @@ def read_nifti(path: Path) -> tuple[np.ndarray, np.ndarray]:
 
 
 def write_labels(path: Path, labels: np.ndarray, affine: np.ndarray) -> None:
-    """Writes class ids [X, Y, Z] with the affine of the image that they are of."""
-    image = nibabel.Nifti1Image(labels.astype(np.uint8), affine)
+    """Writes class ids [X, Y, Z], at least 0, with the affine of the image that they are of."""
+    image = nibabel.Nifti1Image(labels.astype(np.min_scalar_type(int(labels.max()))), affine)
     image.header.set_xyzt_units("mm")
     nibabel.save(image, path)

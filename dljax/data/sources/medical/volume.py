@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import nibabel
 import numpy as np
+from nibabel import orientations
 
 IGNORE = 255
 
@@ -52,3 +53,25 @@ class VolumeSet(NamedTuple):
     classes: tuple[str, ...]
     ids: tuple[int, ...]
     notes: tuple[str, ...] = ()
+
+
+def turned(volume: Volume, orientation: str) -> Volume:
+    """The image of a volume with its axes turned and mirrored so that they point as these do."""
+    if orientation == volume.orientation():
+        return volume
+    way = orientations.ornt_transform(
+        orientations.io_orientation(volume.affine), orientations.axcodes2ornt(orientation)
+    )
+    image = orientations.apply_orientation(volume.image, way)
+    affine = volume.affine @ orientations.inv_ornt_aff(way, volume.sides())
+    return volume._replace(image=np.ascontiguousarray(image), label=None, affine=affine)
+
+
+def turned_back(labels: np.ndarray, volume: Volume, orientation: str) -> np.ndarray:
+    """Labels of `turned(volume, orientation)` in the axes of the volume."""
+    if orientation == volume.orientation():
+        return labels
+    back = orientations.ornt_transform(
+        orientations.axcodes2ornt(orientation), orientations.io_orientation(volume.affine)
+    )
+    return orientations.apply_orientation(labels, back)
