@@ -25,7 +25,7 @@ class Config(ClassificationFlags, SegmentationFlags, DataConfig, OptimizerConfig
 
     steps = override(800)
     batch_size = override(2)
-    learning_rate = override(3e-3)
+    learning_rate = override(5e-3)
 
     predict: str = field(
         "", "image, volume or folder to analyse with the trained model", path=True, resume=False,

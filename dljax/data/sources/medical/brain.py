@@ -3,7 +3,7 @@
 The average of 152 T1 images at 1 mm, without skull, and maps of grey and white matter (Fonov et al.
 2011, BSD licence). Two thresholds segment it almost perfectly, so that it proves nothing as it is.
 Each image here is drawn from it as by SynthSeg (Billot et al. 2023, arXiv:2107.09559): tissues of
-random brightness, in the order of a T1 or a T2 image, a bias field, blur, thick slices, noise.
+random brightness in the order of T1, a bias field, blur, thick slices, noise.
 
 The template is symmetric: its right half is its left half, mirrored, bit for bit. So the halves are
 no independent parts. The left one alone is read, and parts are cut from it from back to front, with
@@ -109,12 +109,12 @@ def degraded(
 def _levels(rng: np.random.Generator, gap: float) -> np.ndarray:
     """The brightness in 0.1 to 1 of fluid, grey and white matter, which differ by `gap` or more.
 
-    They rise as in a T1 image, or fall as in a T2 image.
+    They rise, as in any T1 image.
     """
     while True:
         levels = np.sort(rng.uniform(0.1, 1, 3))
         if np.diff(levels).min() >= gap:
-            return levels if rng.random() < 0.5 else levels[::-1]
+            return levels
 
 
 def _smooth(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
