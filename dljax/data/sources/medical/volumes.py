@@ -71,11 +71,8 @@ def _held_out(
 
 def _with_patients(data: VolumeSet, table: str, pattern: str) -> VolumeSet:
     names = [volume.name for volumes in data.parts.values() for volume in volumes]
-    found = iter(patients.patients_of(names, table, pattern) or ())
-    if not (table or pattern):
-        owners = iter(f"{p}/{v.name}" for p, volumes in data.parts.items() for v in volumes)
-    else:
-        owners = found
+    each = [f"{part}/{volume.name}" for part, volumes in data.parts.items() for volume in volumes]
+    owners = iter(patients.patients_of(names, table, pattern) or each)
     parts = {
         part: tuple(volume._replace(patient=next(owners)) for volume in volumes)
         for part, volumes in data.parts.items()
