@@ -1,7 +1,14 @@
 """Medical image analysis: classification and segmentation, in two and three dimensions.
 
-python -m experiments.medical_imaging                              # brain tissue, embedded
-python -m experiments.medical_imaging --dataset=FILE.npz           # MedMNIST's layout
+    python -m experiments.medical_imaging                             # tissues of a degraded brain
+    python -m experiments.medical_imaging --predict=SCAN.nii.gz       # by the model of that run
+    python -m experiments.medical_imaging --dataset=pneumoniamnist.npz
+    python -m experiments.medical_imaging --dataset=FOLDER --patient_pattern='(\\w+)-\\d+'
+    python -m experiments.medical_imaging --dataset=Task04_Hippocampus --spacing=1,1,1
+
+The data decides: a MedMNIST .npz or a folder per class of images is classified; the 'brain'
+(embedded), a folder in nnU-Net's layout, or images with masks are segmented. For research: it must
+not decide about anybody's health (docs/medical_imaging.md).
 """
 
 from dljax.apps.configs.medical_imaging import Config

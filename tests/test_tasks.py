@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dljax.data import feed, utterances
+from dljax.data import feed, patches, utterances
 from dljax.data import text as text_data
 from dljax.data.feed import Examples, Feed
 from dljax.data.identity_batches import identity_batches
@@ -23,7 +23,7 @@ from dljax.train.checkpoint import Store
 from dljax.train.loop import Task
 from dljax.train.parallel import Placement
 from tests import helpers
-from tests.cnn import detections, faces, masks, medical
+from tests.cnn import cubes, detections, faces, masks, medical
 from tests.gan import games
 from tests.helpers import assert_close, assert_same, devices, one_seed
 from tests.rl import tasks as agents
@@ -89,6 +89,15 @@ def recognised(falls: float) -> Case:
         falls,
         atol=1e-4,
         counted="accuracy",
+def volumes(task: Task, falls: float) -> Case:
+    train, test, patch = cubes.volumes(24), cubes.volumes(21, seed=1), (cubes.SIDE,) * 3
+    return Case(
+        task,
+        patches.training(train, patch, 16, foreground=0.5),
+        lambda size, m: patches.examples(test, patch, -(-size // m) * m, m),
+        falls,
+        atol=1e-4,
+        parts=cubes.LABELLED,
     )
 
 
@@ -173,6 +182,7 @@ CASES = {
     "segmentation": lambda: masked(masks.small_segmenter(), 0.8),
     "face_recognition": lambda: recognised(0.8),
     "medical_classification": lambda: images(medical.small_classifier(), 0.8),
+    "segmentation_of_volumes": lambda: volumes(cubes.small_segmenter(), 0.8),
     "forecast_gru_quantiles": lambda: windows(series.gru_quantiles(), 0.6),
     "forecast_segrnn": lambda: windows(series.segrnn(), 0.8),
     "anomaly_forecast": lambda: read_once(detector.forecaster(6), 0.8),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import ModuleType
 from typing import Any
 
-from dljax.apps.configs.medical_imaging import Config
+from dljax.apps.configs.medical_imaging import Config, Kind, resolved
 from dljax.apps.medical import classification, segmentation
 from dljax.data.sources.medical import is_classification
 from dljax.run import session
@@ -13,28 +13,40 @@ from dljax.run.experiment import Experiment, Outcome
 from dljax.train.export import Serving
 
 
-def chosen(config: Config) -> ModuleType:
-    """The application that a data set is for."""
-    return classification if is_classification(config.dataset) else segmentation
+APPS: dict[Kind, ModuleType] = {
+    "classification": classification,
+    "segmentation": segmentation,
+}
 
 
 def build(config: Config) -> Experiment:
-    """The data, the network and the Task of a Config, ready for `session.train`.
+    """The data, the network and the Task of a Config that is `tuned`, for `session.train`.
 
     Raises FileNotFoundError or ValueError, in one line, for data that can't be used.
     """
-    return chosen(config).build(config)
+    return APPS[kind_of(config)].build(config)
+
+
+def kind_of(config: Config) -> Kind:
+    """What a data set is for."""
+    return "classification" if is_classification(config.dataset) else "segmentation"
+
+
+def tuned(config: Config) -> Config:
+    """The Config with the flags that are none as they are tuned for its data."""
+    return resolved(config, kind_of(config))
 
 
 def train(config: Config) -> Outcome:
     """Trains in config.workdir, or continues there."""
+    config = tuned(config)
     return session.train(config, build(config))
 
 
 def trained(config: Config) -> ModuleType:
     """The application of the run in config.workdir, which its metadata names ("kind")."""
     _, metadata = session.saved(config)
-    return {"classification": classification, "segmentation": segmentation}[metadata["kind"]]
+    return APPS[metadata["kind"]]
 
 
 def serving(config: Config) -> Serving:

@@ -86,19 +86,6 @@ class GroupNorm(nn.Module):
         return y.reshape(x.shape).astype(dtype)
 
 
-class InstanceNorm(nn.Module):
-    """Normalisation of each channel of each example (Ulyanov et al. 2016, arXiv:1607.08022).
-
-    Takes [B, ..., C] to the same: a `GroupNorm` of one channel a group.
-    """
-
-    dtype: Any = None
-
-    @nn.compact
-    def __call__(self, x: Array) -> Array:
-        return GroupNorm(x.shape[-1], epsilon=1e-5, dtype=self.dtype)(x)
-
-
 def _images(x: Array) -> Array:
     """[B, ..., C] as float32 [B, H, W, C]."""
     h = x.shape[1] if x.ndim > 2 else 1

@@ -19,7 +19,7 @@ from jax import Array
 from dljax.nn.convolution import Conv
 from dljax.nn.convolution3d import Conv3D
 from dljax.nn.dense import Dense
-from dljax.nn.normalization import BatchNorm, InstanceNorm
+from dljax.nn.normalization import BatchNorm, GroupNorm
 from dljax.nn.pooling import max_pool, max_pool3d
 
 
@@ -93,11 +93,15 @@ class UNet(nn.Module):
 
 
 def volume_unet(classes: int, widths: Sequence[int], dtype: Any = None) -> UNet:
-    """A U-Net of volumes [B, D, H, W, C], whose few examples in a batch are normalised each."""
-    return UNet(classes, widths, Conv3D, max_pool3d, instance_norm, dtype=dtype)
+    """A U-Net of volumes [B, D, H, W, C] that normalises each example of a batch by itself."""
+    return UNet(classes, widths, Conv3D, max_pool3d, layer_norm, dtype=dtype)
 
 
-def instance_norm(*, use_running_average: bool, momentum: float, dtype: Any) -> InstanceNorm:
-    """A `norm` of `UNet` that has no running statistics."""
+def layer_norm(*, use_running_average: bool, momentum: float, dtype: Any) -> GroupNorm:
+    """A `norm` of `UNet` without running statistics, over all channels of an example together.
+
+    Unlike instance normalisation it keeps how bright a small patch is beside others: on patches of
+    the brain a network learned a multiple faster.
+    """
     del use_running_average, momentum
-    return InstanceNorm(dtype=dtype)
+    return GroupNorm(1, epsilon=1e-5, dtype=dtype)

@@ -10,7 +10,6 @@ import pytest
 from jax import lax
 
 from dljax.nn.convolution3d import Conv3D, conv3d, conv3d_reference
-from dljax.nn.normalization import InstanceNorm
 from dljax.nn.pooling import max_pool3d
 from dljax.nn.unet import UpConv, volume_unet
 
@@ -96,17 +95,6 @@ def test_up_convolution_of_a_voxel_is_its_kernel():
     assert y.shape == (1, 4, 4, 4, 1)
     np.testing.assert_array_equal(y[0, 2:, :2, 2:, 0], 2 * np.arange(8.0).reshape(2, 2, 2))
     assert float(jnp.abs(y).sum()) == 56
-
-
-def test_instance_norm():
-    x = 3 + 2 * normal(2, 4, 4, 4, 3)
-    y = InstanceNorm().apply({"params": {"GroupNorm_0": _affine(3)}}, x)
-    mean, std = x.mean((1, 2, 3), keepdims=True), x.std((1, 2, 3), keepdims=True)
-    close(y, (x - mean) / std)
-
-
-def _affine(channels):
-    return {"scale": jnp.ones(channels), "bias": jnp.zeros(channels)}
 
 
 def test_unet_of_volumes():

@@ -14,11 +14,7 @@ class ClassificationFlags(Config):
     model: str = field(
         "pooled", "classifier", choices=("pooled", "allconv", "resnet20", "resnet18")
     )
-    widths: tuple[int, ...] = field((), "channels of a classifier's stages", minimum=1)
     image_size: int = field(0, "resize a folder's images to this height and width", minimum=0)
-    class_names: tuple[str, ...] = field((), "names of a .npz file's labels 0, 1, ...")
-    patients: str = field("", "CSV (file, patient) that names patients", path=True)
-    patient_pattern: str = field("", "regular expression whose group is a file's patient")
     positive: str = field("", "the class that sensitivity is about; none: the last one")
     sensitivity: float = field(
         0.0, "that the threshold keeps on validation; 0: Youden's index", minimum=0, maximum=1
@@ -36,7 +32,6 @@ class ClassificationFlags(Config):
     )
     rotation: float = field(10.0, "random rotation, degrees", minimum=0)
     zoom: float = field(0.1, "random magnification by 1 - zoom to 1 + zoom", minimum=0, maximum=0.9)
-    jitter: float = field(0.2, "random brightness and contrast", minimum=0, maximum=1)
     dropout: float = field(
         0.2, "share of features dropped before the classifier", minimum=0, maximum=0.9
     )
@@ -45,7 +40,3 @@ class ClassificationFlags(Config):
     )
     cutout: int = field(0, "side of a random grey square, pixels", minimum=0)
     mixup: float = field(0.0, "alpha of mixup; 0: none", minimum=0)
-    validation: float = field(
-        0.15, "share of train held out, if the set has no such part", minimum=0, maximum=0.9
-    )
-    baselines: bool = field(True, "score scikit-learn's simple methods too", resume=False)

@@ -1,5 +1,7 @@
 """Losses of semantic segmentation, of logits [B, H, W, C] and class ids int [B, H, W].
 
+Volumes have one axis more.
+
 A pixel whose id is IGNORE counts nowhere. A loss is a function (logits, labels) -> value, the mean
 over the batch that is minimised.
 """
@@ -67,7 +69,7 @@ def dice(smooth: float = 1.0) -> Loss:
         labels, counts = known(labels)
         p = jax.nn.softmax(logits) * counts[..., None]
         true = jax.nn.one_hot(labels, logits.shape[-1]) * counts[..., None]
-        axes = (0, 1, 2)
+        axes = tuple(range(labels.ndim))
         overlap, total = 2 * (p * true).sum(axes), (p**2).sum(axes) + true.sum(axes)
         present = (true.sum(axes) > 0).astype(jnp.float32)
         value = 1 - (overlap + smooth) / (total + smooth)

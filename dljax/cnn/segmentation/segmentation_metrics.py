@@ -23,10 +23,12 @@ Array = jax.Array
 def confusion(predicted: Array, labels: Array, classes: int, mask: Array) -> Pair:
     """Counts [C, C] of the pixels by true and predicted class, over the number of pixels.
 
-    predicted, labels: int [B, H, W], labels with IGNORE. mask: [B], 1 of a real example. uint32, in
-    which also sums over batches are exact up to 4e9 pixels of a call; float32 would stop at 2**24.
+    predicted, labels: int [B, H, W], of volumes [B, D, H, W]; labels with IGNORE. mask: [B], 1 of a
+    real example. uint32, in which also sums over batches are exact up to 4e9 pixels of a call;
+    float32 would stop at 2**24.
     """
-    counts = (labels != IGNORE) & (mask[:, None, None] > 0)
+    real = mask.reshape(-1, *(1 for _ in labels.shape[1:]))
+    counts = (labels != IGNORE) & (real > 0)
     index = jnp.where(counts, labels * classes + predicted, classes * classes)
     total = jnp.zeros(classes * classes + 1, jnp.uint32).at[index.ravel()].add(jnp.uint32(1))
     return total[:-1].reshape(classes, classes), counts.sum(dtype=jnp.uint32)

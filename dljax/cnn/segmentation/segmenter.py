@@ -2,7 +2,7 @@
 
 State: parameters, BatchNorm statistics, optimiser state. A batch holds "image" uint8 [B, H, W, C]
 and "mask" [B, H, W], class ids with IGNORE (255) where a pixel does not count; evaluation batches
-hold "example_mask" [B] too.
+hold "example_mask" [B] too. Volumes have one axis more, and no `Views`.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def task(
     model: nn.Module,
     tx: optax.GradientTransformation,
     *,
-    image_shape: tuple[int, int, int],
+    image_shape: tuple[int, ...],
     classes: int,
     normalize: Callable[[Array], Array] = lambda images: images,
     augmentation: augment_pairs.Augment | None = None,
@@ -73,7 +73,7 @@ def task(
     def init(key: Key, start: Any = None) -> State:
         blank = jnp.zeros((1, *image_shape))
         logits, variables = model.init_with_output(key, blank, train=False)
-        chex.assert_shape(logits, (1, *image_shape[:2], classes))
+        chex.assert_shape(logits, (1, *image_shape[:-1], classes))
         return create_state(merge_params(variables, start or {}), tx)
 
     def step(state: State, batch: dict[str, Array], key: Key) -> tuple[State, Sums]:
@@ -110,7 +110,7 @@ def task(
         p = probabilities(model, state, batch["image"], normalize, views)
         labels, mask = batch["mask"].astype(jnp.int32), batch["example_mask"]
         ids, counts = losses.known(labels)
-        counts = counts * mask[:, None, None]
+        counts = counts * mask.reshape(-1, *(1 for _ in labels.shape[1:]))
         true = jnp.take_along_axis(p, ids[..., None], -1)[..., 0]
         values = -jnp.log(jnp.maximum(true, 1e-12)) * counts
         return {
@@ -140,6 +140,8 @@ def probabilities(
     def once(x: Array) -> Array:
         if views.window:
             return tiled(whole, x, views.window, views.overlap, views.stride)
+        if views.multiple == 1:
+            return whole(x)
         height, width = x.shape[1:3]
         rows, columns = -height % views.multiple, -width % views.multiple
         x = jnp.pad(x, ((0, 0), (0, rows), (0, columns), (0, 0)), mode="symmetric")

@@ -1,0 +1,149 @@
+"""The embedded volume: the MNI152 brain in the package nilearn, made hard to segment.
+
+The average of 152 T1 images at 1 mm, without skull, and maps of grey and white matter (Fonov et al.
+2011, BSD licence). Two thresholds segment it almost perfectly, so that it proves nothing as it is.
+Each image here is drawn from it as by SynthSeg (Billot et al. 2023, arXiv:2107.09559): tissues of
+random brightness in the order of T1, a bias field, blur, thick slices, noise.
+
+The template is symmetric: its right half is its left half, mirrored, bit for bit. So the halves are
+no independent parts. The left one alone is read, and parts are cut from it from back to front, with
+gaps between them.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from scipy import ndimage
+
+from dljax.data.sources.medical.nifti import read_nifti
+from dljax.data.sources.medical.volume import Volume, VolumeSet
+
+CLASSES = ("other", "grey", "white")
+MIDDLE = 99  # voxels of the left half, the middle one included
+BOX = (slice(24, MIDDLE), slice(0, 156))  # left to middle, bottom to top: where the brain is
+PARTS = {"train": slice(26, 124), "validation": slice(132, 156), "test": slice(164, 210)}
+COUNTS = {"train": 24, "validation": 3, "test": 6}  # images of each part
+BIAS_MM = 50  # between the random numbers that a bias field is interpolated from
+T1_LEVELS = (102, 169, 215)  # medians of fluid, grey and white matter in the template
+
+
+class Strength(NamedTuple):
+    """How much an image is degraded. All but `gap` are upper limits of a uniform choice.
+
+    gap: smallest difference in brightness of two tissues, whose range is 1. bias: standard
+    deviation of the logarithm of the bias field. blur: standard deviation, mm. slices: thickness,
+    mm. noise: standard deviation.
+    """
+
+    gap: float
+    bias: float
+    blur: float
+    slices: float
+    noise: float
+
+
+STRENGTHS = {
+    "mild": Strength(0.25, 0.5, 0.5, 1.0, 0.05),
+    "medium": Strength(0.2, 0.55, 0.6, 1.5, 0.06),
+    "strong": Strength(0.15, 0.6, 0.7, 2.0, 0.08),
+}
+
+
+def load_brain(strength: str) -> VolumeSet:
+    """Degraded images of the parts of the brain; strength: "none" or one of STRENGTHS.
+
+    Raises ValueError where the package nilearn is not installed.
+    """
+    t1, grey, white = (_read(name) for name in ("t1", "gm", "wm"))
+    tissue = np.maximum(1 - (grey + white) / 255, 0) * (t1 > 0)
+    share = np.stack([tissue, grey / 255, white / 255])
+    label = np.where(grey + white < 128, 0, np.where(grey >= white, 1, 2)).astype(np.uint8)
+    parts = {}
+    for number, (part, along) in enumerate(PARTS.items()):
+        cut = (BOX[0], along, BOX[1])
+        affine = np.eye(4)
+        affine[:3, 3] = [x.start - y for x, y in zip(cut, (98, 134, 72), strict=True)]
+        parts[part] = tuple(
+            Volume(
+                f"brain_{part}_{i}",
+                degraded(t1[cut], share[:, *cut], STRENGTHS.get(strength), [number, i])[..., None],
+                label[cut],
+                affine,
+                f"MNI152, {part}",
+            )
+            for i in range(COUNTS[part] if strength != "none" else 1)
+        )
+    notes = (
+        f"one symmetric average brain, degraded at random ({strength}): train is the back of its "
+        "left half, test the front; it shows nothing about other people",
+    )
+    return VolumeSet("brain", parts, CLASSES, (0, 1, 2), notes)
+
+
+def degraded(
+    t1: np.ndarray, share: np.ndarray, strength: Strength | None, seed: list[int]
+) -> np.ndarray:
+    """An image float32 [X, Y, Z] with random contrast, bias, blur, resolution and noise.
+
+    t1: of the template, 0 to 255. share: of fluid, grey and white matter in each voxel
+    [3, X, Y, Z]. strength: None for the template itself. seed: of numpy's generator.
+    """
+    if strength is None:
+        return (t1 / 255).astype(np.float32)
+    rng = np.random.default_rng(seed)
+    levels = _levels(rng, strength.gap)
+    usual = np.tensordot(np.array(T1_LEVELS) / 255, share, 1)
+    texture = rng.uniform(-1, 1) * (t1 / 255 - usual)
+    image = np.tensordot(levels, share, 1) + texture * (share.sum(0) > 0.5)
+    image *= np.exp(rng.uniform(0.5, 1) * strength.bias * _smooth(rng, image.shape))
+    image = ndimage.gaussian_filter(image, rng.uniform(0.3, strength.blur))
+    image = _thick(image, rng.integers(3), rng.uniform(1, strength.slices))
+    image += rng.uniform(0.5, 1) * strength.noise * rng.normal(size=image.shape)
+    return image.astype(np.float32)
+
+
+def _levels(rng: np.random.Generator, gap: float) -> np.ndarray:
+    """The brightness in 0.1 to 1 of fluid, grey and white matter, which differ by `gap` or more.
+
+    They rise, as in any T1 image.
+    """
+    while True:
+        levels = np.sort(rng.uniform(0.1, 1, 3))
+        if np.diff(levels).min() >= gap:
+            return levels
+
+
+def _smooth(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    """A smooth random field of standard deviation 1: some random numbers, interpolated."""
+    coarse = rng.normal(size=[round(side / BIAS_MM) + 2 for side in shape])
+    field = ndimage.zoom(
+        coarse, np.array(shape) / coarse.shape, order=3, grid_mode=True, mode="nearest"
+    )
+    return (field - field.mean()) / field.std()
+
+
+def _thick(image: np.ndarray, axis: int, thickness: float) -> np.ndarray:
+    """Slices that are `thickness` voxels apart and thick along an axis, interpolated again."""
+    sigma, scale, sides = np.zeros(3), np.ones(3), list(image.shape)
+    sigma[axis], scale[axis] = (thickness - 1) / 2, thickness
+    sides[axis] = int((sides[axis] - 1) // thickness) + 1
+    slices = ndimage.gaussian_filter(image, sigma)
+    slices = ndimage.affine_transform(slices, scale, output_shape=sides, order=1)
+    return ndimage.affine_transform(
+        slices, 1 / scale, output_shape=image.shape, order=1, mode="nearest"
+    )
+
+
+def _read(name: str) -> np.ndarray:
+    """One of the template's files, int [X, Y, Z]; the package itself is not imported."""
+    found = importlib.util.find_spec("nilearn")
+    if found is None:
+        raise ValueError("brain needs the package nilearn: pip install nilearn")
+    folder = Path(found.origin).parent / "datasets" / "data"
+    path = folder / f"mni_icbm152_{name}_tal_nlin_sym_09a_converted.nii.gz"
+    image, _ = read_nifti(path)
+    return image[..., 0].astype(int)
