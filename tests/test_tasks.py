@@ -89,6 +89,9 @@ def recognised(falls: float) -> Case:
         falls,
         atol=1e-4,
         counted="accuracy",
+    )
+
+
 def volumes(task: Task, falls: float) -> Case:
     train, test, patch = cubes.volumes(24), cubes.volumes(21, seed=1), (cubes.SIDE,) * 3
     return Case(

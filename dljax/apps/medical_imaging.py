@@ -12,7 +12,6 @@ from dljax.run import session
 from dljax.run.experiment import Experiment, Outcome
 from dljax.train.export import Serving
 
-
 APPS: dict[Kind, ModuleType] = {
     "classification": classification,
     "segmentation": segmentation,
