@@ -100,8 +100,8 @@ def volume_unet(classes: int, widths: Sequence[int], dtype: Any = None) -> UNet:
 def layer_norm(*, use_running_average: bool, momentum: float, dtype: Any) -> GroupNorm:
     """A `norm` of `UNet` without running statistics, over all channels of an example together.
 
-    Unlike instance normalisation it keeps how bright a small patch is beside others: on patches of
-    the brain a network learned a multiple faster.
+    Instance normalisation takes off how bright a patch is, and makes of the noise of an empty one
+    what looks like an image; here channels keep their differences.
     """
     del use_running_average, momentum
     return GroupNorm(1, epsilon=1e-5, dtype=dtype)
