@@ -26,7 +26,7 @@ class Config(ClassificationFlags, SegmentationFlags, DataConfig, OptimizerConfig
 
     name: ClassVar[str] = "medical_imaging"
     tuned: ClassVar[Mapping[Kind, Mapping[str, Any]]] = {
-        "classification": {"steps": 800, "batch_size": 64, "learning_rate": 3e-3},
+        "classification": {"steps": 1500, "batch_size": 32, "learning_rate": 2e-3},
         "segmentation": {"steps": 800, "batch_size": 2, "learning_rate": 5e-3},
     }
 
@@ -42,6 +42,8 @@ class Config(ClassificationFlags, SegmentationFlags, DataConfig, OptimizerConfig
     learning_rate: float | None = field(
         None, "highest learning rate of the schedule; none: as tuned", minimum=0, group="optimizer"
     )
+
+    ema = override(0.99)
 
     widths: tuple[int, ...] = field((), "channels of the network's stages", minimum=1)
     class_names: tuple[str, ...] = field(
