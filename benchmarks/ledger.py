@@ -34,6 +34,8 @@ TOPICS = {
     "Image classification": ("image_classification",),
     "Object detection": ("object_detection",),
     "Image segmentation": ("image_segmentation",),
+    "Face recognition": ("face_recognition",),
+    "Medical imaging": ("medical_imaging",),
     "Forecasting": ("forecasting",),
     "Anomaly detection": ("anomaly_detection",),
     "Language modelling": ("language_modeling", "text_classification"),
@@ -255,6 +257,7 @@ def shown(result: Result) -> str:
     mean, spread = scale * result.mean, scale * result.spread
     unit = f" {result.unit}" if result.unit else ""
     word = "repetition" if result.is_benchmark() else "seed"
+    word = "run" if "benchmarks.across" in result.command else word
     count = f"({result.seeds} {word}{'s' if result.seeds > 1 else ''})"
     if result.seeds == 1 or spread == 0:
         return f"{mean:.4g}{unit} {count}"
