@@ -19,7 +19,7 @@ from jax import Array
 from dljax.nn.convolution import Conv
 from dljax.nn.convolution3d import Conv3D
 from dljax.nn.dense import Dense
-from dljax.nn.normalization import BatchNorm, GroupNorm
+from dljax.nn.normalization import BatchNorm
 from dljax.nn.pooling import max_pool, max_pool3d
 
 
@@ -93,15 +93,9 @@ class UNet(nn.Module):
 
 
 def volume_unet(classes: int, widths: Sequence[int], dtype: Any = None) -> UNet:
-    """A U-Net of volumes [B, D, H, W, C] that normalises each example of a batch by itself."""
-    return UNet(classes, widths, Conv3D, max_pool3d, layer_norm, dtype=dtype)
+    """A U-Net of volumes [B, D, H, W, C].
 
-
-def layer_norm(*, use_running_average: bool, momentum: float, dtype: Any) -> GroupNorm:
-    """A `norm` of `UNet` without running statistics, over all channels of an example together.
-
-    Instance normalisation takes off how bright a patch is, and makes of the noise of an empty one
-    what looks like an image; here channels keep their differences.
+    Normalised over the batch: each example by itself would make of the noise of an empty patch
+    what looks like an image.
     """
-    del use_running_average, momentum
-    return GroupNorm(1, epsilon=1e-5, dtype=dtype)
+    return UNet(classes, widths, Conv3D, max_pool3d, dtype=dtype)

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from dljax.run.config import Config, field
 
+OPTIMIZERS = ("sgd", "momentum", "nesterov", "adam", "adamw", "lion", "muon")
+
 
 @dataclass(frozen=True, kw_only=True)
 class OptimizerConfig(Config):
@@ -14,7 +16,7 @@ class OptimizerConfig(Config):
     optimizer: str = field(
         "adamw",
         "optimiser",
-        choices=("sgd", "momentum", "nesterov", "adam", "adamw", "lion", "muon"),
+        choices=OPTIMIZERS,
         group="optimizer",
     )
     schedule: str = field(

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal
 from dljax.apps.configs.medical_classification import ClassificationFlags
 from dljax.apps.configs.medical_segmentation import SegmentationFlags
 from dljax.run.config import DataConfig, field, override
-from dljax.run.optimizer_flags import OptimizerConfig
+from dljax.run.optimizer_flags import OPTIMIZERS, OptimizerConfig
 
 Kind = Literal["classification", "segmentation"]
 
@@ -26,9 +26,13 @@ class Config(ClassificationFlags, SegmentationFlags, DataConfig, OptimizerConfig
 
     name: ClassVar[str] = "medical_imaging"
     tuned: ClassVar[Mapping[Kind, Mapping[str, Any]]] = {
-        "classification": {"steps": 1500, "batch_size": 32, "learning_rate": 2e-3},
-        "segmentation": {"steps": 800, "batch_size": 2, "learning_rate": 5e-3},
-    }
+        "classification": {
+            "steps": 1500, "batch_size": 32, "optimizer": "adamw", "learning_rate": 2e-3,
+        },
+        "segmentation": {
+            "steps": 1000, "batch_size": 2, "optimizer": "muon", "learning_rate": 2e-2,
+        },
+    }  # fmt: skip
 
     dataset = override(
         "brain",
@@ -38,6 +42,9 @@ class Config(ClassificationFlags, SegmentationFlags, DataConfig, OptimizerConfig
     steps = override(0, help="training steps; 0: as tuned", minimum=0)
     batch_size: int | None = field(
         None, "images or patches in a step; none: as tuned", minimum=1, group="optimizer"
+    )
+    optimizer: str | None = field(
+        None, "optimiser; none: as tuned", choices=OPTIMIZERS, group="optimizer"
     )
     learning_rate: float | None = field(
         None, "highest learning rate of the schedule; none: as tuned", minimum=0, group="optimizer"
