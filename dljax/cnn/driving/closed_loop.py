@@ -13,19 +13,25 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import Array
 
 from dljax.envs.driving import environment, tracks
 from dljax.envs.driving.camera import Scenery, draw_scenery
 from dljax.envs.driving.environment import Driving, Settings
 from dljax.envs.environment import Key
+from dljax.train.loop import Sums
 
 # (memory, state, obs) -> (memory, action); a teacher reads the state, a network obs alone.
 Driver = Callable[[Any, Driving, Array], tuple[Any, Array]]
 
 INTERVENTION = 6.0  # seconds
+UNSEEN = 0x5EED  # root key of the tracks of an evaluation
 Change = Callable[[Scenery], Scenery]
+
+
+def unchanged(scenery: Scenery) -> Scenery:
+    """The scenery as it is drawn."""
+    return scenery
 
 
 class Drive(NamedTuple):
@@ -51,7 +57,7 @@ def drive(
     memory: Any,
     key: Key,
     backwards: Array,
-    change: Change = lambda scenery: scenery,
+    change: Change = unchanged,
 ) -> Drive:
     """One lap of a random track, `settings.limit` steps at most.
 
@@ -82,30 +88,47 @@ def drive(
     return jax.lax.scan(one, (memory, state), None, length=settings.limit)[1]
 
 
-def scores(settings: Settings, drives: Drive) -> dict[str, np.ndarray]:
-    """Scores of N drives [N, T], each an array [N].
+def scores(settings: Settings, driven: Drive) -> dict[str, Array]:
+    """Scores of one drive [T], each a number.
 
     completed: share of the lap before the first intervention. autonomy: Nvidia's, of the time of
-    the lap. interventions_per_km. lateral_mean, lateral_95, lateral_worst: m from the centre.
-    jerk: root mean square of the change of the lateral acceleration, m/s^3, from the steering.
+    the lap. interventions, kilometres: of the whole lap. lateral_mean, lateral_95, lateral_worst: m
+    from the centre. jerk: root mean square of the change of the lateral acceleration that the
+    wheels ask for, m/s^3.
     """
-    x = jax.tree.map(np.asarray, drives)
-    on, steps = x.driving, x.driving.sum(1)
-    count = x.intervened.sum(1)
-    first = np.where(x.intervened.any(1), x.intervened.argmax(1), x.lateral.shape[1] - 1)
-    rows = np.arange(len(first))
-    lap = x.lap[:, 0]
-    driven = np.where(on, x.progress, 0).max(1)
-    aside = np.where(on, np.abs(x.lateral), np.nan)
-    wheelbase = settings.vehicle.wheelbase
-    acceleration = settings.speed**2 * np.tan(x.steer) / wheelbase
-    jerk = np.diff(acceleration, axis=1) / settings.dt
+    x, on = driven, driven.driving
+    count = x.intervened.sum()
+    first = jnp.where(count > 0, jnp.argmax(x.intervened), len(on) - 1)
+    aside = jnp.where(on, jnp.abs(x.lateral), jnp.nan)
+    acceleration = settings.speed**2 * jnp.tan(x.steer) / settings.vehicle.wheelbase
+    jerk = jnp.where(on[1:], jnp.diff(acceleration) / settings.dt, jnp.nan)
     return {
-        "completed": np.clip(x.progress[rows, first] / lap, 0, 1),
-        "autonomy": np.maximum(0, 1 - INTERVENTION * count / (steps * settings.dt)),
-        "interventions_per_km": count / np.maximum(driven / 1000, 1e-9),
-        "lateral_mean": np.nanmean(aside, 1),
-        "lateral_95": np.nanpercentile(aside, 95, 1),
-        "lateral_worst": np.nanmax(aside, 1),
-        "jerk": np.sqrt(np.nanmean(np.where(on[:, 1:], jerk, np.nan) ** 2, 1)),
+        "completed": jnp.clip(x.progress[first] / x.lap[0], 0, 1),
+        "autonomy": jnp.maximum(0, 1 - INTERVENTION * count / (on.sum() * settings.dt)),
+        "interventions": count.astype(jnp.float32),
+        "kilometres": jnp.where(on, x.progress, 0).max() / 1000,
+        "lateral_mean": jnp.nanmean(aside),
+        "lateral_95": jnp.nanpercentile(aside, 95),
+        "lateral_worst": jnp.nanmax(aside),
+        "jerk": jnp.sqrt(jnp.nanmean(jerk**2)),
     }
+
+
+def evaluate(
+    settings: Settings, driver: Driver, batch: dict[str, Array], change: Change = unchanged
+) -> Sums:
+    """Sums of the scores of the drives whose numbers are batch["drive"], int [B].
+
+    Even numbers go one way around a track, the odd one after it the other way. A drive depends on
+    the driver and its number alone.
+    """
+
+    def one(number: Array) -> dict[str, Array]:
+        key = jax.random.fold_in(jax.random.key(UNSEEN), number // 2)
+        return scores(settings, drive(settings, driver, (), key, number % 2 == 1, change))
+
+    found, mask = jax.vmap(one)(batch["drive"]), batch["example_mask"]
+    count = mask.sum()
+    sums = {name: (jnp.sum(x * mask), count) for name, x in found.items()}
+    interventions, (kilometres, _) = sums.pop("interventions")[0], sums.pop("kilometres")
+    return sums | {"interventions_per_km": (interventions, kilometres)}
