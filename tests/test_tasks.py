@@ -22,7 +22,7 @@ from dljax.train.checkpoint import Store
 from dljax.train.loop import Task
 from dljax.train.parallel import Placement
 from tests import helpers
-from tests.cnn import detections, masks
+from tests.cnn import detections, masks, roads
 from tests.gan import games
 from tests.helpers import assert_close, assert_same, devices, one_seed
 from tests.rl import tasks as agents
@@ -151,6 +151,13 @@ def agent(task: Task, falls: float) -> Case:
     return Case(task, feed.empty(), examples, falls, atol=1e-4, counted="return")
 
 
+def driver(task: Task, falls: float) -> Case:
+    def examples(size: int, multiple: int) -> Examples:
+        return feed.examples({"drive": np.arange(21, dtype=np.int32)}, size, multiple)
+
+    return Case(task, feed.empty(), examples, falls, atol=1e-3, counted="completed")
+
+
 CASES = {
     "classification": lambda: images(helpers.small_classifier(), 0.6),
     "classification_ema_accumulate_mixup": lambda: images(helpers.mixed_classifier(), 0.9),
@@ -174,6 +181,7 @@ CASES = {
         helpers.toy(), feed.empty(), lambda size, m: helpers.episodes(21, size, m), 0.1
     ),
     "gan_of_images": lambda: game(games.conditional(), games.stripes, 0.9),
+    "driving_recovery": lambda: driver(roads.task(), 0.85),
     "ppo_recurrent": lambda: agent(agents.recurrent_ppo(), 0.5),
     "pqn": lambda: agent(agents.pqn_task(), 0.5),
     "dqn_prioritised": lambda: agent(agents.prioritised_dqn(), 0.7),

@@ -144,7 +144,7 @@ def on_road(track: Track, car: Car, index: Array, ahead: Array, left: Array) -> 
         ), None
 
     first = (jnp.full_like(ahead, jnp.inf), jnp.zeros_like(ahead), jnp.zeros_like(ahead))
-    (square, lateral, along), _ = jax.lax.scan(nearer, first, (points, along), unroll=12)
+    (square, lateral, along), _ = jax.lax.scan(nearer, first, (points, along), unroll=4)
     # Beyond the ends of the piece that is looked at there is no road.
     outside = square > lateral**2 + (2 * track.spacing) ** 2
     return jnp.where(outside, jnp.sqrt(square), lateral), along

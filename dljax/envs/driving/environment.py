@@ -49,7 +49,7 @@ class Settings(NamedTuple):
 class Driving(NamedTuple):
     """A car on a track. commands [delay + 1]: steering on its way to the wheels, newest last.
     place: of the car. progress: m driven along the road since the start. time: steps.
-    others [cars, 3]: x, y, heading. key: of the sensor's noise."""
+    others [cars, 3]: x, y, heading; None without. key: of the sensor's noise."""
 
     track: Track
     scenery: Scenery
@@ -58,7 +58,7 @@ class Driving(NamedTuple):
     commands: Array
     progress: Array
     time: Array
-    others: Array
+    others: Array | None
     key: Array
 
 
@@ -87,8 +87,9 @@ def reset(settings: Settings, key: Key) -> tuple[Driving, Array]:
     track = jax.tree.map(partial(jnp.where, turned), tracks.reverse(track), track)
     scenery = camera.draw_scenery(scenery_key)
     state = put(settings, track, scenery, 0, *_pose(settings, pose_key), noise_key)
-    where = jax.random.randint(others_key, (settings.cars,), 20, tracks.POINTS - 10)
-    state = state._replace(others=_parked(track, where))
+    if settings.cars:
+        where = jax.random.randint(others_key, (settings.cars,), 20, tracks.POINTS - 10)
+        state = state._replace(others=_parked(track, where))
     return state, observed(settings, state)
 
 
@@ -133,9 +134,8 @@ def observed(settings: Settings, state: Driving) -> Array:
         return features(settings, state)
     key = jax.random.fold_in(state.key, state.time)
     return camera.render(
-        settings.view, state.track, state.scenery, state.car, state.place.index, key,
-        state.others if settings.cars else None,
-    )  # fmt: skip
+        settings.view, state.track, state.scenery, state.car, state.place.index, key, state.others
+    )
 
 
 def features(settings: Settings, state: Driving) -> Array:
