@@ -23,7 +23,7 @@ from dljax.train.checkpoint import Store
 from dljax.train.loop import Task
 from dljax.train.parallel import Placement
 from tests import helpers
-from tests.cnn import cubes, detections, faces, masks, medical
+from tests.cnn import cubes, detections, faces, masks, medical, roads
 from tests.gan import games
 from tests.helpers import assert_close, assert_same, devices, one_seed
 from tests.rl import tasks as agents
@@ -176,6 +176,13 @@ def agent(task: Task, falls: float) -> Case:
     return Case(task, feed.empty(), examples, falls, atol=1e-4, counted="return")
 
 
+def driver(task: Task, falls: float) -> Case:
+    def examples(size: int, multiple: int) -> Examples:
+        return feed.examples({"drive": np.arange(21, dtype=np.int32)}, size, multiple)
+
+    return Case(task, feed.empty(), examples, falls, atol=1e-3, counted="completed")
+
+
 CASES = {
     "classification": lambda: images(helpers.small_classifier(), 0.6),
     "classification_ema_accumulate_mixup": lambda: images(helpers.mixed_classifier(), 0.9),
@@ -186,6 +193,7 @@ CASES = {
     "face_recognition": lambda: recognised(0.8),
     "medical_classification": lambda: images(medical.small_classifier(), 0.8),
     "segmentation_of_volumes": lambda: volumes(cubes.small_segmenter(), 0.8),
+    "driving_recovery": lambda: driver(roads.task(), 0.85),
     "forecast_gru_quantiles": lambda: windows(series.gru_quantiles(), 0.6),
     "forecast_segrnn": lambda: windows(series.segrnn(), 0.8),
     "anomaly_forecast": lambda: read_once(detector.forecaster(6), 0.8),

@@ -53,6 +53,8 @@ def episode(name: str, states: Any, obs: np.ndarray, rewards: np.ndarray, path: 
     draw: Callable[[int], Image.Image]
     if name in DRAWN:
         draw = lambda t: _frame(lambda pen: DRAWN[name](pen, _at(states, t)))  # noqa: E731
+    elif name in PHOTOGRAPHED and obs.ndim == 4:
+        draw = lambda t: _photograph(obs[t])  # noqa: E731
     elif obs.ndim == 4:
         draw = lambda t: _cells(obs[t])  # noqa: E731
     else:
@@ -146,6 +148,16 @@ DRAWN = {
     "MountainCar-v0": _mountain_car,
     "MountainCarContinuous-v0": _mountain_car,
 }
+
+
+PHOTOGRAPHED = ("driving",)  # whose observations are what a camera sees
+
+
+def _photograph(obs: np.ndarray) -> Image.Image:
+    """A picture [H, W, 3] of colours 0..1, the last one of those that are stacked."""
+    picture = Image.fromarray((255 * obs[..., -3:]).astype(np.uint8))
+    scale = max(1, SIZE[0] // picture.width)
+    return picture.resize((scale * picture.width, scale * picture.height), Image.Resampling.NEAREST)
 
 
 def _cells(obs: np.ndarray) -> Image.Image:

@@ -13,7 +13,7 @@ from jax import Array
 
 from dljax.apps.configs.agent import AgentConfig
 from dljax.data.record import DataRecord
-from dljax.envs import gymnax_environments, wrappers
+from dljax.envs import named, wrappers
 from dljax.envs.environment import Box, Discrete, Environment
 from dljax.nn.recurrent import layers
 from dljax.rl import networks
@@ -62,7 +62,7 @@ def environment(config: AgentConfig) -> Environment:
 
     Raises ValueError, in one line, for unknown names and values.
     """
-    env = gymnax_environments.make(config.env, **parameters(config))
+    env = named.make(config.env, **parameters(config))
     if config.sticky:
         env = wrappers.sticky_actions(env, config.sticky)
     if config.hide_velocities:
@@ -95,7 +95,7 @@ def environment_record(config: AgentConfig, env: Environment) -> DataRecord:
         f"{_numbers(action.shape[0])} from -1 to 1",
         "episode": f"at most {env.limit} steps",
     }  # fmt: skip
-    derived = gymnax_environments.all_parameters(config.env, **parameters(config))
+    derived = named.all_parameters(config.env, **parameters(config))
     return DataRecord({env.name: spaces}, {}, {"parameters": derived} if derived else {})
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from dljax.apps.configs.agent import AgentConfig
 from dljax.apps.rl.agent import TEST, Agent, environment, parameters
-from dljax.envs import gymnax_environments, wrappers
+from dljax.envs import named, wrappers
 from dljax.envs.environment import Discrete
 from dljax.plots import values
 from dljax.rl import rollout, tabular
@@ -104,7 +104,7 @@ def _draw_plane(config: AgentConfig, agent: Agent, state: Any, path: Path) -> No
     x, y = (np.linspace(*bounds, 121, dtype=np.float32) for bounds in plane.bounds)
     obs = np.stack(plane.observe(*(c.reshape(-1) for c in np.meshgrid(x, y))), -1)
     if config.observations == "unit":
-        obs = wrappers.unit(gymnax_environments.make(config.env).observation)(obs)
+        obs = wrappers.unit(named.make(config.env).observation)(obs)
 
     def evaluate(state: Any) -> Any:
         act, memory = agent.greedy(state), agent.memory(1)

@@ -1,0 +1,1 @@
+"""Autonomous driving: from pictures to steering, scored in closed loop."""

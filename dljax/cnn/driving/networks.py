@@ -1,0 +1,46 @@
+"""From a picture of the road to steering: DAVE-2 and a smaller network."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import flax.linen as nn
+import jax.numpy as jnp
+from jax import Array
+
+from dljax.nn.convolution import Conv
+from dljax.nn.dense import Dense
+
+DAVE2 = ((24, 5, 2), (36, 5, 2), (48, 5, 2), (64, 3, 1), (64, 3, 1))
+SMALL = ((16, 5, 2), (32, 3, 2), (64, 3, 2))
+
+
+class SteeringNet(nn.Module):
+    """Pictures [B, H, W, 3] of colours in 0..1 to steering [B], nominally -1 to 1.
+
+    layers: (channels, width, stride) of each convolution, without padding; hidden: units of the
+    dense layers after them. The defaults are DAVE-2 (Bojarski et al. 2016, arXiv:1604.07316, figure
+    4), which normalises its input by a fixed layer, and whose steering is 1 / radius; here it is
+    that of the wheel. ValueError for pictures that are too small for the convolutions.
+    """
+
+    layers: Sequence[tuple[int, int, int]] = DAVE2
+    hidden: Sequence[int] = (100, 50, 10)
+    dtype: Any = None
+
+    @nn.compact
+    def __call__(self, pictures: Array) -> Array:
+        x = 2 * pictures - 1
+        for channels, width, stride in self.layers:
+            if min(x.shape[1:3]) < width:
+                raise ValueError(
+                    f"pictures of {pictures.shape[1]}x{pictures.shape[2]} are too small for a "
+                    f"network of {len(self.layers)} convolutions"
+                )
+            x = Conv(channels, (width, width), stride, padding="VALID", dtype=self.dtype)(x)
+            x = nn.relu(x)
+        x = x.reshape(len(x), -1)
+        for units in self.hidden:
+            x = nn.relu(Dense(units, dtype=self.dtype)(x))
+        return Dense(1, dtype=self.dtype, name="steering")(x)[:, 0].astype(jnp.float32)

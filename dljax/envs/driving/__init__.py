@@ -1,0 +1,1 @@
+"""A car on a road: tracks, vehicle dynamics, a camera, teachers; pure JAX, in SI units."""
