@@ -124,7 +124,7 @@ def put(
     car = Car(x, y, heading + turn, speed, zero, zero, zero)
     return Driving(
         track, scenery, car, tracks.place(track, x, y), jnp.zeros(settings.delay + 1), zero,
-        jnp.int32(0), jnp.zeros((settings.cars, 3)), key,
+        jnp.int32(0), None, key,
     )  # fmt: skip
 
 
