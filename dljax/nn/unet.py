@@ -19,8 +19,10 @@ from jax import Array
 from dljax.nn.convolution import Conv
 from dljax.nn.convolution3d import Conv3D
 from dljax.nn.dense import Dense
-from dljax.nn.normalization import BatchNorm
+from dljax.nn.normalization import BatchNorm, GroupNorm
 from dljax.nn.pooling import max_pool, max_pool3d
+
+FLOOR = 0.1  # of the variance of features, which is about 1 where an image is not empty
 
 
 class UpConv(nn.Module):
@@ -93,9 +95,15 @@ class UNet(nn.Module):
 
 
 def volume_unet(classes: int, widths: Sequence[int], dtype: Any = None) -> UNet:
-    """A U-Net of volumes [B, D, H, W, C].
+    """A U-Net of volumes [B, D, H, W, C] that normalises each example of a batch by itself."""
+    return UNet(classes, widths, Conv3D, max_pool3d, floored_norm, dtype=dtype)
 
-    Normalised over the batch: each example by itself would make of the noise of an empty patch
-    what looks like an image.
+
+def floored_norm(*, use_running_average: bool, momentum: float, dtype: Any) -> GroupNorm:
+    """A `norm` of `UNet` without running statistics, over all channels of an example together.
+
+    Its epsilon is a floor of the variance: without it the noise of an empty patch of air would be
+    made as large as an image.
     """
-    return UNet(classes, widths, Conv3D, max_pool3d, dtype=dtype)
+    del use_running_average, momentum
+    return GroupNorm(1, epsilon=FLOOR, dtype=dtype)

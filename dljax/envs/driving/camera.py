@@ -156,10 +156,13 @@ def render(
     scenery: Scenery,
     car: Car,
     index: Array,
-    key: Key,
+    noise: Array,
     others: Array | None = None,
 ) -> Array:
-    """The picture [H, W, 3] from a car. others: x, y, heading [N, 3] of other cars."""
+    """The picture [H, W, 3] from a car, next to point `index` of its track.
+
+    noise: uint32 seed of the sensor's noise. others: x, y, heading [N, 3] of other cars.
+    """
     ahead, left, fall = ground(view, scenery)
     lateral, along = on_road(track, car, index, ahead, left)
     distance = jnp.hypot(ahead, left)
@@ -188,8 +191,8 @@ def render(
     row, column = np.mgrid[: view.height, : view.width]
     sun = np.hypot(row - 0.2 * view.height, column - 0.6 * view.width) / view.height
     picture = scenery.light * picture + scenery.glare * np.exp(-2 * sun**2)[..., None]
-    noise = _hash(jax.random.bits(key), view.height * view.width).reshape(sun.shape)
-    return jnp.clip(picture + scenery.noise * noise[..., None], 0, 1)
+    grain = _hash(noise, view.height * view.width).reshape(sun.shape)
+    return jnp.clip(picture + scenery.noise * grain[..., None], 0, 1)
 
 
 def _spots(x: Array, y: Array) -> Array:

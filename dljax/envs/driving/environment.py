@@ -49,7 +49,7 @@ class Settings(NamedTuple):
 class Driving(NamedTuple):
     """A car on a track. commands [delay + 1]: steering on its way to the wheels, newest last.
     place: of the car. progress: m driven along the road since the start. time: steps.
-    others [cars, 3]: x, y, heading; None without. key: of the sensor's noise."""
+    others [cars, 3]: x, y, heading; None without. noise: seed of the sensor's, uint32."""
 
     track: Track
     scenery: Scenery
@@ -59,7 +59,7 @@ class Driving(NamedTuple):
     progress: Array
     time: Array
     others: Array | None
-    key: Array
+    noise: Array
 
 
 def make(settings: Settings = Settings()) -> Environment:  # noqa: B008
@@ -124,7 +124,7 @@ def put(
     car = Car(x, y, heading + turn, speed, zero, zero, zero)
     return Driving(
         track, scenery, car, tracks.place(track, x, y), jnp.zeros(settings.delay + 1), zero,
-        jnp.int32(0), None, key,
+        jnp.int32(0), None, jax.random.bits(key),
     )  # fmt: skip
 
 
@@ -132,9 +132,9 @@ def observed(settings: Settings, state: Driving) -> Array:
     """What is seen of a state: a picture [H, W, 3] in 0..1, or `features`."""
     if settings.view is None:
         return features(settings, state)
-    key = jax.random.fold_in(state.key, state.time)
+    noise = state.noise + state.time.astype(jnp.uint32)
     return camera.render(
-        settings.view, state.track, state.scenery, state.car, state.place.index, key, state.others
+        settings.view, state.track, state.scenery, state.car, state.place.index, noise, state.others
     )
 
 
