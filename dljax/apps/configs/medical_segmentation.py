@@ -24,7 +24,7 @@ class SegmentationFlags(Config):
         (), "voxels along each axis of a patch; none: 32,32,32, of images 128,128", minimum=4
     )
     foreground: float = field(
-        0.7, "share of the patches that lie around a structure", minimum=0, maximum=1
+        0.33, "share of the patches that lie around a structure", minimum=0, maximum=1
     )
     mirror: tuple[str, ...] = field(
         (), "axes of random mirror images, averaged at evaluation", choices=("0", "1", "2")

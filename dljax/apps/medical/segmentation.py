@@ -19,7 +19,7 @@ from dljax.data import augment_pairs, augment_volumes, medical
 from dljax.data.sources.medical.preparation import Preparation
 from dljax.data.sources.medical.volume import Volume, VolumeSet
 from dljax.data.sources.medical.volumes import load_volumes
-from dljax.nn.unet import UNet, floored_norm, volume_unet
+from dljax.nn.unet import UNet, example_norm, volume_unet
 from dljax.run import optimizer, session
 from dljax.run.experiment import Experiment
 from dljax.train.export import Serving
@@ -101,7 +101,7 @@ def network_of(config: Config, axes: int, classes: int) -> Network:
     if axes == 3:
         model: nn.Module = volume_unet(classes, widths, dtype)
     else:
-        model = UNet(classes, widths, norm=floored_norm, dtype=dtype)
+        model = UNet(classes, widths, norm=example_norm, use_bias=True, dtype=dtype)
     return Network(model, tuple(patch), config.overlap, mirrored(config, axes))
 
 
