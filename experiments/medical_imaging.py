@@ -9,6 +9,9 @@
 The data decides: a MedMNIST .npz or a folder per class of images is classified; the 'brain'
 (embedded), a folder in nnU-Net's layout, or images with masks are segmented. For research: it must
 not decide about anybody's health (docs/medical_imaging.md).
+
+The default takes five minutes on two busy cores: test Dice 0.752, one seed (grey levels that were
+learned in training: 0.606).
 """
 
 from dljax.apps.configs.medical_imaging import Config

@@ -163,9 +163,23 @@ def test_labels_come_back_to_the_voxels_of_the_volume():
     image, there = fine.image(volume), fine.label(volume)
     assert image.shape[:-1] == there.shape == (24, 20, 27)
     np.testing.assert_array_equal(fine.back(there, volume), label)
-    np.testing.assert_allclose(image.mean(), 0, atol=0.1)
+    np.testing.assert_allclose([image.min(), image.max()], [-1, 1], atol=1e-6)
     ct = Preparation(window=(-1.0, 1.0)).image(volume)
     assert set(np.unique(ct)) == {0.0, 1.0}
+
+
+def test_grey_levels_do_not_depend_on_how_much_air_there_is():
+    rng = np.random.default_rng(0)
+    head = rng.uniform(100, 200, (20, 20, 20, 1)).astype(np.float32)
+
+    def prepared(air):
+        image = np.pad(head, ((0, 0), (0, 0), (0, air), (0, 0)))
+        return Preparation().image(Volume("x", image, None, np.eye(4)))[:, :, :20]
+
+    narrow, wide = prepared(10), prepared(60)
+    np.testing.assert_allclose(narrow, wide, atol=0.02)
+    # percentiles: nearly all of the air is the 0.5 % one, the brightest voxels the 99.5 % one
+    np.testing.assert_allclose(narrow, 2 * head / 200 - 1, atol=0.03)
 
 
 def test_orientation_there_and_back():

@@ -18,7 +18,7 @@ class SegmentationFlags(Config):
         (), "mm along each axis that volumes are resampled to; none: as they are", minimum=1e-3
     )
     window: tuple[float, ...] = field(
-        (), "lowest,highest grey level (of CT); none: each image is standardised"
+        (), "lowest,highest grey level (of CT); none: each image by its own levels"
     )
     patch: tuple[int, ...] = field(
         (), "voxels along each axis of a patch; none: 32,32,32, of images 128,128", minimum=4

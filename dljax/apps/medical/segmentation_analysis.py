@@ -50,7 +50,7 @@ def summarise(sums: Sums, classes: Sequence[str]) -> dict[str, np.ndarray]:
 def simple(data: VolumeSet) -> dict[str, dict[str, float]]:
     """Grey levels alone, and the background alone, on the test part.
 
-    The levels are standardised and looked up in the training images; or, as an upper limit of every
+    The levels are scaled and looked up in the training images; or, as an upper limit of every
     threshold, in the labels of the test image itself.
     """
     prepared, classes = Preparation(), len(data.classes)

@@ -54,7 +54,7 @@ def serving(
     metadata: dict[str, Any],
 ) -> Serving:
     """A segmentation network for --predict and for export. shape: of a window, [*window, C]."""
-    about = "a window of the image, resampled and standardised as in training"
+    about = "a window of the image, resampled and scaled as in training"
     return Serving(
         function,
         weights,

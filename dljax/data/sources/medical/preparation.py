@@ -1,4 +1,4 @@
-"""Medical images as a network takes them: at one spacing, with standardised grey levels."""
+"""Medical images as a network takes them: at one spacing, on one scale of grey levels."""
 
 from __future__ import annotations
 
@@ -10,12 +10,16 @@ from scipy import ndimage
 
 from dljax.data.sources.medical.volume import Volume
 
+RANGE = (0.5, 99.5)  # percentiles
+
 
 class Preparation(NamedTuple):
     """How images are prepared. spacing: mm along each axis, (): as they are.
 
     window: lowest and highest grey level, which become -1 and 1 and beyond which levels are cut off
-    (Hounsfield units of CT); (): each channel of each image has mean 0 and standard deviation 1.
+    (Hounsfield units of CT); (): of each channel of each image the levels that 0.5 and 99.5 % of
+    its voxels lie below become these. (A mean and a deviation would depend on how much of the image
+    is air: of two images of one scanner, the wider one would be the brighter one.)
     """
 
     spacing: tuple[float, ...] = ()
@@ -28,9 +32,8 @@ class Preparation(NamedTuple):
             low, high = self.window
             image = 2 * (np.clip(image, low, high) - low) / (high - low) - 1
         else:
-            axes = tuple(range(image.ndim - 1))
-            std = image.std(axes)
-            image = (image - image.mean(axes)) / np.where(std > 1e-6, std, 1)
+            low, high = np.percentile(image, RANGE, tuple(range(image.ndim - 1)))
+            image = 2 * (image - low) / np.where(high - low > 1e-6, high - low, 1) - 1
         scale = self._scale(volume)
         channels = [resampled(image[..., c], scale, 1) for c in range(image.shape[-1])]
         return np.stack(channels, -1).astype(np.float32)
