@@ -35,12 +35,9 @@ GROUPS = {
 
 
 # Flags each of which takes the place of training.
-USES = ("predict", "evaluate", "prompt", "score", "stream") + (
-    "enroll",
-    "identify",
-    "verify",
-    "remove",
-)
+USES = (
+    "predict", "evaluate", "prompt", "score", "stream", "enroll", "identify", "verify", "remove",
+)  # fmt: skip
 
 
 class UsageError(ValueError):

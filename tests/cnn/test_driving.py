@@ -1,0 +1,75 @@
+"""Driving in closed loop: scores by hand, teachers against a car that is not steered."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from dljax.cnn.driving import closed_loop, imitation, networks
+from dljax.cnn.driving.closed_loop import Drive
+from dljax.envs.driving import teachers
+from dljax.envs.driving.environment import Settings
+from tests.cnn import roads
+
+BLIND = Settings(view=None, speed=10.0, limit=1200)
+
+
+def test_scores_by_hand():
+    """Ten steps of 0.1 s on a road of 8 m, a metre each: the lap ends after eight."""
+    steps = jnp.arange(10.0)
+    lateral = jnp.array([0, 1, -1, 2, 0, 4, 0, 0, 9, 9.0])
+    left = jnp.zeros(10, bool).at[jnp.array([5])].set(True)
+    steer = jnp.array([0, 0, 0.1, 0, 0, 0, 0, 0, 0.3, 0.3])
+    driven = Drive(steps, steps, lateral, steer, steps < 8, left, steps + 1, jnp.full(10, 8.0))
+    found = closed_loop.scores(BLIND, driven)
+    assert found["interventions"] == 1
+    np.testing.assert_allclose(found["completed"], 6 / 8)
+    np.testing.assert_allclose(found["autonomy"], 0)  # six seconds of 0.8
+    np.testing.assert_allclose(found["kilometres"], 0.008)
+    np.testing.assert_allclose(found["lateral_mean"], 8 / 8)
+    np.testing.assert_allclose(found["lateral_worst"], 4)
+    np.testing.assert_allclose(found["lateral_95"], np.percentile(np.abs(lateral[:8]), 95))
+    change = 100 * np.tan(0.1) / BLIND.vehicle.wheelbase / 0.1
+    np.testing.assert_allclose(found["jerk"], np.sqrt(2 * change**2 / 7), rtol=1e-5)
+    nobody = closed_loop.scores(BLIND, driven._replace(intervened=jnp.zeros(10, bool)))
+    assert nobody["completed"] == 1 and nobody["autonomy"] == 1
+
+
+def straight(memory, state, obs):
+    return memory, jnp.zeros(1)
+
+
+def test_a_teacher_drives_laps_and_a_car_that_is_not_steered_does_not():
+    batch = {"drive": jnp.arange(4), "example_mask": jnp.array([1.0, 1, 1, 0])}
+    teacher = imitation.teacher_driver(BLIND, teachers.pure_pursuit)
+    both = [
+        jax.jit(lambda batch, d=driver: closed_loop.evaluate(BLIND, d, batch))(batch)
+        for driver in (teacher, straight)
+    ]
+    good, bad = ({k: float(n / d) for k, (n, d) in sums.items()} for sums in both)
+    assert good["completed"] == 1 and good["autonomy"] == 1
+    assert good["interventions_per_km"] == 0 and good["lateral_mean"] < 0.2
+    assert bad["completed"] < 0.5 and bad["interventions_per_km"] > 5
+    assert both[0]["completed"][1] == 3  # the masked drive counts for nothing
+
+
+def test_networks_refuse_pictures_that_are_too_small():
+    net = networks.SteeringNet()
+    with pytest.raises(ValueError, match="16x40 are too small for a network of 5"):
+        net.init(jax.random.key(0), jnp.zeros((1, 16, 40, 3)))
+    assert net.apply(
+        net.init(jax.random.key(0), jnp.zeros((1, 64, 160, 3))), jnp.zeros((2, 64, 160, 3))
+    ).shape == (2,)
+
+
+def test_dagger_remembers_where_its_cars_were():
+    task = roads.task("dagger")
+    state = jax.jit(task.init)(jax.random.key(0))
+    step = jax.jit(task.step)
+    errors = []
+    for i in range(12):
+        state, sums = step(state, (), jax.random.key(i))
+        errors.append(float(sums["mae_degrees"][0] / sums["mae_degrees"][1]))
+    assert int(state.step) == 12 and np.isfinite(errors).all()
+    filled = np.asarray(state.visits.x)[:24]
+    assert (filled != 0).all() and (np.asarray(state.visits.x)[24:] == 0).all()
