@@ -49,8 +49,7 @@ class UNet(nn.Module):
 
     widths: channels at each size, from the whole image down; H and W must be multiples of
     2 ** (len(widths) - 1), else ValueError. conv, pool: of images; with those of volumes,
-    [B, D, H, W, C] to [B, D, H, W, classes]. use_bias: of the convolutions before a norm that is
-    not one of each channel by itself.
+    [B, D, H, W, C] to [B, D, H, W, classes].
     """
 
     classes: int
@@ -59,7 +58,6 @@ class UNet(nn.Module):
     pool: Callable = max_pool
     norm: Callable = BatchNorm
     activation: Callable = nn.relu
-    use_bias: bool = False
     dtype: Any = None
 
     @nn.compact
@@ -72,7 +70,7 @@ class UNet(nn.Module):
                 f"{multiple}, not {'x'.join(map(str, sides))}: pad or resize them"
             )
         axes = len(sides)
-        conv = partial(self.conv, use_bias=self.use_bias, dtype=self.dtype)
+        conv = partial(self.conv, use_bias=False, dtype=self.dtype)
         norm = partial(self.norm, use_running_average=not train, momentum=0.9, dtype=self.dtype)
 
         def double(x, width):
@@ -96,13 +94,14 @@ class UNet(nn.Module):
 
 def volume_unet(classes: int, widths: Sequence[int], dtype: Any = None) -> UNet:
     """A U-Net of volumes [B, D, H, W, C] that normalises each example of a batch by itself."""
-    return UNet(classes, widths, Conv3D, max_pool3d, example_norm, use_bias=True, dtype=dtype)
+    return UNet(classes, widths, Conv3D, max_pool3d, example_norm, dtype=dtype)
 
 
 def example_norm(*, use_running_average: bool, momentum: float, dtype: Any) -> GroupNorm:
     """A `norm` of `UNet` without running statistics, over all channels of an example together.
 
-    It wants biases before it: a patch of air is no image, and against a bias its noise is small.
+    Instance normalisation takes off how bright a patch is, and makes of the noise of an empty one
+    what looks like an image; here channels keep their differences.
     """
     del use_running_average, momentum
     return GroupNorm(1, epsilon=1e-5, dtype=dtype)

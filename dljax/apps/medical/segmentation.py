@@ -101,7 +101,7 @@ def network_of(config: Config, axes: int, classes: int) -> Network:
     if axes == 3:
         model: nn.Module = volume_unet(classes, widths, dtype)
     else:
-        model = UNet(classes, widths, norm=example_norm, use_bias=True, dtype=dtype)
+        model = UNet(classes, widths, norm=example_norm, dtype=dtype)
     return Network(model, tuple(patch), config.overlap, mirrored(config, axes))
 
 
