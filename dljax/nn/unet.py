@@ -4,8 +4,8 @@ The way down halves the image and doubles the channels; the way up doubles the i
 beside it what the way down saw at that size. The same module takes volumes (Cicek et al. 2016,
 arXiv:1606.06650) when it is given layers for them, as by `volume_unet`.
 
-Departures: convolutions pad, so that the answer has the size of the image, and are followed by
-BatchNorm, hence have no biases.
+Departures: convolutions pad, so that the answer has the size of the image, and are followed by a
+norm, hence have no biases.
 """
 
 from collections.abc import Callable, Sequence

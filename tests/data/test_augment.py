@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy.ndimage import gaussian_filter
 
 from dljax.data import augment
 
@@ -215,3 +216,20 @@ def test_cutmix_labels_follow_the_area_of_the_box():
     for picture in pasted:
         assert picture.sum() == picture.any(1).sum() * picture.any(0).sum()
     assert 0.15 < soft[:, 0, 1].mean() < 0.5 and soft[:, 0, 1].std() > 0.1
+
+
+def test_blur_is_gaussian_and_no_wider_than_asked():
+    """The drawn deviation is read from one bright pixel; scipy's filter then gives the picture."""
+    image = np.zeros((31, 31, 1), np.float32)
+    image[15, 15] = 1
+    sigmas = []
+    for seed in range(8):
+        blurred = np.asarray(augment.blur(2.0)(jax.random.key(seed), jnp.asarray(image)))[..., 0]
+        np.testing.assert_allclose(blurred.sum(), 1, rtol=1e-5)
+        rows = blurred.sum(1)
+        sigma = np.sqrt((rows * (np.arange(31) - 15) ** 2).sum())
+        sigmas.append(sigma)
+        if sigma > 0.5:  # below, the sampled kernel's deviation is not its parameter
+            want = gaussian_filter(image[..., 0], sigma, radius=6, mode="nearest")
+            np.testing.assert_allclose(blurred, want, atol=5e-3)
+    assert max(sigmas) <= 2.0 and np.ptp(sigmas) > 0.5

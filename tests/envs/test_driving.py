@@ -257,6 +257,17 @@ def test_teachers_stay_near_the_centre(teacher, slip):
     assert 0.85 < float(reward.mean()) <= 1.05
 
 
+def test_the_weak_teacher_stays_on_the_road_but_farther_from_its_centre():
+    settings = Settings(view=None, limit=300)
+    keys, errors = jax.random.split(jax.random.key(5), 16), []
+    for teacher in (teachers.proportional, teachers.pure_pursuit):
+        run = jax.jit(jax.vmap(lambda key, t=teacher: driven(settings, t, key, 300)))
+        _, (lateral, _, terminated, _) = run(keys)
+        assert not terminated.any()
+        errors.append(np.abs(lateral[:, 50:]).mean())
+    assert errors[0] > 2 * errors[1]
+
+
 def test_without_steering_the_car_leaves_the_road():
     settings = Settings(view=None)
 

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from dljax.envs.driving import environment, tracks
-from dljax.envs.driving.camera import Scenery, draw_scenery
+from dljax.envs.driving.camera import draw_scenery
 from dljax.envs.driving.environment import Driving, Settings
 from dljax.envs.environment import Key
 from dljax.train.loop import Sums
@@ -26,12 +26,6 @@ Driver = Callable[[Any, Driving, Array], tuple[Any, Array]]
 
 INTERVENTION = 6.0  # seconds
 UNSEEN = 0x5EED  # root key of the tracks of an evaluation
-Change = Callable[[Scenery], Scenery]
-
-
-def unchanged(scenery: Scenery) -> Scenery:
-    """The scenery as it is drawn."""
-    return scenery
 
 
 class Drive(NamedTuple):
@@ -57,16 +51,12 @@ def drive(
     memory: Any,
     key: Key,
     backwards: Array,
-    change: Change = unchanged,
 ) -> Drive:
-    """One lap of a random track, `settings.limit` steps at most.
-
-    change: of the scenery: haze, glare, a shifted camera.
-    """
+    """One lap of a random track in a random scenery, `settings.limit` steps at most."""
     track_key, scenery_key, noise_key = jax.random.split(key, 3)
     track = tracks.draw(track_key, settings.roads)
     track = jax.tree.map(lambda a, b: jnp.where(backwards, a, b), tracks.reverse(track), track)
-    scenery = change(draw_scenery(scenery_key))
+    scenery = draw_scenery(scenery_key)
     state = environment.put(settings, track, scenery, 0, 0.0, 0.0, noise_key)
 
     def one(carry: tuple[Any, Driving], _: None) -> tuple[tuple[Any, Driving], Drive]:
@@ -114,9 +104,7 @@ def scores(settings: Settings, driven: Drive) -> dict[str, Array]:
     }
 
 
-def evaluate(
-    settings: Settings, driver: Driver, batch: dict[str, Array], change: Change = unchanged
-) -> Sums:
+def evaluate(settings: Settings, driver: Driver, batch: dict[str, Array]) -> Sums:
     """Sums of the scores of the drives whose numbers are batch["drive"], int [B].
 
     Even numbers go one way around a track, the odd one after it the other way. A drive depends on
@@ -125,7 +113,7 @@ def evaluate(
 
     def one(number: Array) -> dict[str, Array]:
         key = jax.random.fold_in(jax.random.key(UNSEEN), number // 2)
-        return scores(settings, drive(settings, driver, (), key, number % 2 == 1, change))
+        return scores(settings, drive(settings, driver, (), key, number % 2 == 1))
 
     found, mask = jax.vmap(one)(batch["drive"]), batch["example_mask"]
     count = mask.sum()

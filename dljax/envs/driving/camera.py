@@ -39,9 +39,9 @@ class Scenery(NamedTuple):
     """How a track looks, and how the camera is mounted on the car.
 
     grass, asphalt, line, sky: RGB [3]. texture: amplitude of the ground's spots. light: factor of
-    all colours. visibility: distance in m at which haze leaves 1/e. glare: white added around the
-    sun's place, 0 to 1. noise: amplitude of the sensor's noise. camera_height: m; pitch: rad
-    downwards; yaw: rad to the left; shift: m to the left of the car's middle.
+    all colours. visibility: distance in m at which haze leaves 1/e. noise: amplitude of the
+    sensor's noise. camera_height: m; pitch: rad downwards; yaw: rad to the left; shift: m to the
+    left of the car's middle.
     """
 
     grass: Array
@@ -51,7 +51,6 @@ class Scenery(NamedTuple):
     texture: Array
     light: Array
     visibility: Array
-    glare: Array
     noise: Array
     camera_height: Array
     pitch: Array
@@ -79,7 +78,6 @@ def draw_scenery(key: Key) -> Scenery:
         texture=one(0.02, 0.12),
         light=one(0.6, 1.1),
         visibility=jnp.exp(one(np.log(60.0), np.log(600.0))),
-        glare=jnp.zeros(()),
         noise=one(0.0, 0.04),
         camera_height=one(1.2, 1.6),
         pitch=one(0.06, 0.14),
@@ -188,11 +186,8 @@ def render(
     picture = jnp.where(fall[..., None] > 1e-3, picture, scenery.sky)
     if others is not None:
         picture = _boxes(view, scenery, car, others, picture)
-    row, column = np.mgrid[: view.height, : view.width]
-    sun = np.hypot(row - 0.2 * view.height, column - 0.6 * view.width) / view.height
-    picture = scenery.light * picture + scenery.glare * np.exp(-2 * sun**2)[..., None]
-    grain = _hash(noise, view.height * view.width).reshape(sun.shape)
-    return jnp.clip(picture + scenery.noise * grain[..., None], 0, 1)
+    grain = _hash(noise, view.height * view.width).reshape(view.height, view.width, 1)
+    return jnp.clip(scenery.light * picture + scenery.noise * grain, 0, 1)
 
 
 def _spots(x: Array, y: Array) -> Array:

@@ -21,6 +21,10 @@ from dljax.data.sources.vision import load_masks
 from dljax.data.sources.vision.masks import MaskSource
 
 TEST_SHARE = 0.2
+KINDS = (
+    "'brain', a folder in nnU-Net's layout (imagesTr, labelsTr, dataset.json), a folder with "
+    "images/ and masks/, or for a classifier a MedMNIST .npz or a folder per class of images"
+)
 
 
 def load_volumes(
@@ -41,6 +45,8 @@ def load_volumes(
     if dataset == "brain":
         return brain.load_brain(strength)
     root = Path(dataset).expanduser()
+    if not root.exists():
+        raise FileNotFoundError(f"There is no {dataset}: --dataset takes {KINDS}.")
     if root.is_dir() and decathlon.is_decathlon(root):
         data = decathlon.read(root)
     else:
