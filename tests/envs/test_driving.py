@@ -179,7 +179,7 @@ def scenery(**changes):
 @pytest.mark.parametrize("changes", [{}, {"yaw": 0.1, "shift": 0.4, "pitch": 0.15}])
 def test_ground_and_projection_are_inverse(changes):
     view, seen = View(), scenery(**changes)
-    ahead, left, fall = camera.ground(view, seen)
+    ahead, left, fall = camera.ground(view, seen, jnp.arange(view.width) + 0.5)
     row, column = camera.project(view, seen, ahead, left, jnp.zeros(()))
     want = np.mgrid[:64, :160] + 0.5
     below = np.asarray(fall) > 0.05
@@ -214,6 +214,25 @@ def test_picture_shows_line_road_and_grass_where_they_are():
         np.testing.assert_allclose(at(side * half / 2), seen.asphalt, atol=0.02)
         np.testing.assert_allclose(at(side * (half + 1.0)), seen.grass, atol=0.02)
     np.testing.assert_allclose(picture[0, 0], seen.sky, atol=1e-6)
+
+
+def test_interpolated_distances_are_those_of_every_pixel(roads):
+    view, seen = View(), scenery()
+
+    def both(track, index):
+        state = environment.put(Settings(), track, seen, index, 0.5, 0.1, jax.random.key(0))
+        ahead, left, fall = camera.ground(view, seen, jnp.arange(view.width) + 0.5)
+        exact, along = camera.on_road(track, state.car, index, ahead, left)
+        quick = camera.beside(view, track, seen, state.car, index)
+        pixel = seen.camera_height / jnp.maximum(fall, 1e-3) / view.focal
+        near = (fall > 0.02) & (jnp.abs(exact) < 2 * track.half_width)
+        return jnp.abs(jnp.stack(quick) - jnp.stack([jnp.abs(exact), along])), pixel, near
+
+    error, pixel, near = jax.jit(jax.vmap(both))(roads, jnp.arange(200) * 2)
+    error = np.asarray(error / pixel[:, None]).transpose(1, 0, 2, 3)[:, np.asarray(near)]
+    # By the bend alone: 4 pixels of 1.05 m at the farthest, a radius of 15 m at the least.
+    assert np.quantile(error[0], 0.999) < 4**2 * 1.05 / (8 * 15)
+    assert np.quantile(error[1], 0.99) < 0.2
 
 
 def test_another_car_is_drawn_where_it_stands():

@@ -17,6 +17,7 @@ from dljax.envs.driving.dynamics import Car
 from dljax.envs.driving.tracks import POINTS, Track
 from dljax.envs.environment import Key
 
+COARSE = 4  # pixels between the rays whose distance from the road is computed
 BEHIND, AHEAD = 2, 46  # points of the centre line around the car that are looked at
 LINE, DASH = 0.15, 3.0  # width of a line and length of a dash (and of its gap), m
 BOX = (4.4, 1.8, 1.5)  # length, width and height of another car, m
@@ -86,16 +87,17 @@ def draw_scenery(key: Key) -> Scenery:
     )
 
 
-def ground(view: View, scenery: Scenery) -> tuple[Array, Array, Array]:
-    """Where each pixel's ray [H, W] meets the ground, in the car's frame: ahead and left, in m.
+def ground(view: View, scenery: Scenery, columns: Array) -> tuple[Array, Array, Array]:
+    """Where the rays through each row's middle and `columns` [W] (pixels) meet the ground.
 
-    Both are meaningless where the third result, the ray's fall per metre of its length along the
-    camera's axis, is not positive: above the horizon.
+    [H, W]: ahead and left in the car's frame, in m. Both are meaningless where the third result,
+    the ray's fall per metre of its length along the camera's axis, is not positive: above the
+    horizon.
     """
     rows = (jnp.arange(view.height) + 0.5 - view.height / 2)[:, None] / view.focal
-    columns = (jnp.arange(view.width) + 0.5 - view.width / 2)[None, :] / view.focal
+    columns = (columns - view.width / 2)[None, :] / view.focal
     fall = jnp.sin(scenery.pitch) + rows * jnp.cos(scenery.pitch)
-    fall = jnp.broadcast_to(fall, (view.height, view.width))
+    fall = jnp.broadcast_to(fall, (view.height, columns.shape[1]))
     far = scenery.camera_height / jnp.maximum(fall, 1e-3)
     forward = far * (jnp.cos(scenery.pitch) - rows * jnp.sin(scenery.pitch))
     left = -far * columns
@@ -161,9 +163,9 @@ def render(
 
     noise: uint32 seed of the sensor's noise. others: x, y, heading [N, 3] of other cars.
     """
-    ahead, left, fall = ground(view, scenery)
-    lateral, along = on_road(track, car, index, ahead, left)
-    distance = jnp.hypot(ahead, left)
+    ahead, left, fall = ground(view, scenery, jnp.arange(view.width) + 0.5)
+    lateral, along = beside(view, track, scenery, car, index)
+    distance = jnp.sqrt(ahead**2 + left**2)
     pixel = scenery.camera_height / jnp.maximum(fall, 1e-3) / view.focal  # its width on the ground
 
     def inside(margin: Array) -> Array:
@@ -173,21 +175,45 @@ def render(
     cos, sin = jnp.cos(car.heading), jnp.sin(car.heading)
     spots = _spots(car.x + cos * ahead - sin * left, car.y + sin * ahead + cos * left)
     spots = scenery.texture * spots * jnp.minimum(1.0, 0.3 / pixel)
-    beside = jnp.abs(lateral)
-    dashed = inside(LINE / 2 - beside) * ((along % (2 * DASH)) < DASH)
-    edge = inside(LINE / 2 - jnp.abs(beside - track.half_width + 2 * LINE))
-    paint = jnp.maximum(dashed, edge)[..., None]
-    road = inside(track.half_width - beside)[..., None]
-    picture = scenery.grass + spots[..., None]
-    picture = picture + road * (scenery.asphalt + 0.3 * spots[..., None] - picture)
-    picture = picture + paint * (scenery.line - picture)
-    haze = jnp.exp(-distance / scenery.visibility)[..., None]
-    picture = scenery.sky + haze * (picture - scenery.sky)
-    picture = jnp.where(fall[..., None] > 1e-3, picture, scenery.sky)
+    dashes = along / (2 * DASH)
+    dashed = inside(LINE / 2 - lateral) * (dashes - jnp.floor(dashes) < 0.5)
+    edge = inside(LINE / 2 - jnp.abs(lateral - track.half_width + 2 * LINE))
+    paint = jnp.maximum(dashed, edge)
+    road = inside(track.half_width - lateral)
+    # Each pixel is a mixture: its shares of the colours, and the spots' brightness.
+    seen = jnp.where(fall > 1e-3, jnp.exp(-distance / scenery.visibility), 0.0)
+    line, bare = seen * paint, seen * (1 - paint)
+    shares = (bare * (1 - road), bare * road, line, 1 - seen)
+    colours = (scenery.grass, scenery.asphalt, scenery.line, scenery.sky)
+    spots = spots * bare * (1 - 0.7 * road)
+    picture = spots[..., None] + sum(
+        share[..., None] * colour for share, colour in zip(shares, colours, strict=True)
+    )
     if others is not None:
         picture = _boxes(view, scenery, car, others, picture)
     grain = _hash(noise, view.height * view.width).reshape(view.height, view.width, 1)
     return jnp.clip(scenery.light * picture + scenery.noise * grain, 0, 1)
+
+
+def beside(view: View, track: Track, scenery: Scenery, car: Car, index: Array) -> tuple:
+    """Distance from the centre line and way along it, in m, of all pixels [H, W], by `on_road`.
+
+    Computed for every COARSE-th ray of a row and interpolated: a row's rays meet the ground on a
+    straight line, on which the distance to the left is linear but for the road's bend (p pixels
+    apart, each w metres, in a bend of radius r, the error is p^2 w / (8 r) pixels). Where two
+    pieces of road are equally near, its sign changes without a centre line between, so that the
+    distance itself is interpolated wherever both rays are too far from the line to have it between.
+    """
+    blocks = -(-view.width // COARSE)
+    ahead, left, fall = ground(view, scenery, COARSE * jnp.arange(blocks + 1.0))
+    lateral, along = on_road(track, car, index, ahead, left)
+    at = (np.arange(view.width) + 0.5) / COARSE
+    weights = np.maximum(0, 1 - np.abs(at - np.arange(blocks + 1)[:, None])).astype(np.float32)
+    across, distance, along = (
+        jnp.matmul(x, weights, precision="highest") for x in (lateral, jnp.abs(lateral), along)
+    )
+    way = COARSE / view.focal * scenery.camera_height / jnp.maximum(fall[:, :1], 1e-3)
+    return jnp.where(distance > way, distance, jnp.abs(across)), along
 
 
 def _spots(x: Array, y: Array) -> Array:
