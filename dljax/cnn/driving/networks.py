@@ -20,17 +20,21 @@ class SteeringNet(nn.Module):
     """Pictures [B, H, W, 3] of colours in 0..1 to steering [B], nominally -1 to 1.
 
     layers: (channels, width, stride) of each convolution, without padding; hidden: units of the
-    dense layers after them. The defaults are DAVE-2 (Bojarski et al. 2016, arXiv:1604.07316, figure
-    4), which normalises its input by a fixed layer, and whose steering is 1 / radius; here it is
-    that of the wheel. ValueError for pictures that are too small for the convolutions.
+    dense layers after them. outputs: numbers of each answer [B, outputs], such as logits; 0 for
+    steering. dropout: share of what each of the dense layers reads that is dropped in training. The
+    defaults are DAVE-2 (Bojarski et al. 2016, arXiv:1604.07316, figure 4), which normalises its
+    input by a fixed layer, and whose steering is 1 / radius; here it is that of the wheel.
+    ValueError for pictures that are too small for the convolutions.
     """
 
     layers: Sequence[tuple[int, int, int]] = DAVE2
     hidden: Sequence[int] = (100, 50, 10)
     dtype: Any = None
+    outputs: int = 0
+    dropout: float = 0.0
 
     @nn.compact
-    def __call__(self, pictures: Array) -> Array:
+    def __call__(self, pictures: Array, train: bool = False) -> Array:
         x = 2 * pictures - 1
         for channels, width, stride in self.layers:
             if min(x.shape[1:3]) < width:
@@ -42,5 +46,7 @@ class SteeringNet(nn.Module):
             x = nn.relu(x)
         x = x.reshape(len(x), -1)
         for units in self.hidden:
+            x = nn.Dropout(self.dropout, deterministic=not train)(x)
             x = nn.relu(Dense(units, dtype=self.dtype)(x))
-        return Dense(1, dtype=self.dtype, name="steering")(x)[:, 0].astype(jnp.float32)
+        x = Dense(self.outputs or 1, dtype=self.dtype, name="steering")(x).astype(jnp.float32)
+        return x if self.outputs else x[:, 0]

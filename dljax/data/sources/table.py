@@ -88,8 +88,11 @@ def read_table(path: str, decimal: str = "auto", absent: Sequence[str] = ()) -> 
     return table._replace(decimal=decimal, absent=tuple(absent))
 
 
-def parse_table(content: bytes, name: str) -> Table:
-    """The `Table` in the content of a CSV file; see `read_table`."""
+def parse_table(content: bytes, name: str, columns: Sequence[str] = ()) -> Table:
+    """The `Table` in the content of a CSV file; see `read_table`.
+
+    columns: the names of them, of a file that has no header.
+    """
     text, notes = _text(content, name)
     if not text.strip():
         raise ValueError(f"{name} is empty.")
@@ -100,18 +103,22 @@ def parse_table(content: bytes, name: str) -> Table:
     notes += more
     if not rows:
         raise ValueError(f"{name} has comments and no rows.")
-    width = _usual_width(rows)
-    rows, lines, more = header.from_header_on(rows, lines, width)
-    notes += more
-    columns, count, more = header.column_names(rows, MOST_HEADERS)
-    notes += more
-    rows, lines = rows[count:], lines[count:]
+    above = "the header has"
+    if columns:
+        above = f"{', '.join(columns)} are"
+    else:
+        width = _usual_width(rows)
+        rows, lines, more = header.from_header_on(rows, lines, width)
+        notes += more
+        columns, count, more = header.column_names(rows, MOST_HEADERS)
+        notes += more
+        rows, lines = rows[count:], lines[count:]
     while columns and not columns[-1] and all(len(r) < len(columns) or not r[-1] for r in rows):
         columns, rows = columns[:-1], [row[: len(columns) - 1] for row in rows]
     _check_header(columns, name)
     if not rows:
         raise ValueError(f"{name} has a header and no rows.")
-    _check_widths(rows, lines, columns, separator, name)
+    _check_widths(rows, lines, len(columns), above, separator, name)
     cells = {
         key: np.array(column) for key, column in zip(columns, zip(*rows, strict=True), strict=True)
     }
@@ -150,17 +157,17 @@ def _usual_width(rows: list[list[str]]) -> int:
     return collections.Counter(map(len, rows)).most_common(1)[0][0]
 
 
-def _check_widths(rows, lines, columns, separator, name) -> None:
-    if set(map(len, rows)) == {len(columns)}:
+def _check_widths(rows, lines, columns: int, above: str, separator, name) -> None:
+    if set(map(len, rows)) == {columns}:
         return
     row, line = next(
-        (row, line) for row, line in zip(rows, lines, strict=True) if len(row) != len(columns)
+        (row, line) for row, line in zip(rows, lines, strict=True) if len(row) != columns
     )
     hint = ""
-    if separator == "," and len(row) > len(columns):
+    if separator == "," and len(row) > columns:
         hint = "; decimal commas need quotes or semicolons between the cells"
     raise ValueError(
-        f"{name}, line {line}: {len(row)} cells where the header has {len(columns)} "
+        f"{name}, line {line}: {len(row)} cells where {above} {columns} "
         f"(separated by {SEPARATORS[separator]}){hint}."
     )
 

@@ -10,6 +10,7 @@ import numpy as np
 from dljax.data.windows import Windows
 from dljax.rnn.forecasting import assessment, forecast_metrics
 from dljax.rnn.forecasting.assessment import Forecasts, Interval
+from dljax.train import bootstrap
 
 TOLERANCE = 0.03  # deviation of the coverage from the nominal level without a comment
 
@@ -104,14 +105,13 @@ def _undone(values: np.ndarray, data: Windows) -> np.ndarray:
 
 def _skill(
     network: Forecasts, other: Forecasts, truth: np.ndarray, horizon: int
-) -> dict[str, forecast_metrics.Estimate]:
+) -> dict[str, bootstrap.Estimate]:
     def losses(a: Forecasts, power: int) -> np.ndarray:
         return (np.abs(a.test.values - truth) ** power).mean((1, 2))
 
     kinds = {"mae": 1, "mse": 2}
     return {
-        k: forecast_metrics.skill(losses(network, p), losses(other, p), horizon)
-        for k, p in kinds.items()
+        k: bootstrap.skill(losses(network, p), losses(other, p), horizon) for k, p in kinds.items()
     }
 
 
@@ -144,7 +144,7 @@ def by_series(
 def _against(
     own: Mapping[str, float],
     table: Mapping[str, Mapping[str, float]],
-    skill: Mapping[str, Mapping[str, forecast_metrics.Estimate]],
+    skill: Mapping[str, Mapping[str, bootstrap.Estimate]],
     naive: Collection[str],
     measure: str,
 ) -> list[str]:
@@ -168,7 +168,7 @@ def _against(
     return lines
 
 
-def _verdict(gain: forecast_metrics.Estimate) -> str:
+def _verdict(gain: bootstrap.Estimate) -> str:
     """The network's skill in words."""
     span = f"95 % interval {gain.low:.1%} to {gain.high:.1%}"
     if gain.low > 0:

@@ -11,13 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-
-class Estimate(NamedTuple):
-    """A value and its confidence interval."""
-
-    value: float
-    low: float
-    high: float
+from dljax.train.bootstrap import Estimate, block_means, estimate
 
 
 def mase_scale(train: np.ndarray, season: int = 1) -> np.ndarray:
@@ -54,38 +48,6 @@ def covered(low: np.ndarray, high: np.ndarray, truth: np.ndarray) -> dict[str, f
     return {"coverage": float(inside.mean()), "width": float(np.mean(high - low))}
 
 
-def block_means(values: np.ndarray, block: int, samples: int = 2000, seed: int = 0) -> np.ndarray:
-    """Means [samples, K] of values [N, K] resampled in blocks of neighbours.
-
-    The circular block bootstrap (Politis and Romano 1992); `block` should not be shorter than the
-    horizon, within which neighbouring windows overlap.
-    """
-    n = len(values)
-    block = min(block, n)
-    count = -(-n // block)
-    rest = n - (count - 1) * block
-    wrapped = np.concatenate([values, values[:block]]).astype(np.float64)
-    sums = np.concatenate([np.zeros((1, values.shape[1])), wrapped.cumsum(0)])
-    starts = np.random.default_rng(seed).integers(0, n, (samples, count))
-    lengths = np.full(count, block)
-    lengths[-1] = rest
-    return (sums[starts + lengths] - sums[starts]).sum(1) / n
-
-
-def skill(
-    losses: np.ndarray, reference: np.ndarray, block: int, confidence: float = 0.95
-) -> Estimate:
-    """1 - loss / reference over windows [N]: above 0 where the forecast is the better one.
-
-    The difference is significant where the interval excludes 0.
-    """
-    pairs = np.stack([losses, reference], -1)
-    mean, sampled = pairs.mean(0), block_means(pairs, block)
-    with np.errstate(divide="ignore", invalid="ignore"):  # a reference without any error
-        value, values = 1 - mean[0] / mean[1], 1 - sampled[:, 0] / sampled[:, 1]
-    return _estimate(value, values, confidence)
-
-
 class Direction(NamedTuple):
     """Shares of changes with the predicted sign, and of those that are positive ('always up')."""
 
@@ -110,12 +72,6 @@ def direction(
     mean, sampled = counts.mean(0), block_means(counts, block)
     with np.errstate(invalid="ignore"):
         accuracy, up = (
-            _estimate(mean[i] / mean[2], sampled[:, i] / sampled[:, 2], confidence)
-            for i in range(2)
+            estimate(mean[i] / mean[2], sampled[:, i] / sampled[:, 2], confidence) for i in range(2)
         )
     return Direction(accuracy, up, int(moved.sum()))
-
-
-def _estimate(value: float, sampled: np.ndarray, confidence: float) -> Estimate:
-    low, high = np.nanquantile(sampled, [(1 - confidence) / 2, (1 + confidence) / 2])
-    return Estimate(float(value), float(low), float(high))
