@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from typing import Any
 
 from dljax.envs import gymnax_environments
@@ -24,3 +26,17 @@ def all_parameters(name: str, **parameters: Any) -> dict[str, Any]:
     if name == driving.NAME:
         return driving.completed(parameters)
     return gymnax_environments.all_parameters(name, **parameters)
+
+
+def parsed(texts: Sequence[str]) -> dict[str, Any]:
+    """The parameters that texts name=value give; ValueError, in one line, for other texts."""
+    found = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise ValueError(f"env_params are written name=value, not {text!r}")
+        try:
+            found[name] = json.loads(value)
+        except ValueError:
+            raise ValueError(f"env_params: {value!r} is no number, true or false") from None
+    return found

@@ -248,6 +248,24 @@ class DataConfig(Config):
         return root if re.fullmatch(r"\.[A-Za-z]\w{1,4}", ending) else stem
 
 
+def of_kind(config: C, kind: str, flags: Mapping[str, type[Config]], tuned: Mapping[str, Any]) -> C:
+    """The Config of an experiment whose data decides its kind, those of its flags tuned that are
+    none or 0.
+
+    flags: kind -> the fields that it alone has. Raises ValueError, in one line, for a flag of
+    another kind, which would have no effect.
+    """
+    own = {entry.name for entry in dataclasses.fields(flags[kind])}
+    for other in flags.values():
+        for entry in dataclasses.fields(other):
+            if entry.name not in own and getattr(config, entry.name) != entry.default:
+                raise ValueError(
+                    f"--{entry.name} has no effect on {config.dataset}, which is for {kind}: leave "
+                    "it out"
+                )
+    return dataclasses.replace(config, **{k: v for k, v in tuned.items() if not getattr(config, k)})
+
+
 def validate(config: Config) -> None:
     """Bring every field to its declared type, or raise a ValueError that names field and value."""
     for entry in dataclasses.fields(config):

@@ -20,7 +20,9 @@ def test_scores_by_hand():
     lateral = jnp.array([0, 1, -1, 2, 0, 4, 0, 0, 9, 9.0])
     left = jnp.zeros(10, bool).at[jnp.array([5])].set(True)
     steer = jnp.array([0, 0, 0.1, 0, 0, 0, 0, 0, 0.3, 0.3])
-    driven = Drive(steps, steps, lateral, steer, steps < 8, left, steps + 1, jnp.full(10, 8.0))
+    driven = Drive(
+        steps, steps, lateral, steer, steps, steps < 8, left, steps + 1, jnp.full(10, 8.0)
+    )
     found = closed_loop.scores(BLIND, driven)
     assert found["interventions"] == 1
     np.testing.assert_allclose(found["completed"], 6 / 8)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 from dljax.apps.configs.medical_classification import ClassificationFlags
 from dljax.apps.configs.medical_segmentation import SegmentationFlags
-from dljax.run.config import DataConfig, field, override
+from dljax.run.config import DataConfig, field, of_kind, override
 from dljax.run.optimizer_flags import OPTIMIZERS, OptimizerConfig
 
 Kind = Literal["classification", "segmentation"]
@@ -79,13 +78,4 @@ def resolved(config: Config, kind: Kind) -> Config:
 
     Raises ValueError for a flag of the other kind, which would have no effect.
     """
-    own = {entry.name for entry in dataclasses.fields(FLAGS[kind])}
-    for other in FLAGS.values():
-        for entry in dataclasses.fields(other):
-            if entry.name not in own and getattr(config, entry.name) != entry.default:
-                raise ValueError(
-                    f"--{entry.name} has no effect on {config.dataset}, which is for {kind}: leave "
-                    "it out"
-                )
-    values = {k: v for k, v in config.tuned[kind].items() if not getattr(config, k)}
-    return dataclasses.replace(config, **values)
+    return of_kind(config, kind, FLAGS, config.tuned[kind])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
@@ -43,26 +42,12 @@ class Agent(NamedTuple):
     value_and_greedy: Callable[[Any], Callable[[Array], tuple[Array, Array]]] | None = None
 
 
-def parameters(config: AgentConfig) -> dict[str, Any]:
-    """The environment's parameters that a Config names; ValueError for what is no name=value."""
-    found = {}
-    for text in config.env_params:
-        name, equals, value = text.partition("=")
-        if not equals:
-            raise ValueError(f"env_params are written name=value, not {text!r}")
-        try:
-            found[name] = json.loads(value)
-        except ValueError:
-            raise ValueError(f"env_params: {value!r} is no number, true or false") from None
-    return found
-
-
 def environment(config: AgentConfig) -> Environment:
     """The environment of a Config, in its wrappers.
 
     Raises ValueError, in one line, for unknown names and values.
     """
-    env = named.make(config.env, **parameters(config))
+    env = named.make(config.env, **named.parsed(config.env_params))
     if config.sticky:
         env = wrappers.sticky_actions(env, config.sticky)
     if config.hide_velocities:
@@ -95,7 +80,7 @@ def environment_record(config: AgentConfig, env: Environment) -> DataRecord:
         f"{_numbers(action.shape[0])} from -1 to 1",
         "episode": f"at most {env.limit} steps",
     }  # fmt: skip
-    derived = named.all_parameters(config.env, **parameters(config))
+    derived = named.all_parameters(config.env, **named.parsed(config.env_params))
     return DataRecord({env.name: spaces}, {}, {"parameters": derived} if derived else {})
 
 

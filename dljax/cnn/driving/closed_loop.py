@@ -16,8 +16,9 @@ import jax.numpy as jnp
 from jax import Array
 
 from dljax.envs.driving import environment, tracks
-from dljax.envs.driving.camera import draw_scenery
+from dljax.envs.driving.camera import Scenery, dazzled, draw_scenery
 from dljax.envs.driving.environment import Driving, Settings
+from dljax.envs.driving.tracks import Track
 from dljax.envs.environment import Key
 from dljax.train.loop import Sums
 
@@ -26,43 +27,95 @@ Driver = Callable[[Any, Driving, Array], tuple[Any, Array]]
 
 INTERVENTION = 6.0  # seconds
 UNSEEN = 0x5EED  # root key of the tracks of an evaluation
+ROUTE = 0.95  # share of the way at full time that a drive is scored over, if its lap is longer
+
+
+class Condition(NamedTuple):
+    """What a drive is disturbed by.
+
+    delay: further steps until steering reaches the wheels. visibility: of fog, m; none: the
+    scenery's own. shift, yaw: m and rad to the left by which the camera was knocked. glare:
+    brightness of the sun (`camera.dazzled`).
+    """
+
+    delay: int = 0
+    visibility: float | None = None
+    shift: float = 0.0
+    yaw: float = 0.0
+    glare: float = 0.0
+
+    def seen(self, scenery: Scenery) -> Scenery:
+        """A scenery under this condition."""
+        fog = scenery.visibility if self.visibility is None else jnp.float32(self.visibility)
+        return scenery._replace(
+            visibility=fog, shift=scenery.shift + self.shift, yaw=scenery.yaw + self.yaw
+        )
+
+
+CONDITIONS = {
+    "fog": Condition(visibility=12.0),
+    "glare": Condition(glare=0.9),
+    "camera moved": Condition(shift=0.3, yaw=0.05),
+    "delay": Condition(delay=3),
+}
 
 
 class Drive(NamedTuple):
     """One drive of T steps [T, ...]: positions in m, steering in rad.
 
-    x, y, lateral, steer: after each step. driving: before the end of the first lap. intervened: the
-    step left the road. progress: m along the road. lap: length of the road, m.
+    x, y, lateral, steer: after each step; curvature: of the road there, 1/m. driving: before the
+    end of the route. intervened: the step left the road. progress: m along the road. route: a lap,
+    or what can be driven in ROUTE of the time, m.
     """
 
     x: Array
     y: Array
     lateral: Array
     steer: Array
+    curvature: Array
     driving: Array
     intervened: Array
     progress: Array
-    lap: Array
+    route: Array
+
+
+def road(settings: Settings, number: Array) -> tuple[Track, Scenery, Key]:
+    """Track, scenery and key of the sensor's noise of drive `number`.
+
+    Even numbers go one way around a track, the odd one after it the other way.
+    """
+    key = jax.random.fold_in(jax.random.key(UNSEEN), number // 2)
+    track_key, scenery_key, noise_key = jax.random.split(key, 3)
+    track = tracks.draw(track_key, settings.roads)
+    back = number % 2 == 1
+    track = jax.tree.map(lambda a, b: jnp.where(back, a, b), tracks.reverse(track), track)
+    return track, draw_scenery(scenery_key), noise_key
 
 
 def drive(
     settings: Settings,
     driver: Driver,
-    memory: Any,
-    key: Key,
-    backwards: Array,
-) -> Drive:
-    """One lap of a random track in a random scenery, `settings.limit` steps at most."""
-    track_key, scenery_key, noise_key = jax.random.split(key, 3)
-    track = tracks.draw(track_key, settings.roads)
-    track = jax.tree.map(lambda a, b: jnp.where(backwards, a, b), tracks.reverse(track), track)
-    scenery = draw_scenery(scenery_key)
-    state = environment.put(settings, track, scenery, 0, 0.0, 0.0, noise_key)
+    number: Array,
+    condition: Condition = Condition(),  # noqa: B008
+    memory: Any = (),
+) -> tuple[Drive, Array]:
+    """Drive `number`, and what was observed before each of its steps, [limit, ...].
 
-    def one(carry: tuple[Any, Driving], _: None) -> tuple[tuple[Any, Driving], Drive]:
+    It depends on the driver, its number and the condition alone.
+    """
+    settings = settings._replace(delay=settings.delay + condition.delay)
+    track, scenery, noise_key = road(settings, number)
+    scenery = condition.seen(scenery)
+    route = jnp.minimum(track.length, ROUTE * settings.limit * settings.speed * settings.dt)
+    start = environment.put(settings, track, scenery, 0, 0.0, 0.0, noise_key)
+
+    def one(carry: tuple[Any, Driving], _: None) -> tuple[tuple[Any, Driving], tuple]:
         memory, state = carry
-        driving = state.progress < track.length
-        memory, action = driver(memory, state, environment.observed(settings, state))
+        driving = state.progress < route
+        obs = environment.observed(settings, state)
+        if condition.glare and settings.view is not None:
+            obs = dazzled(settings.view, scenery, state.car, obs, condition.glare)
+        memory, action = driver(memory, state, obs)
         state = environment.moved(settings, state, action)
         place = state.place
         off = jnp.abs(place.lateral) > track.half_width
@@ -70,21 +123,21 @@ def drive(
         back = back._replace(progress=state.progress, time=state.time)
         after = jax.tree.map(lambda a, b: jnp.where(off, a, b), back, state)
         seen = Drive(
-            state.car.x, state.car.y, place.lateral, state.car.steer, driving, off & driving,
-            state.progress, track.length,
+            state.car.x, state.car.y, place.lateral, state.car.steer, place.curvature, driving,
+            off & driving, state.progress, route,
         )  # fmt: skip
-        return (memory, after), seen
+        return (memory, after), (seen, obs)
 
-    return jax.lax.scan(one, (memory, state), None, length=settings.limit)[1]
+    return jax.lax.scan(one, (memory, start), None, length=settings.limit)[1]
 
 
 def scores(settings: Settings, driven: Drive) -> dict[str, Array]:
     """Scores of one drive [T], each a number.
 
-    completed: share of the lap before the first intervention. autonomy: Nvidia's, of the time of
-    the lap. interventions, kilometres: of the whole lap. lateral_mean, lateral_95, lateral_worst: m
-    from the centre. jerk: root mean square of the change of the lateral acceleration that the
-    wheels ask for, m/s^3.
+    completed: share of the route before the first intervention. autonomy: Nvidia's, of the time of
+    the route. interventions, kilometres: of the whole route. lateral_mean, lateral_95,
+    lateral_worst: m from the centre. jerk: root mean square of the change of the lateral
+    acceleration that the wheels ask for, m/s^3.
     """
     x, on = driven, driven.driving
     count = x.intervened.sum()
@@ -93,7 +146,7 @@ def scores(settings: Settings, driven: Drive) -> dict[str, Array]:
     acceleration = settings.speed**2 * jnp.tan(x.steer) / settings.vehicle.wheelbase
     jerk = jnp.where(on[1:], jnp.diff(acceleration) / settings.dt, jnp.nan)
     return {
-        "completed": jnp.clip(x.progress[first] / x.lap[0], 0, 1),
+        "completed": jnp.clip(x.progress[first] / x.route[0], 0, 1),
         "autonomy": jnp.maximum(0, 1 - INTERVENTION * count / (on.sum() * settings.dt)),
         "interventions": count.astype(jnp.float32),
         "kilometres": jnp.where(on, x.progress, 0).max() / 1000,
@@ -104,16 +157,17 @@ def scores(settings: Settings, driven: Drive) -> dict[str, Array]:
     }
 
 
-def evaluate(settings: Settings, driver: Driver, batch: dict[str, Array]) -> Sums:
-    """Sums of the scores of the drives whose numbers are batch["drive"], int [B].
-
-    Even numbers go one way around a track, the odd one after it the other way. A drive depends on
-    the driver and its number alone.
-    """
+def evaluate(
+    settings: Settings,
+    driver: Driver,
+    batch: dict[str, Array],
+    condition: Condition = Condition(),  # noqa: B008
+    memory: Any = (),
+) -> Sums:
+    """Sums of the scores of the drives whose numbers are batch["drive"], int [B]."""
 
     def one(number: Array) -> dict[str, Array]:
-        key = jax.random.fold_in(jax.random.key(UNSEEN), number // 2)
-        return scores(settings, drive(settings, driver, (), key, number % 2 == 1))
+        return scores(settings, drive(settings, driver, number, condition, memory)[0])
 
     found, mask = jax.vmap(one)(batch["drive"]), batch["example_mask"]
     count = mask.sum()

@@ -14,6 +14,7 @@ from dljax.nn.dense import Dense
 
 DAVE2 = ((24, 5, 2), (36, 5, 2), (48, 5, 2), (64, 3, 1), (64, 3, 1))
 SMALL = ((16, 5, 2), (32, 3, 2), (64, 3, 2))
+LAYERS = {"small": SMALL, "dave2": DAVE2}
 
 
 class SteeringNet(nn.Module):

@@ -61,13 +61,13 @@ class Scenery(NamedTuple):
 
 def draw_scenery(key: Key) -> Scenery:
     """Random colours, light, haze and mounting: domain randomisation (Tobin et al. 2017)."""
-    keys = iter(jax.random.split(key, 12))
+    drawn = iter(jax.random.uniform(key, (19,)))  # one call: many of them compile for seconds
 
     def one(low: float, high: float) -> Array:
-        return jax.random.uniform(next(keys), (), minval=low, maxval=high)
+        return low + (high - low) * next(drawn)
 
     def colour(mean: tuple[float, float, float], spread: float) -> Array:
-        shift = jax.random.uniform(next(keys), (3,), minval=-spread, maxval=spread)
+        shift = jnp.stack([one(-spread, spread) for _ in range(3)])
         return jnp.clip(jnp.asarray(mean) + shift, 0, 1)
 
     grey = one(0.25, 0.5)
@@ -214,6 +214,19 @@ def beside(view: View, track: Track, scenery: Scenery, car: Car, index: Array) -
     )
     way = COARSE / view.focal * scenery.camera_height / jnp.maximum(fall[:, :1], 1e-3)
     return jnp.where(distance > way, distance, jnp.abs(across)), along
+
+
+def dazzled(view: View, scenery: Scenery, car: Car, picture: Array, strength: float) -> Array:
+    """The picture [H, W, 3] with a low sun in the direction of x: a spot and its halo, brighter
+    by up to `strength`."""
+    angle = -car.heading - scenery.yaw  # to the left of the camera's axis
+    row = view.height / 2 - view.focal * jnp.tan(0.1 + scenery.pitch)  # 6 degrees high
+    column = view.width / 2 - view.focal * jnp.tan(angle)
+    down = jnp.arange(view.height)[:, None] + 0.5 - row
+    right = jnp.arange(view.width)[None, :] + 0.5 - column
+    near = jnp.exp(-(down**2 + right**2) / (2 * (view.width / 5) ** 2))
+    near = jnp.where(jnp.cos(angle) > 0.1, near, 0.0)
+    return jnp.clip(picture + strength * near[..., None], 0, 1)
 
 
 def _spots(x: Array, y: Array) -> Array:

@@ -43,7 +43,7 @@ class Settings(NamedTuple):
     delay: int = 0
     start: tuple[float, float] = (0.5, 0.1)
     cars: int = 0
-    limit: int = 600
+    limit: int = 800
 
 
 class Driving(NamedTuple):

@@ -42,8 +42,13 @@ def completed(parameters: Mapping[str, Any]) -> dict[str, Any]:
     return DEFAULTS | dict(parameters)
 
 
-def make(parameters: Mapping[str, Any]) -> Environment:
-    """The environment; errors as of `completed`."""
+def settings(parameters: Mapping[str, Any]) -> Settings:
+    """The simulation of these parameters; errors as of `completed`."""
     values = completed(parameters)
     camera, height, width = (values.pop(name) for name in ("camera", "height", "width"))
-    return environment.make(Settings(view=View(height, width) if camera else None, **values))
+    return Settings(view=View(height, width) if camera else None, **values)
+
+
+def make(parameters: Mapping[str, Any]) -> Environment:
+    """The environment; errors as of `completed`."""
+    return environment.make(settings(parameters))

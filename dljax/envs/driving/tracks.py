@@ -56,27 +56,28 @@ class Roads(NamedTuple):
 
 def draw(key: Key, roads: Roads = Roads()) -> Track:  # noqa: B008
     """A random track, whose first point is at a random place of it."""
-    radius_key, width_key, length_key, shape_key, start_key = jax.random.split(key, 5)
-    radius = _uniform(radius_key, roads.radius)
-    half_width = _uniform(width_key, roads.half_width)
+    whole_key, shape_key = jax.random.split(key)
+    # Few calls: many of them compile for seconds.
+    drawn = jax.random.uniform(whole_key, (4,))
+    shapes = jax.random.uniform(shape_key, (CANDIDATES, 1 + 2 * CONTROL))
+    radius, half_width = _between(drawn[0], roads.radius), _between(drawn[1], roads.half_width)
 
-    def candidate(key: Key) -> Track:
-        wave_key, distance_key, angle_key = jax.random.split(key, 3)
-        waviness = _uniform(wave_key, roads.waviness)
-        distance = 1 + waviness * _uniform(distance_key, (-1.0, 1.0), (CONTROL,))
-        shifts = _uniform(angle_key, (-0.3, 0.3), (CONTROL,))
+    def candidate(shape: Array) -> Track:
+        waviness = _between(shape[0], roads.waviness)
+        distance = 1 + waviness * _between(shape[1 : 1 + CONTROL], (-1.0, 1.0))
+        shifts = _between(shape[1 + CONTROL :], (-0.3, 0.3))
         angle = 2 * np.pi * (jnp.arange(CONTROL) + shifts) / CONTROL
         control = distance[:, None] * jnp.stack([jnp.cos(angle), jnp.sin(angle)], -1)
         return from_control_points(control, radius, half_width)
 
-    tracks = jax.vmap(candidate)(jax.random.split(shape_key, CANDIDATES))
-    best = jnp.argmin(jnp.abs(tracks.length - _uniform(length_key, roads.length)))
+    tracks = jax.vmap(candidate)(shapes)
+    best = jnp.argmin(jnp.abs(tracks.length - _between(drawn[2], roads.length)))
     track = jax.tree.map(lambda x: x[best], tracks)
-    return rolled(track, jax.random.randint(start_key, (), 0, POINTS))
+    return rolled(track, (drawn[3] * POINTS).astype(jnp.int32))
 
 
-def _uniform(key: Key, ends: tuple[float, float], shape: tuple[int, ...] = ()) -> Array:
-    return jax.random.uniform(key, shape, minval=ends[0], maxval=ends[1])
+def _between(share: Array, ends: tuple[float, float]) -> Array:
+    return ends[0] + (ends[1] - ends[0]) * share
 
 
 def from_control_points(control: Array, radius: Array | float, half_width: Array | float) -> Track:

@@ -1,0 +1,190 @@
+"""A driver that learns in the simulator: Task, closed-loop scores, a drive to look at."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from dljax.apps.configs.autonomous_driving import Config
+from dljax.apps.driving import simulation_analysis
+from dljax.cnn.driving import baselines, closed_loop, imitation
+from dljax.cnn.driving.closed_loop import Driver
+from dljax.cnn.driving.networks import LAYERS, SteeringNet
+from dljax.data import feed
+from dljax.data.feed import MASK, Examples
+from dljax.data.record import DataRecord
+from dljax.envs import named
+from dljax.envs.driving import environment, teachers
+from dljax.envs.driving import parameters as simulator
+from dljax.plots import driving as pictures
+from dljax.run import optimizer, session
+from dljax.run.experiment import Experiment
+from dljax.train.export import Field, Serving
+from dljax.train.loop import Task
+from dljax.train.parallel import place
+
+TEACHERS = {
+    "pure_pursuit": teachers.pure_pursuit,
+    "stanley": teachers.stanley,
+    "pd": teachers.proportional,
+}
+HEADLINE = ("completed", "autonomy", "lateral_mean")
+VALIDATION, LAPS = 1_000_000, 16  # number of the first drive that validates, and how many
+
+
+def settings_of(config: Config) -> environment.Settings:
+    """The simulation of a Config; ValueError, in one line, for unknown parameters."""
+    settings = simulator.settings(named.parsed(config.env_params))
+    if settings.view is None:
+        raise ValueError("env_params: a network needs the camera; leave camera=false out")
+    if settings.pedal or settings.cars:
+        raise ValueError(
+            "env_params: imitation steers at a constant speed on an empty road; leave pedal and "
+            "cars out (ppo --env=driving has them)"
+        )
+    return settings
+
+
+def network(config: Config) -> SteeringNet:
+    """The network of a Config."""
+    return SteeringNet(LAYERS[config.model], dtype=jnp.dtype(config.dtype))
+
+
+def make(config: Config) -> Task:
+    """The Task of a Config."""
+    simulation = settings_of(config)
+    settings = imitation.Settings(
+        simulation,
+        config.method,
+        TEACHERS[config.teacher],
+        config.tracks,
+        config.cars,
+        config.rollout,
+        config.memory,
+        config.batch_size,
+        max(round(config.handover * config.steps), 1),
+        config.recovery_shift,
+        config.recovery_turn,
+    )
+    return imitation.task(network(config), optimizer.transformation(config), settings)
+
+
+def build(config: Config) -> Experiment:
+    """The Task and its test drives, ready for `session.train`.
+
+    Raises ValueError, in one line, for what does not fit together.
+    """
+    simulation, placement = settings_of(config), session.placement(config)
+    if config.memory % config.rollout:
+        raise ValueError(f"--memory={config.memory} is no multiple of --rollout={config.rollout}")
+
+    def drives(first: int, count: int) -> Examples:
+        numbers = first + np.arange(count, dtype=np.int32)
+        return feed.examples({"drive": numbers}, count, placement.batch_multiple)
+
+    return Experiment(
+        name=config.name,
+        dataset=f"the simulator, {config.method} of {config.teacher}",
+        task=make,
+        feed=feed.empty(),
+        placement=placement,
+        headline=HEADLINE,
+        data=record(config),
+        validation=drives(VALIDATION, LAPS),
+        test=drives(0, config.laps),
+        metadata={"kind": "simulation"},
+        baselines=partial(simple_drivers, config) if config.baselines else None,
+        analyze=simulation_analysis.analyze(
+            simulation, network(config), config.laps, config.disturbances
+        ),
+    )
+
+
+def record(config: Config) -> DataRecord:
+    """What the user is shown of the simulation; a run is continued in the same one alone."""
+    values = simulator.completed(named.parsed(config.env_params))
+    size = f"{values['height']}x{values['width']}"
+    shown = {
+        "picture": f"{size}, colour",
+        "speed": f"{values['speed']} m/s",
+        "step": f"{values['dt']} s",
+        "training": f"{config.tracks} random tracks",
+        "test": f"{config.laps} drives on others, one way and the other",
+    }
+    return DataRecord({"driving": shown}, {}, {"parameters": values})
+
+
+def simple_drivers(config: Config) -> dict[str, dict[str, float]]:
+    """Scores of the teacher, of a lane finder by hand, and of driving straight on."""
+    simulation = settings_of(config)
+    teacher = imitation.teacher_driver(simulation, TEACHERS[config.teacher])
+    drivers: dict[str, tuple[environment.Settings, Driver, Any]] = {
+        f"teacher, {config.teacher}": (simulation._replace(view=None), teacher, ()),
+        "lane finder": (simulation, baselines.lane_finder, jnp.zeros(())),
+        "straight on": (simulation._replace(view=None), baselines.straight_on, ()),
+    }
+    batch = {"drive": jnp.arange(config.laps), MASK: jnp.ones(config.laps)}
+    found = {}
+    for name, (settings, driver, memory) in drivers.items():
+        drive = partial(closed_loop.evaluate, settings, driver, memory=memory)
+        found[name] = {k: float(a / b) for k, (a, b) in jax.jit(drive)(batch).items()}
+    return found
+
+
+def play(config: Config) -> dict[str, float]:
+    """Draws test drive config.play of the first seed: what the camera saw and where it looked.
+
+    Writes workdir/predictions/drive_N.gif; returns the drive's scores.
+    """
+    number = config.play
+    config, _ = session.saved(config)
+    simulation, model = settings_of(config), network(config)
+    run, step = session.restore(config, make(config), place("none"))
+    variables = jax.tree.map(lambda x: x[0], run.states).network.variables()
+
+    def act(memory: Any, state: environment.Driving, obs: Any) -> tuple[Any, Any]:
+        del state
+        return memory, model.apply(variables, obs[None])
+
+    @jax.jit
+    def once(number):
+        return closed_loop.drive(simulation, act, number)
+
+    driven, frames = jax.device_get(once(jnp.int32(number)))
+    end = int(driven.driving.sum())
+    looked = np.zeros(frames[:end].shape[:3])
+    path = Path(config.workdir) / "predictions" / f"drive_{number}.gif"
+    pictures.film(frames[:end], looked, driven.steer, driven.lateral, simulation.dt, path)
+    scores = {k: float(x) for k, x in closed_loop.scores(simulation, driven).items()}
+    print(
+        f"test drive {number}, checkpoint of step {step}: {scores['completed']:.0%} of "
+        f"{driven.route[0]:.0f} m before the first intervention, "
+        f"{scores['lateral_mean']:.2f} m from the centre on average; {path}"
+    )
+    return scores
+
+
+def serving(config: Config) -> Serving:
+    """What the run in config.workdir answers a batch with: for --predict, and to export."""
+    config, metadata = session.saved(config)
+    simulation, model = settings_of(config), network(config)
+    run, _ = session.restore(config, make(config), place("none"))
+    view, most = simulation.view, float(np.rad2deg(simulation.vehicle.max_steer))
+
+    def function(states: Any, inputs: dict[str, Any]) -> dict[str, Any]:
+        pictures = inputs["image"].astype(jnp.float32) / 255
+        angle = jax.vmap(lambda state: model.apply(state.variables(), pictures))(states)
+        return {"degrees": most * jnp.clip(angle, -1, 1).mean(0)}
+
+    return Serving(
+        function,
+        jax.vmap(lambda state: state.without_optimiser())(run.states.network),
+        {"image": Field((view.height, view.width, 3), "uint8", about="what the camera sees")},
+        {"degrees": Field((), about="steering of the front wheels, positive to the left")},
+        metadata,
+    )

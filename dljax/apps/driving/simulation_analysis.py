@@ -1,0 +1,122 @@
+"""What a driver of the simulator reaches on its test drives: disturbances, and pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from dljax.cnn.driving import closed_loop, imitation
+from dljax.cnn.driving.closed_loop import CONDITIONS, Drive
+from dljax.data.feed import MASK
+from dljax.envs.driving.environment import Settings
+from dljax.plots import driving as pictures
+from dljax.run.experiment import Analysis
+from dljax.train.loop import Run
+from dljax.train.supervised import State
+
+DRAWN = 12  # drives from above, those that went worst first
+SCORES = ("completed", "autonomy", "interventions_per_km", "lateral_mean", "jerk")
+
+
+def analyze(
+    settings: Settings, model: nn.Module, laps: int, disturbances: bool
+) -> Callable[[Run, dict, dict], Analysis]:
+    """The function of an Experiment that drives all test laps again, disturbed, and draws them."""
+
+    def function(run: Run, metrics: dict, baselines: dict) -> Analysis:
+        networks = run.states.network
+        lines = [f"baseline {name}: {_told(found)}" for name, found in baselines.items()]
+        mean = {name: float(np.nanmean(metrics[name])) for name in SCORES}
+        lines.append(f"network: {_told(mean)}")
+        found = {}
+        for name, condition in CONDITIONS.items() if disturbances else ():
+            each = disturbed(settings, model, networks, laps, condition)
+            found[name] = {k: x.tolist() for k, x in each.items()}
+            lines.append(f"network, {name}: {_told({k: x.mean() for k, x in each.items()})}")
+
+        def draw(folder: Path) -> None:
+            drawn(folder, settings, driven(settings, model, networks, laps))
+
+        return Analysis({"disturbances": found}, tuple(lines), {}, draw)
+
+    return function
+
+
+def _told(found: dict[str, float]) -> str:
+    return (
+        f"{found['completed']:.1%} of the route, autonomy {found['autonomy']:.1%}, "
+        f"{found['interventions_per_km']:.2f} interventions/km, "
+        f"{found['lateral_mean']:.2f} m from the centre"
+    )
+
+
+def disturbed(
+    settings: Settings,
+    model: nn.Module,
+    networks: State,
+    laps: int,
+    condition: closed_loop.Condition,
+) -> dict[str, np.ndarray]:
+    """Scores [seeds] under a condition."""
+
+    @jax.jit
+    def scores(networks: State) -> dict[str, Any]:
+        batch = {"drive": jnp.arange(laps), MASK: jnp.ones(laps)}
+
+        def of_seed(network: State) -> dict[str, Any]:
+            driver = imitation.driver(model, network)
+            return closed_loop.evaluate(settings, driver, batch, condition)
+
+        return jax.lax.map(of_seed, networks)
+
+    return {k: np.asarray(a / b) for k, (a, b) in scores(networks).items()}
+
+
+def driven(settings: Settings, model: nn.Module, networks: State, laps: int) -> Drive:
+    """All test drives [seeds, laps, T] of all seeds."""
+
+    @jax.jit
+    def drives(networks: State) -> Drive:
+        def of_seed(network: State) -> Drive:
+            driver = imitation.driver(model, network)
+            one = partial(closed_loop.drive, settings, driver)
+            return jax.vmap(lambda number: one(number)[0])(jnp.arange(laps))
+
+        return jax.lax.map(of_seed, networks)
+
+    return jax.device_get(drives(networks))
+
+
+def drawn(folder: Path, settings: Settings, drives: Drive) -> None:
+    """The drives that went worst from above, and the errors by the road's curvature."""
+    aside = np.where(drives.driving, np.abs(drives.lateral), 0)
+    worst = np.argsort(-(drives.intervened.sum((0, 2)) * 100 + aside.max((0, 2))), kind="stable")
+    worst = worst[:DRAWN]
+    roads, ways, titles = [], [], []
+    for number in worst.tolist():
+        track, _, _ = jax.jit(partial(closed_loop.road, settings))(number)
+        roads.append((np.asarray(track.position), float(track.half_width)))
+        own = [(drives.x[s, number], drives.y[s, number]) for s in range(len(drives.x))]
+        on = drives.driving[:, number]
+        ways.append(
+            [
+                (np.stack(xy, -1)[on[s]], drives.intervened[s, number][on[s]])
+                for s, xy in enumerate(own)
+            ]
+        )
+        titles.append(
+            f"drive {number}: {aside[:, number].max():.1f} m at the most, "
+            f"{int(drives.intervened[:, number].sum())} times off"
+        )
+    pictures.from_above(roads, ways, titles, folder / "tracks.png")
+    on = drives.driving
+    pictures.errors_in_bends(
+        drives.curvature[on], {"network": drives.lateral[on]}, folder / "errors_in_bends.png"
+    )
