@@ -194,6 +194,7 @@ CASES = {
     "medical_classification": lambda: images(medical.small_classifier(), 0.8),
     "segmentation_of_volumes": lambda: volumes(cubes.small_segmenter(), 0.8),
     "driving_recovery": lambda: driver(roads.task(), 0.85),
+    "driving_recorded": lambda: sequences(roads.recorded_task(), roads.bars, 0.8),
     "forecast_gru_quantiles": lambda: windows(series.gru_quantiles(), 0.6),
     "forecast_segrnn": lambda: windows(series.segrnn(), 0.8),
     "anomaly_forecast": lambda: read_once(detector.forecaster(6), 0.8),

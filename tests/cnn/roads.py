@@ -1,8 +1,9 @@
 """A tiny learner to drive for the contract of tasks, and what its tests share."""
 
+import numpy as np
 import optax
 
-from dljax.cnn.driving import imitation, networks
+from dljax.cnn.driving import augmentation, imitation, networks, recorded
 from dljax.envs.driving.camera import View
 from dljax.envs.driving.environment import Settings
 from dljax.train.loop import Task
@@ -19,3 +20,22 @@ def task(method: str = "recovery") -> Task:
         SIMULATION, method, tracks=2, cars=8, rollout=2, memory=32, batch_size=32, handover=8
     )
     return imitation.task(net(), optax.adam(3e-3), settings)
+
+
+def bars(count: int, seed: int = 0) -> dict[str, np.ndarray]:
+    """Noisy pictures 8 x 16 with a bright bar, whose place from the middle is the angle."""
+    rng = np.random.default_rng(seed)
+    place = rng.integers(0, 16, count)
+    images = rng.integers(0, 100, (count, 8, 16, 3))
+    images[np.arange(count), :, place] += 150
+    return {
+        "image": images.astype(np.uint8),
+        "angle": (place - 7.5).astype(np.float32),
+        "weight": np.linspace(0.5, 1.5, count, dtype=np.float32),
+    }
+
+
+def recorded_task() -> Task:
+    net = networks.SteeringNet(((4, 3, 1),), (8,), dropout=0.1)
+    chain = augmentation.chain(augmentation.mirror(), augmentation.shadow(0.7))
+    return recorded.task(net, optax.adam(1e-2), recorded.Target(4.6), (8, 16, 3), chain)

@@ -8,13 +8,14 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 SOURCES = ROOT / "dljax" / "data" / "sources"
-TABLES = ("Images with boxes", "Images with masks")
+TABLES = ("Images with boxes", "Images with masks", "Recordings of drives")
 
 
 def texts() -> str:
     """All string literals of the readers, what is computed between replaced by a blank."""
     found = []
-    for file in (*SOURCES.glob("vision/*.py"), SOURCES / "tfds_builder.py"):
+    others = (SOURCES / f"{name}.py" for name in ("tfds_builder", "table", "notation"))
+    for file in (*SOURCES.glob("vision/*.py"), *SOURCES.glob("driving/*.py"), *others):
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             if isinstance(node, ast.JoinedStr):
                 parts = [x.value if isinstance(x, ast.Constant) else "\0" for x in node.values]

@@ -110,19 +110,21 @@ def lines(found: Scores, on_average: Scores, taps: Scores, width: int) -> tuple[
     elif skill.high < 0:
         verdict = "worse than always straight"
     else:
-        verdict = "not significantly different from always straight"
+        verdict = "no significant difference from always straight"
     return (
         f"the seeds' mean angle: MAE {found.mae.value:.2f} degrees (95 %: {found.mae.low:.2f} to "
         f"{found.mae.high:.2f}), RMSE {found.rmse.value:.2f} ({found.rmse.low:.2f} to "
-        f"{found.rmse.high:.2f}), {found.turning_mae.value:.2f} where the driver turned, "
+        f"{found.rmse.high:.2f}), MAE {found.turning_mae.value:.2f} where the driver turned, "
         f"correlation {found.correlation:.2f}",
-        f"squared error {skill.value:.1%} below that of always straight (95 %: {skill.low:.1%} to "
-        f"{skill.high:.1%}): {verdict}",
-        f"the driver's own angle averaged over {width} stamps has {taps.skill.value:.1%}: little "
-        "more can be seen on the road; against that average the network's squared error is "
-        f"{on_average.skill.value:.1%} below (95 %: {on_average.skill.low:.1%} to "
-        f"{on_average.skill.high:.1%}), correlation {on_average.correlation:.2f}",
+        f"skill, 1 - MSE / MSE of always straight: {_spanned(skill)}: {verdict}",
+        f"the driver's own angle averaged over {width} stamps has a skill of {_spanned(taps.skill)}"
+        f"; as a prediction of that average the network has {_spanned(on_average.skill)}, "
+        f"correlation {on_average.correlation:.2f}",
     )
+
+
+def _spanned(found: Estimate) -> str:
+    return f"{found.value:.3f} (95 %: {found.low:.3f} to {found.high:.3f})"
 
 
 def drawn(

@@ -29,7 +29,7 @@ from dljax.train.supervised import State
 
 HEADLINE = ("mae_degrees", "rmse_degrees", "turning_mae_degrees", "skill")
 LAYERS = {"small": networks.SMALL, "dave2": networks.DAVE2}
-LARGEST = 90.0  # degrees that front wheels reach, generously
+BEYOND = 1.01  # a steering that is no share of the most any more
 
 
 def build(config: RecordingConfig) -> Experiment:
@@ -40,7 +40,9 @@ def build(config: RecordingConfig) -> Experiment:
     placement = session.placement(config)
     framing = framing_of(config)
     found = load_drives(config.dataset)
-    check_unit(found, config)
+    check_unit(found, config.max_steer_degrees)
+    if config.bins in (1, 2):
+        raise ValueError("--bins takes 3 bins of angles or more, or 0 for regression")
     shares = Shares(config.validation, config.test, config.gap)
     recordings, notes = drives.split(found.parts, shares)
     parts = {
@@ -77,7 +79,7 @@ def build(config: RecordingConfig) -> Experiment:
         headline=HEADLINE,
         data=record.deriving(scale=target.scale),
         validation=held and examples(held),
-        choose_by="min:rmse_degrees",
+        use_best=True,
         test=examples(test),
         summarise=recorded.summarise,
         metadata={
@@ -101,16 +103,17 @@ def build(config: RecordingConfig) -> Experiment:
     )
 
 
-def check_unit(found: Drives, config: RecordingConfig) -> None:
-    """Raises ValueError for steering that can't be in the unit that max_steer_degrees says."""
+def check_unit(found: Drives, max_steer_degrees: float) -> None:
+    """Raises ValueError for steering beyond 1 where 1 is the most that wheels turn."""
+    if max_steer_degrees in (1.0, *(round(float(np.rad2deg(1)), x) for x in (1, 2, 3, 4))):
+        return  # a log in degrees or radians
     for recording in (x for part in found.parts.values() for x in part):
         row = int(np.abs(recording.steering).argmax())
-        steering = float(recording.steering[row])
-        if abs(steering) * config.max_steer_degrees > LARGEST:
+        if abs(recording.steering[row]) > BEYOND:
             raise ValueError(
-                f"{recording.log}, line {recording.lines[row]}: a steering of {steering:g} would "
-                f"be {steering * config.max_steer_degrees:g} degrees: --max_steer_degrees=1 for a "
-                "log in degrees, 57.3 for one in radians"
+                f"{recording.log}, line {recording.lines[row]}: a steering of "
+                f"{recording.steering[row]:g} is beyond 1: give --max_steer_degrees=1 for a log in "
+                "degrees, 57.3 for one in radians"
             )
 
 

@@ -45,7 +45,7 @@ class SteeringNet(nn.Module):
                 )
             x = Conv(channels, (width, width), stride, padding="VALID", dtype=self.dtype)(x)
             x = nn.relu(x)
-        x = x.reshape(len(x), -1)
+        x = x.reshape(x.shape[0], -1)
         for units in self.hidden:
             x = nn.Dropout(self.dropout, deterministic=not train)(x)
             x = nn.relu(Dense(units, dtype=self.dtype)(x))

@@ -46,6 +46,10 @@ def load_drives(dataset: str) -> Drives:
     if folders and "train" not in folders:
         raise ValueError(f"{root} has {some([x.name for x in folders.values()])}/, but no train/.")
     parts, notes = {}, []
+    if folders:
+        used = {path.name for path in folders.values()}
+        beside = [f"{x.name}/" for x in sorted(root.iterdir()) if x.is_dir() and x.name not in used]
+        notes += [f"{root}: not used, beside its parts: {some(beside)}"] if beside else []
     for part, place in (folders or {"train": root}).items():
         found = [read_log(path, _named(path, root)) for path in _logs(place)]
         parts[part] = tuple(recording for recordings, _ in found for recording in recordings)

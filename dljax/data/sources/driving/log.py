@@ -9,10 +9,11 @@ simulator appends the next recording to the same file.
 from __future__ import annotations
 
 import csv
+import functools
 import itertools
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -144,59 +145,48 @@ def _pictures(
     path: Path, table: Table, columns: Mapping[str, str]
 ) -> tuple[dict[str, tuple[str, ...]], tuple[str, ...]]:
     """The path of each camera's pictures; a side camera without a single one is left out."""
-    cameras, notes, known = {}, [], _Names(path.parent)
+    places = [x for x in PLACES if (path.parent / x).is_dir()]
+    find, cameras, notes = _finder(path.parent, places), {}, []
     for camera, column in columns.items():
         cells = table.cells[column].tolist()
-        files = [known.find(cell) for cell in cells]
+        files = [find(cell) for cell in cells]
         missing = [i for i, file in enumerate(files) if file is None]
         if camera != "center" and len(missing) == len(files):
             notes.append(f"{path}: there are no pictures of the {camera} camera")
             continue
         if missing:
-            cell, row = cells[missing[0]], missing[0]
+            row = missing[0]
+            name = re.split(r"[\\/]", cells[row])[-1]
+            looked = [f"{x}/" for x in places if x != "."] or [str(path.parent)]
             raise ValueError(
-                f"{path}, line {table.lines[row]}: there is no picture {shown(_name(cell))} in "
-                f"{known.looked()} ({len(missing)} of {len(files)} are missing): copy it there, or "
+                f"{path}, line {table.lines[row]}: there is no picture {shown(name)} in "
+                f"{some(looked)} ({len(missing)} of {len(files)} are missing): copy it there, or "
                 "delete the row."
             )
         cameras[camera] = tuple(files)
     return cameras, tuple(notes)
 
 
-def _name(cell: str) -> str:
-    """The file's name of a path as Windows or Unix writes it."""
-    return re.split(r"[\\/]", cell.strip())[-1]
+def _finder(folder: Path, places: Sequence[str]) -> Callable[[str], str | None]:
+    """A function from a cell to the picture that it names: by its path from the CSV's folder, else
+    by its name in one of the places. Each folder is listed once."""
 
+    @functools.cache
+    def listed(place: Path) -> dict[str, str]:
+        """The pictures of a folder by name, and by what stands before the ending."""
+        entries = list(os.scandir(place)) if place.is_dir() else []
+        images = [x for x in entries if Path(x.name).suffix.lower() in SUFFIXES]
+        return {Path(x.name).stem: x.path for x in images} | {x.name: x.path for x in images}
 
-class _Names:
-    """The files beside a CSV by their name, each folder listed once."""
-
-    def __init__(self, folder: Path):
-        self._folder = folder
-        self._inside: dict[Path, dict[str, str]] = {}
-        self._places = [x for x in PLACES if (folder / x).is_dir()]
-
-    def looked(self) -> str:
-        """Where pictures are looked for."""
-        return some([f"{x}/" for x in self._places if x != "."] or [str(self._folder)])
-
-    def find(self, cell: str) -> str | None:
-        """The file that a cell names: by its path from the CSV's folder, else by its name."""
+    def find(cell: str) -> str | None:
         parts = re.split(r"[\\/]", cell.strip())
-        inner = self._folder.joinpath(*parts[:-1]) if parts[0] and ":" not in parts[0] else None
-        for place in (*filter(None, [inner]), *(self._folder / x for x in self._places)):
-            if found := self._list(place).get(parts[-1]):
+        inner = [folder.joinpath(*parts[:-1])] if parts[0] and ":" not in parts[0] else []
+        for place in (*inner, *(folder / x for x in places)):
+            if found := listed(place).get(parts[-1]):
                 return found
         return None
 
-    def _list(self, place: Path) -> dict[str, str]:
-        """The files of a folder by name, and by the stem of those that are images."""
-        if place not in self._inside:
-            entries = list(os.scandir(place)) if place.is_dir() else []
-            images = [x for x in entries if Path(x.name).suffix.lower() in SUFFIXES]
-            stems = {Path(x.name).stem: x.path for x in images}
-            self._inside[place] = stems | {x.name: x.path for x in images}
-        return self._inside[place]
+    return find
 
 
 def _time(table: Table, columns: Mapping[str, str], pictures: tuple[str, ...]) -> np.ndarray | None:
@@ -212,23 +202,27 @@ def _time(table: Table, columns: Mapping[str, str], pictures: tuple[str, ...]) -
         if not all(found):
             return None
         texts = [f"{x[1].replace('_', '-')}T{x[2]}:{x[3]}:{x[4]}.{x[5]:0>3}" for x in found]
-        time = np.array(texts, "datetime64[ms]").astype(np.int64) / 1000
+        time = _seconds(np.array(texts, "datetime64[ms]"))
     return time - time[0]
 
 
 def _dates(table: Table, column: str) -> np.ndarray:
-    """Dates with a clock as seconds."""
-    seconds = []
+    """Dates with a clock, in seconds."""
+    stamps = []
     for line, cell in zip(table.lines, table.cells[column].tolist(), strict=True):
         try:
-            stamp = np.datetime64(cell.removesuffix("Z"), "us")
+            stamps.append(np.datetime64(cell.removesuffix("Z"), "ms"))
         except ValueError:
             raise ValueError(
                 f"{table.name}, line {line}: {column} is {shown(cell)}: write seconds or "
                 "2020-01-31T12:00:00.5, or leave the column out."
             ) from None
-        seconds.append(stamp.astype(np.int64) / 1e6)
-    return np.array(seconds)
+    return _seconds(np.array(stamps))
+
+
+def _seconds(stamps: np.ndarray) -> np.ndarray:
+    """Seconds since the first of some datetime64[ms]."""
+    return (stamps - stamps[0]).astype(np.int64) / 1000
 
 
 def _drives(whole: Recording) -> list[Recording]:
