@@ -14,7 +14,7 @@ from dljax.plots import canvas
 
 LOOK, WHEEL = (255, 60, 40), "#22303c"
 SCALE, PANEL = 2, 84  # of a film's pictures, and the width of the wheel's panel in dots
-SKIP = 2  # steps of a drive for each picture of a film
+SKIP = 4  # steps of a drive for each picture of a film
 
 
 def from_above(
@@ -109,7 +109,7 @@ def film(
         _wheel(ImageDraw.Draw(frame), picture.width + PANEL // 2, PANEL // 2, float(steer[t]))
         text = f"{t * seconds:5.1f} s\n{lateral[t]:+.2f} m"
         ImageDraw.Draw(frame).text((picture.width + 12, PANEL), text, fill=WHEEL)
-        frames.append(frame.quantize(96, dither=Image.Dither.NONE))
+        frames.append(frame.quantize(48, dither=Image.Dither.NONE))
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     data, duration = io.BytesIO(), round(1000 * SKIP * seconds / 2)
     frames[0].save(data, "gif", save_all=True, append_images=frames[1:], duration=duration, loop=0)

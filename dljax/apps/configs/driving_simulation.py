@@ -30,7 +30,7 @@ class SimulationFlags(Config):
     )  # fmt: skip
     recovery_shift: float = field(1.5, "largest shift of views (recovery), m", minimum=0)
     recovery_turn: float = field(0.2, "largest turn of views (recovery), rad", minimum=0)
-    laps: int = field(200, "test drives: tracks, one way and the other in turn", minimum=2)
+    laps: int = field(40, "test drives: tracks, one way and the other in turn", minimum=2)
     disturbances: bool = field(
         True, "also test in fog, glare, with a moved camera and delay", resume=False
     )

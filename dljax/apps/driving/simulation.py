@@ -15,6 +15,7 @@ from dljax.apps.driving import simulation_analysis
 from dljax.cnn.driving import baselines, closed_loop, imitation
 from dljax.cnn.driving.closed_loop import Driver
 from dljax.cnn.driving.networks import LAYERS, SteeringNet
+from dljax.cnn.driving.visual_backprop import feature_maps, masks
 from dljax.data import feed
 from dljax.data.feed import MASK, Examples
 from dljax.data.record import DataRecord
@@ -108,13 +109,11 @@ def build(config: Config) -> Experiment:
 def record(config: Config) -> DataRecord:
     """What the user is shown of the simulation; a run is continued in the same one alone."""
     values = simulator.completed(named.parsed(config.env_params))
-    size = f"{values['height']}x{values['width']}"
     shown = {
-        "picture": f"{size}, colour",
-        "speed": f"{values['speed']} m/s",
-        "step": f"{values['dt']} s",
-        "training": f"{config.tracks} random tracks",
-        "test": f"{config.laps} drives on others, one way and the other",
+        "picture": f"{values['height']}x{values['width']}, {values['speed']} m/s, a step of "
+        f"{values['dt']} s",
+        "training": f"{config.tracks} random roads",
+        "test": f"{config.laps} drives on other roads, one way and the other",
     }
     return DataRecord({"driving": shown}, {}, {"parameters": values})
 
@@ -157,7 +156,8 @@ def play(config: Config) -> dict[str, float]:
 
     driven, frames = jax.device_get(once(jnp.int32(number)))
     end = int(driven.driving.sum())
-    looked = np.zeros(frames[:end].shape[:3])
+    maps = feature_maps(model, variables, frames[:end])
+    looked = np.asarray(masks(maps, model.layers, frames.shape[1:3]))
     path = Path(config.workdir) / "predictions" / f"drive_{number}.gif"
     pictures.film(frames[:end], looked, driven.steer, driven.lateral, simulation.dt, path)
     scores = {k: float(x) for k, x in closed_loop.scores(simulation, driven).items()}

@@ -21,7 +21,7 @@ from dljax.run.experiment import Analysis
 from dljax.train.loop import Run
 from dljax.train.supervised import State
 
-DRAWN = 12  # drives from above, those that went worst first
+DRIVEN, DRAWN = 40, 12  # drives for pictures; those of them that went worst, from above
 SCORES = ("completed", "autonomy", "interventions_per_km", "lateral_mean", "jerk")
 
 
@@ -42,7 +42,7 @@ def analyze(
             lines.append(f"network, {name}: {_told({k: x.mean() for k, x in each.items()})}")
 
         def draw(folder: Path) -> None:
-            drawn(folder, settings, driven(settings, model, networks, laps))
+            drawn(folder, settings, driven(settings, model, networks, min(laps, DRIVEN)))
 
         return Analysis({"disturbances": found}, tuple(lines), {}, draw)
 
@@ -80,7 +80,7 @@ def disturbed(
 
 
 def driven(settings: Settings, model: nn.Module, networks: State, laps: int) -> Drive:
-    """All test drives [seeds, laps, T] of all seeds."""
+    """The first test drives [seeds, laps, T] of all seeds."""
 
     @jax.jit
     def drives(networks: State) -> Drive:

@@ -5,7 +5,7 @@ a batch are rendered within the step, each with another scenery than it was driv
 teacher is asked there. So the memory is small enough for the checkpoint, shifted and turned views
 are exact, and no picture is learned twice.
 
-- cloning: the teacher drives; the network learns what it did.
+- cloning: the teacher drives, from the centre of the road; the network learns what it did.
 - recovery: as cloning, from views that are shifted and turned at random, with the teacher's
   steering from there (Bojarski et al. 2016, section 3).
 - dagger: the network drives more and more of the cars, and learns what the teacher would have done.
@@ -118,12 +118,16 @@ def task(model: nn.Module, tx: optax.GradientTransformation, settings: Settings)
     simulation = settings.simulation
 
     def somewhere(key: Key, pool: Track) -> tuple[Driving, Array]:
-        """A car at a random place of a random track, and the track's number."""
+        """A car at a random place of a random track, and the track's number.
+
+        Not on its centre, but where teachers are cloned: that would be recovery already.
+        """
         keys = jax.random.split(key, 5)
         number = jax.random.randint(keys[0], (), 0, settings.tracks)
         index = jax.random.randint(keys[1], (), 0, tracks.POINTS)
         track = jax.tree.map(lambda x: x[number], pool)
-        offset = jax.random.uniform(keys[2], (2,), minval=-1.0) * jnp.array(simulation.start)
+        start = (0.0, 0.0) if settings.method == "cloning" else simulation.start
+        offset = jax.random.uniform(keys[2], (2,), minval=-1.0) * jnp.array(start)
         scenery = draw_scenery(keys[3])
         return environment.put(simulation, track, scenery, index, *offset, keys[4]), number
 
