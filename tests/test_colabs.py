@@ -25,6 +25,7 @@ def source(cell: dict) -> str:
 
 def test_there_are_notebooks():
     assert [path.stem for path in NOTEBOOKS] == [
+        "autonomous_driving",
         "face_recognition",
         "forecasting",
         "gan",
@@ -103,7 +104,7 @@ def test_runs_to_its_end(path, tmp_path, monkeypatch):
             continue
         kinds = [kind for output in cell.outputs for kind in output.get("data", ())]
         if cell.source.rstrip().splitlines()[-1].startswith("Image("):
-            assert "image/png" in kinds, cell.source
+            assert any(kind.startswith("image/") for kind in kinds), cell.source
             shown += 1
     assert shown >= 5
     assert (tmp_path / "runs").is_dir(), "the notebook trains in the folder where it runs"

@@ -10,7 +10,7 @@ import jax
 import numpy as np
 
 from dljax.apps.configs.agent import AgentConfig
-from dljax.apps.rl.agent import TEST, Agent, environment, parameters
+from dljax.apps.rl.agent import TEST, Agent, environment
 from dljax.envs import named, wrappers
 from dljax.envs.environment import Discrete
 from dljax.plots import values
@@ -38,7 +38,7 @@ def _exact(config: AgentConfig, agent: Agent, run: Run) -> Exact | None:
     never_fails = tuple(f"{name}={str(x).lower()}" for name, x in small.never_fails.items())
     env = environment(replace(config, env_params=config.env_params + never_fails))
     try:
-        table = tabular.table(env, small, small.slip(parameters(config)))
+        table = tabular.table(env, small, small.slip(named.parsed(config.env_params)))
     except ValueError:  # too many states, or no such table
         return None
     optimal = tabular.value_iteration(table, config.gamma)

@@ -1,0 +1,116 @@
+"""Driving in the simulator as a command: training, a drive as a film, export, mistakes."""
+
+import csv
+import dataclasses
+import json
+
+import jax
+import numpy as np
+import pytest
+from PIL import Image
+
+from dljax.apps import autonomous_driving as app
+from dljax.apps import export as exports
+from dljax.apps.configs.autonomous_driving import Config, resolved
+from dljax.apps.configs.export import Config as ExportConfig
+from dljax.apps.driving import simulation
+from dljax.cnn.driving import baselines, closed_loop
+from dljax.envs.driving.camera import View
+from dljax.envs.driving.environment import Settings
+from dljax.run.command_line import run_main
+from dljax.train import export
+from experiments import autonomous_driving as script
+
+QUICK = {
+    "steps": 4, "num_seeds": 2, "batch_size": 4, "steps_per_call": 2, "parallel": "none",
+    "cars": 2, "memory": 8, "tracks": 2, "laps": 2, "quiet": True, "eval_every": 4,
+    "env_params": ("height=32", "width=64", "limit=12"),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    workdir = tmp_path_factory.mktemp("driving")
+    config = Config(**QUICK, workdir=workdir)
+    return config, app.train(config)
+
+
+def test_a_run_is_scored_disturbed_and_drawn(trained, capsys):
+    config, outcome = trained
+    summary = outcome.summary
+    assert set(summary["metrics"]) >= {"completed", "autonomy", "lateral_mean", "jerk"}
+    assert set(summary["baselines"]) == {"teacher, pure_pursuit", "lane finder", "straight on"}
+    found = summary["findings"]["disturbances"]
+    assert set(found) == set(closed_loop.CONDITIONS)
+    assert all(len(x["lateral_mean"]) == 2 for x in found.values())
+    for name in ("tracks", "errors_in_bends"):
+        assert Image.open(config.workdir / "plots" / f"{name}.png").size[0] > 400
+
+
+def test_play_films_a_drive(trained, capsys):
+    config, _ = trained
+    scores = app.play(dataclasses.replace(config, play=1))
+    assert 0 < scores["completed"] <= 1
+    path = config.workdir / "predictions" / "drive_1.gif"
+    film = Image.open(path)
+    assert film.n_frames == 3 and film.size == (2 * 64 + 84, 84)  # every fourth of twelve steps
+    assert str(path) in capsys.readouterr().out
+
+
+def test_predict_and_the_exported_file_steer_alike(trained, tmp_path, capsys):
+    config, _ = trained
+    rng = np.random.default_rng(0)
+    pictures = rng.integers(0, 256, (3, 32, 64, 3), np.uint8)
+    for i, picture in enumerate(pictures):
+        Image.fromarray(picture).save(tmp_path / f"{i}.png")
+    rows = app.predict(config, str(tmp_path))
+    with (config.workdir / "predictions" / "predictions.csv").open() as file:
+        assert [row["file"] for row in csv.DictReader(file)] == ["0.png", "1.png", "2.png"]
+    exports.run(ExportConfig(workdir=config.workdir))
+    model = export.load(config.workdir / "export" / "model.zip")
+    degrees = model.call({"image": pictures})["degrees"]
+    np.testing.assert_allclose([row["degrees"] for row in rows], degrees, atol=1e-4)
+    most = np.rad2deg(Settings().vehicle.max_steer)
+    assert (np.abs(degrees) <= most + 1e-4).all()
+
+
+def test_pictures_of_another_size_are_refused(trained, tmp_path):
+    config, _ = trained
+    Image.fromarray(np.zeros((20, 20, 3), np.uint8)).save(tmp_path / "small.png")
+    with pytest.raises(ValueError, match=r"small.png is 20x20, .* 32x64"):
+        app.predict(config, str(tmp_path / "small.png"))
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--dataset=nowhere"], "nowhere"),
+        (["--crop_top=0.2"], "--crop_top has no effect on simulation"),
+        (["--env_params=camera=false"], "a network needs the camera"),
+        (["--env_params=pedal=true"], "at a constant speed on an empty road"),
+        (["--env_params=sped=3"], "driving has no parameter 'sped'"),
+        (["--memory=9"], "--memory=9 is no multiple of --rollout=2"),
+        (["--model=dave2", "--env_params=height=32"], "too small for a network of 5"),
+    ],
+)
+def test_mistakes_end_in_a_line(flags, said, tmp_path, capsys):
+    with pytest.raises(SystemExit) as end:
+        run_main(script.main, Config, script.__doc__, [f"--workdir={tmp_path}", *flags])
+    assert end.value.code
+    lines = [line for line in capsys.readouterr().err.splitlines() if "error" in line]
+    assert len(lines) == 1 and said in lines[0]
+
+
+def test_handover_follows_the_steps():
+    config = resolved(Config(handover=0.5, steps=200))
+    assert json.loads(json.dumps(config.laps)) == 40
+    assert simulation.make(config).init
+
+
+def test_lane_finder_steers_to_where_the_road_is():
+    view = View(32, 64)
+    picture = np.full((32, 64, 3), (0.3, 0.5, 0.2), np.float32)
+    picture[16:, 10:40] = 0.4  # the road, left of the middle
+    _, steer = jax.jit(baselines.lane_finder)(0.0, None, picture)
+    _, other = jax.jit(baselines.lane_finder)(0.0, None, picture[:, ::-1])
+    assert view.width == picture.shape[1] and steer[0] > 0.1 and other[0] < -0.1
