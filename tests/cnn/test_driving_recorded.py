@@ -129,6 +129,8 @@ def test_scores_by_hand_and_against_scikit_learn():
     assert np.isnan(two.correlation)
     assert two.skill.value == pytest.approx(1 - (3 + 361) / 400)
     assert set(open_loop.headline(two)) >= {"mae_degrees", "skill"}
+    nowhere = open_loop.scores(np.ones(4), np.zeros(4))
+    assert nowhere.mae == (1, 1, 1) and np.isnan(nowhere.turning_mae).all()
     gain = open_loop.against(np.zeros(4), np.full(4, 2.0), np.zeros(4))
     assert gain == (1, 1, 1)
 
