@@ -175,7 +175,10 @@ def balanced_weights(angle: np.ndarray, power: float) -> np.ndarray:
 def record(
     parts: Mapping[str, Stretch], recordings: Mapping[str, Sequence[Recording]], straight: float
 ) -> DataRecord:
-    """What was read: stamps, drives, angles, cameras, speed. straight: degrees, below it counts as so."""
+    """What was read: stamps, drives, angles, cameras, speed.
+
+    straight: degrees, below which an angle counts as straight on.
+    """
     every = np.concatenate([x.angle for x in parts.values()])
     steps = np.concatenate(
         [np.diff(x.time) for drives in recordings.values() for x in drives if x.time is not None]
