@@ -175,7 +175,10 @@ def balanced_weights(angle: np.ndarray, power: float) -> np.ndarray:
 def record(
     parts: Mapping[str, Stretch], recordings: Mapping[str, Sequence[Recording]], straight: float
 ) -> DataRecord:
-    """What was read: stamps, drives, angles, cameras. straight: degrees, below it counts as so."""
+    """What was read: stamps, drives, angles, cameras, speed.
+
+    straight: degrees, below which an angle counts as straight on.
+    """
     every = np.concatenate([x.angle for x in parts.values()])
     steps = np.concatenate(
         [np.diff(x.time) for drives in recordings.values() for x in drives if x.time is not None]
@@ -198,6 +201,10 @@ def record(
     }
     if len(steps):
         summary["median step of time"] = round(float(np.median(steps)), 6)
+    speeds = [x.speed for drives in recordings.values() for x in drives if x.speed is not None]
+    if speeds:
+        speeds = np.concatenate(speeds)
+        summary["speed"] = [round(float(f(speeds)), 4) for f in (np.min, np.max)]
     digests = {
         f"{part} {kind}": f"{crc(getattr(x, kind)):08x}"
         for part, x in parts.items()

@@ -46,7 +46,8 @@ def angles_over_time(
         axes.set_xlabel("time", fontsize=8)
         axes.grid(alpha=0.3, linewidth=0.5)
         axes.margins(x=0.01)
-    axes.legend(fontsize=8, loc="upper right", ncols=4)
+    handles, labels = axes.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=4, fontsize=8)
     canvas.save(figure, path)
 
 

@@ -49,5 +49,7 @@ def skill(
 
 def estimate(value: float, sampled: np.ndarray, confidence: float = 0.95) -> Estimate:
     """A value with the percentile interval of its bootstrap values, those that are not NaN."""
+    if not np.isfinite(sampled).any():
+        return Estimate(float(value), float("nan"), float("nan"))
     low, high = np.nanquantile(sampled, [(1 - confidence) / 2, (1 + confidence) / 2])
     return Estimate(float(value), float(low), float(high))

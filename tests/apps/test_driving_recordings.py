@@ -18,7 +18,7 @@ QUICK = {
     "steps": 2, "num_seeds": 1, "batch_size": 16, "steps_per_call": 2, "parallel": "none",
     "plots": False, "quiet": True, "crop_top": 0.0, "crop_bottom": 0.0, "frame_height": 20,
     "frame_width": 48, "gap": 3, "shift": 0.0, "brightness": 0.0, "shadow": 1.0, "dropout": 0.0,
-    "eval_every": 1000,
+    "eval_every": 1000, "smooth": 0,
 }  # fmt: skip
 
 

@@ -127,8 +127,11 @@ def test_scores_by_hand_and_against_scikit_learn():
     two = open_loop.scores(np.array([1.0, 1, 1, 1]), np.array([0.0, 0, 0, 20]))
     assert two.balanced_mae == pytest.approx((1 + 19) / 2)
     assert np.isnan(two.correlation)
+    assert two.bias.value == pytest.approx(-4) and two.unbiased_skill == pytest.approx(0)
     assert two.skill.value == pytest.approx(1 - (3 + 361) / 400)
     assert set(open_loop.headline(two)) >= {"mae_degrees", "skill"}
+    nowhere = open_loop.scores(np.ones(4), np.zeros(4))
+    assert nowhere.mae == (1, 1, 1) and np.isnan(nowhere.turning_mae).all()
     gain = open_loop.against(np.zeros(4), np.full(4, 2.0), np.zeros(4))
     assert gain == (1, 1, 1)
 

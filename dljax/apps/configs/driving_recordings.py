@@ -34,18 +34,18 @@ class RecordingFlags(Config):
     )
     gap: int = field(10, "stamps left out between two parts of a drive", minimum=0)
     smooth: int = field(
-        0, "stamps over which the angles to learn are averaged; 0: as they are", minimum=0
+        9, "stamps over which the angles to learn are averaged; 0: as they are", minimum=0
     )
     balance: float = field(
         0.0, "power of the inverse frequency of an angle in the loss", minimum=0, maximum=1
     )
     bins: int = field(0, "bins of angles to classify; 0: regression", minimum=0)
     camera_correction: float = field(
-        5.0, "degrees that the left and right camera steer back; 0: they are not used", minimum=0
+        2.5, "degrees that the left and right camera steer back; 0: they are not used", minimum=0
     )
     mirror: bool = field(True, "mirror images at random, with the angle the other way")
     shift: float = field(
-        0.1, "random move sideways, as a share of the width", minimum=0, maximum=0.5
+        0.2, "random move sideways, as a share of the width", minimum=0, maximum=0.5
     )
     shift_correction: float = field(30.0, "degrees for a move by the whole width", minimum=0)
     brightness: float = field(0.3, "random brightness and contrast", minimum=0, maximum=1)
@@ -63,7 +63,7 @@ class RecordingConfig(RecordingFlags, DataConfig, OptimizerConfig):
 
     name: ClassVar[str] = "autonomous_driving"
 
-    steps = override(1000)
+    steps = override(200)
     batch_size = override(64)
     learning_rate = override(2e-3)
     ema = override(0.99)

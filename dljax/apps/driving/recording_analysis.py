@@ -82,6 +82,7 @@ def analyze(
             draw,
             {
                 "skill": np.array([x.skill.value for x in seeds]),
+                "bias_degrees": np.array([x.bias.value for x in seeds]),
                 "correlation": np.array([x.correlation for x in seeds]),
             },
         )
@@ -117,6 +118,9 @@ def lines(found: Scores, on_average: Scores, taps: Scores, width: int) -> tuple[
         f"{found.rmse.high:.2f}), MAE {found.turning_mae.value:.2f} where the driver turned, "
         f"correlation {found.correlation:.2f}",
         f"skill, 1 - MSE / MSE of always straight: {_spanned(skill)}: {verdict}",
+        f"on average it steers {found.bias.value:+.2f} degrees (95 %: {found.bias.low:+.2f} to "
+        f"{found.bias.high:+.2f}) from the driver; without that bias its errors' variance is "
+        f"{found.unbiased_skill:.1%} below that of the angles",
         f"the driver's own angle averaged over {width} stamps has a skill of {_spanned(taps.skill)}"
         f"; as a prediction of that average the network has {_spanned(on_average.skill)}, "
         f"correlation {on_average.correlation:.2f}",

@@ -88,7 +88,7 @@ def build(config: RecordingConfig) -> Experiment:
             "centres": target.centres,
             "picture_size": size,
         },
-        notes=(*found.notes, *notes),
+        notes=(*found.notes, *notes, *smoothing(config)),
         baselines=(
             lambda: {
                 name: dict(open_loop.headline(open_loop.scores(x, test.angle)))
@@ -115,6 +115,15 @@ def check_unit(found: Drives, max_steer_degrees: float) -> None:
                 f"{recording.steering[row]:g} is beyond 1: give --max_steer_degrees=1 for a log in "
                 "degrees, 57.3 for one in radians"
             )
+
+
+def smoothing(config: RecordingConfig) -> tuple[str, ...]:
+    """A note on what is learnt where it is not what the log says."""
+    if config.smooth < 2:
+        return ()
+    return (
+        f"the angles to learn are averaged over {config.smooth} stamps, those to score are not",
+    )
 
 
 def framing_of(config: RecordingConfig) -> Framing:

@@ -32,18 +32,22 @@ def bins_of(angle: Array) -> Array:
 
 
 class Scores(NamedTuple):
-    """Of predictions, all but the last two in degrees.
+    """Of predictions, all but the last three in degrees.
 
     mae, rmse: over all stamps. turning_mae: over those not straight. balanced_mae: the mean of the
-    MAE of each bin of angles. skill: 1 - MSE / MSE of always straight on, with its interval.
-    correlation: of predictions and angles, NaN where either is constant.
+    MAE of each bin of angles. bias: the mean of the predictions less that of the angles. skill: 1 -
+    MSE / MSE of always straight on. unbiased_skill: 1 - variance of the errors / variance of the
+    angles, as if the bias were known. correlation: of predictions and angles, NaN where either is
+    constant.
     """
 
     mae: Estimate
     rmse: Estimate
     turning_mae: Estimate
     balanced_mae: float
+    bias: Estimate
     skill: Estimate
+    unbiased_skill: float
     correlation: float
 
 
@@ -51,7 +55,7 @@ def scores(predicted: np.ndarray, angle: np.ndarray) -> Scores:
     """The scores of predictions [N] in degrees of the angles [N] steered, in the order of time."""
     predicted, angle = np.asarray(predicted, np.float64), np.asarray(angle, np.float64)
     error, turning = np.abs(predicted - angle), np.abs(angle) > STRAIGHT
-    columns = np.stack([error, error**2, error * turning, turning], -1)
+    columns = np.stack([error, error**2, error * turning, turning, predicted - angle], -1)
     mean, drawn = columns.mean(0), block_means(columns, BLOCK)
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio, ratios = mean[2] / mean[3], drawn[:, 2] / drawn[:, 3]
@@ -63,7 +67,9 @@ def scores(predicted: np.ndarray, angle: np.ndarray) -> Scores:
         estimate(np.sqrt(mean[1]), np.sqrt(drawn[:, 1])),
         estimate(ratio, ratios),
         float(np.mean(each)),
+        estimate(mean[4], drawn[:, 4]),
         skill(error**2, angle**2, BLOCK),
+        float(1 - (predicted - angle).var() / max(angle.var(), 1e-12)),
         float("nan") if constant else float(np.corrcoef(predicted, angle)[0, 1]),
     )
 
@@ -94,6 +100,7 @@ def headline(found: Scores) -> Mapping[str, float]:
         "rmse_degrees": found.rmse.value,
         "turning_mae_degrees": found.turning_mae.value,
         "balanced_mae_degrees": found.balanced_mae,
+        "bias_degrees": found.bias.value,
         "skill": found.skill.value,
         "correlation": found.correlation,
     }
