@@ -2,7 +2,6 @@
 
 import csv
 import dataclasses
-import json
 
 import jax
 import numpy as np
@@ -11,11 +10,9 @@ from PIL import Image
 
 from dljax.apps import autonomous_driving as app
 from dljax.apps import export as exports
-from dljax.apps.configs.autonomous_driving import Config, resolved
+from dljax.apps.configs.autonomous_driving import Config
 from dljax.apps.configs.export import Config as ExportConfig
-from dljax.apps.driving import simulation
 from dljax.cnn.driving import baselines, closed_loop
-from dljax.envs.driving.camera import View
 from dljax.envs.driving.environment import Settings
 from dljax.run.command_line import run_main
 from dljax.train import export
@@ -31,54 +28,49 @@ QUICK = {
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     workdir = tmp_path_factory.mktemp("driving")
-    config = Config(**QUICK, workdir=workdir)
-    return config, app.train(config)
+    config = Config(**QUICK, workdir=str(workdir))
+    return config, workdir, app.train(config)
 
 
 def test_a_run_is_scored_disturbed_and_drawn(trained, capsys):
-    config, outcome = trained
+    _, workdir, outcome = trained
     summary = outcome.summary
     assert set(summary["metrics"]) >= {"completed", "autonomy", "lateral_mean", "jerk"}
     assert set(summary["baselines"]) == {"teacher, pure_pursuit", "lane finder", "straight on"}
-    found = summary["findings"]["disturbances"]
+    found = summary["disturbances"]
     assert set(found) == set(closed_loop.CONDITIONS)
     assert all(len(x["lateral_mean"]) == 2 for x in found.values())
     for name in ("tracks", "errors_in_bends"):
-        assert Image.open(config.workdir / "plots" / f"{name}.png").size[0] > 400
+        with Image.open(workdir / "plots" / f"{name}.png") as picture:
+            assert picture.size[0] > 400
 
 
 def test_play_films_a_drive(trained, capsys):
-    config, _ = trained
+    config, workdir, _ = trained
     scores = app.play(dataclasses.replace(config, play=1))
     assert 0 < scores["completed"] <= 1
-    path = config.workdir / "predictions" / "drive_1.gif"
-    film = Image.open(path)
-    assert film.n_frames == 3 and film.size == (2 * 64 + 84, 84)  # every fourth of twelve steps
+    path = workdir / "predictions" / "drive_1.gif"
+    with Image.open(path) as film:
+        assert film.n_frames == 3  # every fourth of twelve steps
+        assert film.size == (2 * 64 + 84, 84)
     assert str(path) in capsys.readouterr().out
 
 
 def test_predict_and_the_exported_file_steer_alike(trained, tmp_path, capsys):
-    config, _ = trained
+    config, workdir, _ = trained
     rng = np.random.default_rng(0)
     pictures = rng.integers(0, 256, (3, 32, 64, 3), np.uint8)
     for i, picture in enumerate(pictures):
         Image.fromarray(picture).save(tmp_path / f"{i}.png")
     rows = app.predict(config, str(tmp_path))
-    with (config.workdir / "predictions" / "predictions.csv").open() as file:
+    with (workdir / "predictions" / "predictions.csv").open() as file:
         assert [row["file"] for row in csv.DictReader(file)] == ["0.png", "1.png", "2.png"]
     exports.run(ExportConfig(workdir=config.workdir))
-    model = export.load(config.workdir / "export" / "model.zip")
+    model = export.load(workdir / "model.zip")
     degrees = model.call({"image": pictures})["degrees"]
     np.testing.assert_allclose([row["degrees"] for row in rows], degrees, atol=1e-4)
     most = np.rad2deg(Settings().vehicle.max_steer)
     assert (np.abs(degrees) <= most + 1e-4).all()
-
-
-def test_pictures_of_another_size_are_refused(trained, tmp_path):
-    config, _ = trained
-    Image.fromarray(np.zeros((20, 20, 3), np.uint8)).save(tmp_path / "small.png")
-    with pytest.raises(ValueError, match=r"small.png is 20x20, .* 32x64"):
-        app.predict(config, str(tmp_path / "small.png"))
 
 
 @pytest.mark.parametrize(
@@ -101,16 +93,9 @@ def test_mistakes_end_in_a_line(flags, said, tmp_path, capsys):
     assert len(lines) == 1 and said in lines[0]
 
 
-def test_handover_follows_the_steps():
-    config = resolved(Config(handover=0.5, steps=200))
-    assert json.loads(json.dumps(config.laps)) == 40
-    assert simulation.make(config).init
-
-
 def test_lane_finder_steers_to_where_the_road_is():
-    view = View(32, 64)
     picture = np.full((32, 64, 3), (0.3, 0.5, 0.2), np.float32)
     picture[16:, 10:40] = 0.4  # the road, left of the middle
     _, steer = jax.jit(baselines.lane_finder)(0.0, None, picture)
     _, other = jax.jit(baselines.lane_finder)(0.0, None, picture[:, ::-1])
-    assert view.width == picture.shape[1] and steer[0] > 0.1 and other[0] < -0.1
+    assert steer[0] > 0.1 and other[0] < -0.1

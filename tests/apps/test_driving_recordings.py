@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dljax.apps.configs.driving_recordings import RecordingConfig
+from dljax.apps import autonomous_driving as app
+from dljax.apps.configs.autonomous_driving import Config, resolved
 from dljax.apps.driving import recording_analysis, recordings
 from dljax.run import serving as served
 from dljax.run import session
@@ -23,12 +24,11 @@ QUICK = {
 
 
 def configured(**changes):
-    return RecordingConfig(**(QUICK | changes))
+    return Config(**(QUICK | changes))
 
 
 def train(**changes):
-    config = configured(**changes)
-    return session.train(config, recordings.build(config))
+    return app.train(configured(**changes))
 
 
 @pytest.fixture(scope="module")
@@ -133,7 +133,7 @@ def test_mistakes(lap, trained, tmp_path):
     driving_files.plain(tmp_path / "set", ["0.png,-12.5", "1.png,3"], "image,angle")
     with pytest.raises(ValueError, match=r"log.csv, line 2: a steering of -12.5 is beyond 1: give"):
         train(dataset=tmp_path / "set", workdir=tmp_path / "run")
-    config = configured(dataset=tmp_path / "set", max_steer_degrees=1.0, validation=0.0)
+    config = resolved(configured(dataset=tmp_path / "set", max_steer_degrees=1.0, validation=0.0))
     with pytest.raises(ValueError, match="no stamps are left for test"):
         recordings.build(config)
     with pytest.raises(FileNotFoundError, match="There is no picture or folder"):

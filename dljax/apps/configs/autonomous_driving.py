@@ -27,7 +27,7 @@ class Config(SimulationFlags, RecordingFlags, DataConfig, OptimizerConfig):
     name: ClassVar[str] = "autonomous_driving"
     tuned: ClassVar[Mapping[Kind, Mapping[str, Any]]] = {
         "simulation": {"steps": 600, "batch_size": 64, "learning_rate": 1e-3},
-        "recordings": {"steps": 1000, "batch_size": 64, "learning_rate": 2e-3},
+        "recordings": {"steps": 200, "batch_size": 64, "learning_rate": 2e-3},
     }
 
     dataset = override(

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
-from dljax.run.config import Config, DataConfig, field, override
-from dljax.run.optimizer_flags import OptimizerConfig
+from dljax.run.config import Config, field
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,22 +53,3 @@ class RecordingFlags(Config):
     dropout: float = field(
         0.3, "share of features dropped before the dense layers", minimum=0, maximum=0.9
     )
-
-
-@dataclass(frozen=True, kw_only=True)
-class RecordingConfig(RecordingFlags, DataConfig, OptimizerConfig):
-    """All flags of a driver that learns from recorded drives."""
-
-    name: ClassVar[str] = "autonomous_driving"
-
-    steps = override(200)
-    batch_size = override(64)
-    learning_rate = override(2e-3)
-    ema = override(0.99)
-
-    model: str = field("small", "network", choices=("small", "dave2"))
-    baselines: bool = field(True, "score simple methods too", resume=False)
-    predict: str = field(
-        "", "picture or folder of pictures to steer at with the trained network", path=True,
-        resume=False, group="use",
-    )  # fmt: skip

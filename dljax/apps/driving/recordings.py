@@ -10,8 +10,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dljax.apps.configs.driving_recordings import RecordingConfig
-from dljax.apps.driving import recording_analysis, recording_prediction
+from dljax.apps.configs.autonomous_driving import Config
+from dljax.apps.driving import prediction, recording_analysis
 from dljax.cnn.driving import augmentation, networks, open_loop, recorded
 from dljax.cnn.driving.recorded import Target
 from dljax.data import augment, drives, feed
@@ -28,11 +28,10 @@ from dljax.train.parallel import place
 from dljax.train.supervised import State
 
 HEADLINE = ("mae_degrees", "rmse_degrees", "turning_mae_degrees", "skill")
-LAYERS = {"small": networks.SMALL, "dave2": networks.DAVE2}
 BEYOND = 1.01  # a steering that is no share of the most any more
 
 
-def build(config: RecordingConfig) -> Experiment:
+def build(config: Config) -> Experiment:
     """The data, the network and the Task of a Config, ready for `session.train`.
 
     Raises FileNotFoundError or ValueError, in one line, for recordings that can't be used.
@@ -117,7 +116,7 @@ def check_unit(found: Drives, max_steer_degrees: float) -> None:
             )
 
 
-def smoothing(config: RecordingConfig) -> tuple[str, ...]:
+def smoothing(config: Config) -> tuple[str, ...]:
     """A note on what is learnt where it is not what the log says."""
     if config.smooth < 2:
         return ()
@@ -126,22 +125,22 @@ def smoothing(config: RecordingConfig) -> tuple[str, ...]:
     )
 
 
-def framing_of(config: RecordingConfig) -> Framing:
+def framing_of(config: Config) -> Framing:
     """How pictures are cut and resized."""
     return Framing(config.crop_top, config.crop_bottom, config.frame_height, config.frame_width)
 
 
-def network(config: RecordingConfig, target: Target) -> nn.Module:
+def network(config: Config, target: Target) -> nn.Module:
     """The Flax module that --model names."""
     return networks.SteeringNet(
-        LAYERS[config.model],
+        networks.LAYERS[config.model],
         dtype=jnp.dtype(config.dtype),
         outputs=len(target.centres),
         dropout=config.dropout,
     )
 
 
-def make_task(config: RecordingConfig, target: Target) -> Task:
+def make_task(config: Config, target: Target) -> Task:
     """The Task of a Config: its network, optimiser, augmentation and loss."""
     sign = 1 if config.positive == "right" else -1
     parts = []
@@ -169,7 +168,7 @@ class Trained(NamedTuple):
     picture_size: (height, width) of the pictures that it was trained on. step: of the checkpoint.
     """
 
-    config: RecordingConfig
+    config: Config
     model: nn.Module
     target: Target
     states: State
@@ -177,7 +176,7 @@ class Trained(NamedTuple):
     step: int
 
 
-def load(config: RecordingConfig) -> Trained:
+def load(config: Config) -> Trained:
     """The trained driver in config.workdir: its best checkpoint, else the newest."""
     config, metadata = session.saved(config)
     target = Target(metadata["scale"], tuple(metadata["centres"]))
@@ -186,13 +185,13 @@ def load(config: RecordingConfig) -> Trained:
     return Trained(config, network(config, target), target, run.states, size, step)
 
 
-def serving(config: RecordingConfig) -> Serving:
+def serving(config: Config) -> Serving:
     """What the run in config.workdir steers at whole pictures, cut and resized within: to export.
 
     By the best checkpoint (the newest if none was scored), the mean over its seeds.
     """
     found = load(config)
-    return recording_prediction.serving(
+    return prediction.serving(
         found.model,
         found.target,
         found.states.without_optimiser(),
@@ -202,7 +201,7 @@ def serving(config: RecordingConfig) -> Serving:
     )
 
 
-def predict(config: RecordingConfig, path: str) -> list[dict[str, Any]]:
+def predict(config: Config, path: str) -> list[dict[str, Any]]:
     """Steers at a picture or each of a folder with the run in config.workdir.
 
     Writes predictions.csv and pictures to workdir/predictions/. Returns the rows: file, degrees,
@@ -211,7 +210,7 @@ def predict(config: RecordingConfig, path: str) -> list[dict[str, Any]]:
     found = load(config)
     states = found.states.without_optimiser()
 
-    return recording_prediction.predict(
+    return prediction.predict(
         path,
         jax.jit(lambda x: recorded.answer(found.model, found.target, states, x).mean(0)),
         framing_of(found.config),

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from dljax.apps.configs.autonomous_driving import Config
-from dljax.apps.driving import simulation_analysis
+from dljax.apps.driving import prediction, simulation_analysis
 from dljax.cnn.driving import baselines, closed_loop, imitation
 from dljax.cnn.driving.closed_loop import Driver
 from dljax.cnn.driving.networks import LAYERS, SteeringNet
@@ -19,6 +19,7 @@ from dljax.cnn.driving.visual_backprop import feature_maps, masks
 from dljax.data import feed
 from dljax.data.feed import MASK, Examples
 from dljax.data.record import DataRecord
+from dljax.data.sources.driving.frames import Framing
 from dljax.envs import named
 from dljax.envs.driving import environment, teachers
 from dljax.envs.driving import parameters as simulator
@@ -28,6 +29,7 @@ from dljax.run.experiment import Experiment
 from dljax.train.export import Field, Serving
 from dljax.train.loop import Task
 from dljax.train.parallel import place
+from dljax.train.supervised import State
 
 TEACHERS = {
     "pure_pursuit": teachers.pure_pursuit,
@@ -35,6 +37,7 @@ TEACHERS = {
     "pd": teachers.proportional,
 }
 HEADLINE = ("completed", "autonomy", "lateral_mean")
+POSITIVE = "left"  # where positive angles steer
 VALIDATION, LAPS = 1_000_000, 16  # number of the first drive that validates, and how many
 
 
@@ -169,22 +172,68 @@ def play(config: Config) -> dict[str, float]:
     return scores
 
 
+class Trained(NamedTuple):
+    """The trained driver in a workdir. states: of its seeds, without optimiser; step: of the
+    checkpoint."""
+
+    simulation: environment.Settings
+    model: SteeringNet
+    states: State
+    step: int
+
+    @property
+    def framing(self) -> Framing:
+        """The size of pictures, of which nothing is cut off."""
+        return Framing(0.0, 0.0, self.simulation.view.height, self.simulation.view.width)
+
+    def degrees(self, states: State, pictures: jax.Array) -> jax.Array:
+        """Steering [B] of the front wheels at uint8 pictures, the mean over the seeds."""
+        x = pictures.astype(jnp.float32) / 255
+        angle = jax.vmap(lambda state: self.model.apply(state.variables(), x))(states)
+        most = np.rad2deg(self.simulation.vehicle.max_steer)
+        return most * jnp.clip(angle, -1, 1).mean(0)
+
+
+def load(config: Config) -> Trained:
+    """The trained driver in config.workdir."""
+    config, _ = session.saved(config)
+    run, step = session.restore(config, make(config), place("none"))
+    states = jax.vmap(lambda state: state.without_optimiser())(run.states.network)
+    return Trained(settings_of(config), network(config), states, step)
+
+
 def serving(config: Config) -> Serving:
-    """What the run in config.workdir answers a batch with: for --predict, and to export."""
-    config, metadata = session.saved(config)
-    simulation, model = settings_of(config), network(config)
-    run, _ = session.restore(config, make(config), place("none"))
-    view, most = simulation.view, float(np.rad2deg(simulation.vehicle.max_steer))
-
-    def function(states: Any, inputs: dict[str, Any]) -> dict[str, Any]:
-        pictures = inputs["image"].astype(jnp.float32) / 255
-        angle = jax.vmap(lambda state: model.apply(state.variables(), pictures))(states)
-        return {"degrees": most * jnp.clip(angle, -1, 1).mean(0)}
-
+    """What the run in config.workdir steers at a picture of its camera's size: to export."""
+    found = load(config)
     return Serving(
-        function,
-        jax.vmap(lambda state: state.without_optimiser())(run.states.network),
-        {"image": Field((view.height, view.width, 3), "uint8", about="what the camera sees")},
+        lambda states, inputs: {"degrees": found.degrees(states, inputs["image"])},
+        found.states,
+        {
+            "image": Field(
+                (found.framing.height, found.framing.width, 3),
+                "uint8",
+                about="what the camera sees",
+            )
+        },
         {"degrees": Field((), about="steering of the front wheels, positive to the left")},
-        metadata,
+        {"step": found.step, "positive": POSITIVE},
+    )
+
+
+def predict(config: Config, path: str) -> list[dict[str, Any]]:
+    """Steers at a picture, resized to the camera's size, or each of a folder.
+
+    Writes predictions.csv and pictures to workdir/predictions/. Returns the rows: file, degrees of
+    the front wheels, steering as a share of the most, -1 to 1.
+    """
+    found = load(config)
+    return prediction.predict(
+        path,
+        jax.jit(partial(found.degrees, found.states)),
+        found.framing,
+        float(np.rad2deg(found.simulation.vehicle.max_steer)),
+        POSITIVE,
+        Path(config.workdir),
+        config.plots,
+        found.step,
     )
