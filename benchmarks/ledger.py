@@ -36,6 +36,7 @@ TOPICS = {
     "Image segmentation": ("image_segmentation",),
     "Face recognition": ("face_recognition",),
     "Medical imaging": ("medical_imaging",),
+    "Autonomous driving": ("autonomous_driving",),
     "Forecasting": ("forecasting",),
     "Anomaly detection": ("anomaly_detection",),
     "Language modelling": ("language_modeling", "text_classification"),

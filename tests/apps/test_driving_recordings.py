@@ -11,7 +11,6 @@ from dljax.apps import autonomous_driving as app
 from dljax.apps.configs.autonomous_driving import Config, resolved
 from dljax.apps.driving import recording_analysis, recordings
 from dljax.run import serving as served
-from dljax.run import session
 from dljax.train import export
 from tests.data import driving_files
 

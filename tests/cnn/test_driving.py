@@ -7,8 +7,11 @@ import pytest
 
 from dljax.cnn.driving import closed_loop, imitation, networks
 from dljax.cnn.driving.closed_loop import Drive
+from dljax.data import feed
 from dljax.envs.driving import teachers
 from dljax.envs.driving.environment import Settings
+from dljax.train import loop, parallel
+from dljax.train.checkpoint import Store
 from tests.cnn import roads
 
 BLIND = Settings(view=None, speed=10.0, limit=1200)
@@ -75,3 +78,26 @@ def test_dagger_remembers_where_its_cars_were():
     assert int(state.step) == 12 and np.isfinite(errors).all()
     filled = np.asarray(state.visits.x)[:24]
     assert (filled != 0).all() and (np.asarray(state.visits.x)[24:] == 0).all()
+
+
+def test_dagger_goes_on_bit_for_bit_in_its_middle(tmp_path):
+    task = roads.task("dagger")
+    place = parallel.place("none", num_seeds=2)
+    advance = loop.advance(task, feed.empty(), place, 6)
+    seeds = (0, 1)
+
+    def after(run: loop.Run, steps: int) -> loop.Run:
+        run = jax.tree.map(jnp.copy, run)
+        return advance(run, advance.prepare(seeds, int(run.step), steps), steps)[0]
+
+    start = loop.start(task, seeds, place)
+    middle = after(start, 6)
+    with Store(tmp_path) as store:
+        store.save(6, middle, {})
+    with Store(tmp_path) as store:
+        found, _ = store.restore(loop.abstract_run(task, seeds, place))
+    states = middle.states
+    assert (states.step == 6).all() and (states.visits.x[:, :12] != 0).all()
+    whole, resumed = after(middle, 6), after(found, 6)
+    for a, b in zip(*(jax.tree.leaves(x.states) for x in (whole, resumed)), strict=True):
+        np.testing.assert_array_equal(a, b)
