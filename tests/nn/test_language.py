@@ -85,6 +85,25 @@ def test_linear_recurrence_by_hand():
     np.testing.assert_allclose(linear_recurrence(a, b, jnp.float32(4)), [3.0, 7.0, 3.0])
 
 
+def test_linear_recurrence_has_the_gradient_of_its_steps():
+    keys = jax.random.split(jax.random.key(0), 4)
+    a, b, weight = (jax.random.normal(key, (7, 2, 3)) for key in keys[:3])
+    start = jax.random.normal(keys[3], (2, 3))
+
+    def one_by_one(a, b, h):
+        hs = []
+        for i in range(7):
+            h = a[i] * h + b[i]
+            hs.append(h)
+        return jnp.stack(hs)
+
+    def gradient(recurrence):
+        return jax.grad(lambda *x: (weight * recurrence(*x)).sum(), (0, 1, 2))(a, b, start)
+
+    for found, want in zip(gradient(linear_recurrence), gradient(one_by_one), strict=True):
+        np.testing.assert_allclose(found, want, rtol=2e-5, atol=1e-5)
+
+
 @pytest.mark.parametrize("reverse", [False, True])
 def test_mingru_with_masks(reverse):
     """Padding keeps the carry and gives zeros; a reversed layer begins at the last real time."""

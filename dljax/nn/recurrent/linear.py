@@ -23,14 +23,34 @@ from dljax.nn.recurrent.scan import check_sequences
 init = nn.initializers
 
 
+@jax.custom_vjp
 def linear_recurrence(a: Array, b: Array, start: Array) -> Array:
-    """h_t = a_t h_(t-1) + b_t for a, b [T, ...] and h before the first time [...] -> [T, ...]."""
+    """h_t = a_t h_(t-1) + b_t for a, b [T, ...] and h before the first time [...] -> [T, ...].
+
+    Its gradient is such a recurrence too, backwards in time, and needs nothing but a and h.
+    """
     b = b.at[0].add(a[0] * start)
 
     def joined(early: tuple[Array, Array], late: tuple[Array, Array]) -> tuple[Array, Array]:
         return late[0] * early[0], late[0] * early[1] + late[1]
 
     return jax.lax.associative_scan(joined, (a, b))[1]
+
+
+def _forward(a: Array, b: Array, start: Array) -> tuple[Array, tuple[Array, Array, Array]]:
+    h = linear_recurrence(a, b, start)
+    return h, (a, h, start)
+
+
+def _backward(kept: tuple[Array, Array, Array], dh: Array) -> tuple[Array, Array, Array]:
+    a, h, start = kept
+    later = jnp.concatenate([a[1:], jnp.zeros_like(a[:1])])
+    total = linear_recurrence(later[::-1], dh[::-1], jnp.zeros_like(start))[::-1]
+    before = jnp.concatenate([start[None], h[:-1]])
+    return total * before, total, a[0] * total[0]
+
+
+linear_recurrence.defvjp(_forward, _backward)
 
 
 class MinGRU(nn.Module):
