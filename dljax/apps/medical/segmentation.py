@@ -218,20 +218,21 @@ def predict(config: Config, path: str) -> list[dict[str, Any]]:
 def evaluate(config: Config, dataset: str) -> dict[str, Any]:
     """Scores the run in config.workdir on the test part of another data set.
 
-    Its classes must be the run's, in their order. See `session.evaluate`.
+    Its classes must be the run's, in their order; the brain is degraded as config says, not as the
+    run's was. See `session.evaluate`.
     """
     found = load(config)
     given = found.config
     data = load_volumes(
         dataset,
         classes=found.classes,
-        strength=given.strength,
+        strength=config.strength,
         table=config.patients,
         pattern=config.patient_pattern,
     )
     check(found, data)
     volumes = data.parts["test"]
-    print(f"{dataset}: {len(volumes)} of the test part are scored")
+    print(f"{dataset}: {len(volumes)} of the test part are scored", *data.notes, sep="\n")
 
     def measure(run: Run) -> dict[str, np.ndarray]:
         every = analysis.score_seeds(found.network, run, volumes, found.preparation, found.classes)
