@@ -19,6 +19,7 @@ from dljax.data.augment_pairs import Augment
 
 BIAS_MM = 50  # between the random numbers that a bias field is interpolated from
 SPLINE_DEVIATION = 0.33  # of a field of normal numbers at BIAS_MM, interpolated by cubic B-splines
+AIR = 0.1  # share of patches that are air alone, of which the parts of images have few or many
 DARKEST = 2.5  # deviations of the bias field of a patch below the brightest parts of its image
 
 
@@ -42,16 +43,19 @@ def drawn(strength: Strength) -> Augment:
 
     maps: a texture that is added with a random weight, and the shares of fluid, grey and white
     matter. The image is scaled at random as patches are whose whole image is scaled to 0 and 1:
-    where the bias field is low, all of a patch is dark.
+    where the bias field is low, all of a patch is dark. A share AIR of the patches holds no tissue,
+    and has class 0.
     """
 
     def apply(key: Array, maps: Array, mask: Array) -> tuple[Array, Array]:
-        keys = iter(jax.random.split(key, 9))
+        keys = iter(jax.random.split(key, 10))
 
         def uniform(low: float, high: float, shape: Sequence[int] = ()) -> Array:
             return jax.random.uniform(next(keys), shape, minval=low, maxval=high)
 
         sides = maps.shape[:-1]
+        tissue = jax.random.bernoulli(next(keys), 1 - AIR)
+        maps, mask = maps * tissue, mask * tissue
         # three numbers that differ by at least `gap`: any three, moved apart
         levels = jnp.sort(uniform(0.1, 1 - 2 * strength.gap, (3,))) + strength.gap * np.arange(3)
         image = maps[..., 1:] @ levels + uniform(-1, 1) * maps[..., 0]
