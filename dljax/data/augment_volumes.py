@@ -25,10 +25,10 @@ def mirror(axes: Sequence[int]) -> Augment:
 
 
 def jitter(size: float) -> Augment:
-    """Brightness and contrast of standardised images: x (1 + u) + v, u and v in -size to size."""
+    """Brightness and contrast of images in 0 to 1: x (1 + u) + v / 2, u and v in -size to size."""
 
     def apply(key: Array, image: Array, mask: Array) -> tuple[Array, Array]:
         u, v = jax.random.uniform(key, (2,), minval=-size, maxval=size)
-        return image * (1 + u) + v, mask
+        return image * (1 + u) + v / 2, mask
 
     return apply

@@ -39,8 +39,9 @@ def ready(
     multiple: what the size of an evaluation batch must be a multiple of (the number of devices).
     """
     held = data.parts.get("validation", ())
+    train = data.maps.pairs if data.maps else pairs(data.parts["train"], preparation)
     return MedicalImages(
-        patches.training(pairs(data.parts["train"], preparation), patch, batch_size, foreground),
+        patches.training(train, patch, batch_size, foreground),
         examples(held, preparation, patch, batch_size, multiple) if held else None,
         examples(data.parts["test"], preparation, patch, batch_size, multiple),
         _name(data),
@@ -92,6 +93,9 @@ def record(data: VolumeSet) -> DataRecord:
         for part, volumes in data.parts.items()
         for kind in ("image", "label")
     }
+    if data.maps:
+        summary["trained on"] = "patches that are drawn anew in each step"
+        digests["maps"] = f"{_digest([x for pair in data.maps.pairs for x in pair]):08x}"
     return DataRecord(summary, digests, {"order of classes": list(data.classes)}, data.notes)
 
 

@@ -31,7 +31,7 @@ def training(
 
     foreground: share of the patches that have a voxel in their middle, or near it, of a class that
     is not the first one, each class of an image as often as another. Patches lie inside of images
-    that are large enough; beyond an image's border the image is 0 and the mask IGNORE.
+    that are large enough; beyond an image's border lies its mirror image, and the mask is IGNORE.
     """
     known = [_places(mask) for _, mask in pairs]
 
@@ -98,8 +98,9 @@ def _cut(patch: tuple[int, ...], arrays: dict[str, Array], item: dict[str, Array
         side = sides[:, axis].reshape(-1, *(1 for _ in patch))
         stride = sides[:, axis + 1 :].prod(1).reshape(-1, *(1 for _ in patch))
         inside = inside & (at >= 0) & (at < side)
-        index = index + stride * jnp.clip(at, 0, side - 1)
-    image = jnp.where(inside[..., None], arrays["image"][index], 0)
+        mirrored = jnp.where(at < 0, -1 - at, jnp.where(at < side, at, 2 * side - 1 - at))
+        index = index + stride * jnp.clip(mirrored, 0, side - 1)
+    image = arrays["image"][index]
     return {"image": image, "mask": jnp.where(inside, arrays["mask"][index], jnp.uint8(IGNORE))}
 
 

@@ -5,7 +5,7 @@ beside it what the way down saw at that size. The same module takes volumes (Cic
 arXiv:1606.06650) when it is given layers for them, as by `volume_unet`.
 
 Departures: convolutions pad, so that the answer has the size of the image, and are followed by a
-norm, hence have no biases.
+norm, hence have no biases; but see `volume_unet`.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,6 +19,7 @@ from jax import Array
 from dljax.nn.convolution import Conv
 from dljax.nn.convolution3d import Conv3D
 from dljax.nn.dense import Dense
+from dljax.nn.local_contrast import beside_local_contrast
 from dljax.nn.normalization import BatchNorm, GroupNorm
 from dljax.nn.pooling import max_pool, max_pool3d
 
@@ -49,7 +50,8 @@ class UNet(nn.Module):
 
     widths: channels at each size, from the whole image down; H and W must be multiples of
     2 ** (len(widths) - 1), else ValueError. conv, pool: of images; with those of volumes,
-    [B, D, H, W, C] to [B, D, H, W, classes].
+    [B, D, H, W, C] to [B, D, H, W, classes]. entry: of the images. first_norm: without it the first
+    stage has biases in place of norms.
     """
 
     classes: int
@@ -58,6 +60,8 @@ class UNet(nn.Module):
     pool: Callable = max_pool
     norm: Callable = BatchNorm
     activation: Callable = nn.relu
+    entry: Callable[[Array], Array] = lambda x: x
+    first_norm: bool = True
     dtype: Any = None
 
     @nn.compact
@@ -70,18 +74,27 @@ class UNet(nn.Module):
                 f"{multiple}, not {'x'.join(map(str, sides))}: pad or resize them"
             )
         axes = len(sides)
-        conv = partial(self.conv, use_bias=False, dtype=self.dtype)
+        conv = partial(
+            self.conv,
+            kernel_size=(3,) * axes,
+            padding=1,
+            kernel_init=nn.initializers.he_normal(),
+            dtype=self.dtype,
+        )
         norm = partial(self.norm, use_running_average=not train, momentum=0.9, dtype=self.dtype)
 
         def double(x, width):
             for _ in range(2):
-                x = conv(width, (3,) * axes, padding=1, kernel_init=nn.initializers.he_normal())(x)
-                x = self.activation(norm()(x))
+                x = self.activation(norm()(conv(width, use_bias=False)(x)))
             return x
 
-        skips = []
-        for width in self.widths[:-1]:
-            x = double(x, width)
+        x, skips = self.entry(x), []
+        for stage, width in enumerate(self.widths[:-1]):
+            if stage or self.first_norm:
+                x = double(x, width)
+            else:
+                for _ in range(2):
+                    x = self.activation(conv(width)(x))
             skips.append(x)
             x = self.pool(x, (2,) * axes, strides=(2,) * axes)
         x = double(x, self.widths[-1])
@@ -93,8 +106,22 @@ class UNet(nn.Module):
 
 
 def volume_unet(classes: int, widths: Sequence[int], dtype: Any = None) -> UNet:
-    """A U-Net of volumes [B, D, H, W, C] that normalises each example of a batch by itself."""
-    return UNet(classes, widths, Conv3D, max_pool3d, example_norm, dtype=dtype)
+    """A U-Net of volumes [B, D, H, W, C] that normalises each example of a batch by itself.
+
+    A norm of an example hides how bright it is: a window of noise in air alone would look like one
+    of tissue. So the first stage, which the last one sees too, has none. And each voxel is compared
+    with its surroundings before, which takes off the bias fields of magnetic resonance.
+    """
+    return UNet(
+        classes,
+        widths,
+        Conv3D,
+        max_pool3d,
+        example_norm,
+        entry=beside_local_contrast,
+        first_norm=False,
+        dtype=dtype,
+    )
 
 
 def example_norm(*, use_running_average: bool, momentum: float, dtype: Any) -> GroupNorm:

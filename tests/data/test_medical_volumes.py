@@ -163,9 +163,9 @@ def test_labels_come_back_to_the_voxels_of_the_volume():
     image, there = fine.image(volume), fine.label(volume)
     assert image.shape[:-1] == there.shape == (24, 20, 27)
     np.testing.assert_array_equal(fine.back(there, volume), label)
-    np.testing.assert_allclose([image.min(), image.max()], [-1, 1], atol=1e-6)
+    np.testing.assert_allclose([image.min(), image.max()], [0, 1], atol=1e-6)
     ct = Preparation(window=(-1.0, 1.0)).image(volume)
-    assert set(np.unique(ct)) == {0.0, 1.0}
+    assert set(np.unique(ct)) == {0.5, 1.0}
 
 
 def test_grey_levels_do_not_depend_on_how_much_air_there_is():
@@ -177,9 +177,9 @@ def test_grey_levels_do_not_depend_on_how_much_air_there_is():
         return Preparation().image(Volume("x", image, None, np.eye(4)))[:, :, :20]
 
     narrow, wide = prepared(10), prepared(60)
-    np.testing.assert_allclose(narrow, wide, atol=0.02)
+    np.testing.assert_allclose(narrow, wide, atol=0.01)
     # percentiles: nearly all of the air is the 0.5 % one, the brightest voxels the 99.5 % one
-    np.testing.assert_allclose(narrow, 2 * head / 200 - 1, atol=0.03)
+    np.testing.assert_allclose(narrow, head / 200, atol=0.015)
 
 
 def test_orientation_there_and_back():
@@ -253,7 +253,7 @@ def test_patches_of_the_feed_are_cut_from_the_images():
         for b, (index, start) in enumerate(zip(item["index"], item["start"], strict=True)):
             image, label = pairs[index]
             pads = [(4, 4)] * 3
-            wide = np.pad(image, (*pads, (0, 0)))
+            wide = np.pad(image, (*pads, (0, 0)), mode="symmetric")
             cut = tuple(slice(s + 4, s + 8) for s in start)
             np.testing.assert_array_equal(batch["image"][b], wide[cut])
             labels = np.pad(label, pads, constant_values=IGNORE)
@@ -306,6 +306,14 @@ def test_degraded_brain():
     np.testing.assert_array_equal(a, b)
     assert not np.array_equal(a, c) and np.isfinite(a).all()
     np.testing.assert_allclose(brain.degraded(t1, share, None, [0]), t1 / 255, rtol=1e-6)
+
+
+def test_a_bias_field_is_as_smooth_as_it_says():
+    """Numbers 50 mm apart: over 10 mm it hardly changes, over 100 mm it is another one."""
+    fields = [brain._smooth(np.random.default_rng(i), (30, 30, 200)) for i in range(40)]
+    for distance, least, most in ((10, 0.9, 1.0), (100, -0.35, 0.35)):
+        alike = [np.corrcoef(f[..., :-distance].ravel(), f[..., distance:].ravel()) for f in fields]
+        assert least < np.mean(alike, 0)[0, 1] < most, distance
 
 
 def test_record_and_patches_of_a_set(tmp_path):

@@ -29,7 +29,7 @@ class Config(ClassificationFlags, SegmentationFlags, DataConfig, OptimizerConfig
             "steps": 1500, "batch_size": 32, "optimizer": "adamw", "learning_rate": 2e-3,
         },
         "segmentation": {
-            "steps": 1000, "batch_size": 2, "optimizer": "muon", "learning_rate": 2e-2,
+            "steps": 700, "batch_size": 2, "optimizer": "muon", "learning_rate": 2e-2,
         },
     }  # fmt: skip
 

@@ -30,7 +30,7 @@ class SegmentationFlags(Config):
         (), "axes of random mirror images, averaged at evaluation", choices=("0", "1", "2")
     )
     overlap: float = field(
-        0.25, "of neighbouring windows at evaluation", minimum=0, maximum=0.9, resume=False
+        0.5, "of neighbouring windows at evaluation", minimum=0, maximum=0.9, resume=False
     )
 
     def __post_init__(self):

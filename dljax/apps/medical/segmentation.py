@@ -17,7 +17,7 @@ from dljax.cnn.medical import inference
 from dljax.cnn.segmentation import losses, segmenter
 from dljax.data import augment_pairs, augment_volumes, medical
 from dljax.data.sources.medical.preparation import Preparation
-from dljax.data.sources.medical.volume import Volume, VolumeSet
+from dljax.data.sources.medical.volume import Maps, Volume, VolumeSet
 from dljax.data.sources.medical.volumes import load_volumes
 from dljax.nn.unet import UNet, example_norm, volume_unet
 from dljax.run import optimizer, session
@@ -27,7 +27,7 @@ from dljax.train.loop import Run, Task
 from dljax.train.parallel import place
 
 PATCHES = {2: (128, 128), 3: (32, 32, 32)}
-WIDTHS = {2: (16, 32, 64, 128), 3: (16, 32, 64)}
+WIDTHS = {2: (16, 32, 64, 128), 3: (8, 24, 48)}
 
 
 def build(config: Config) -> Experiment:
@@ -59,7 +59,7 @@ def build(config: Config) -> Experiment:
     return Experiment(
         name=config.name,
         dataset=ready.name,
-        task=lambda config: make_task(config, network, channels, classes),
+        task=lambda config: make_task(config, network, channels, classes, data.maps),
         feed=ready.train,
         placement=placement,
         headline=("dice", *(f"dice_{name}" for name in data.classes[1:4]), "hd95", "loss"),
@@ -120,10 +120,18 @@ def preparation_of(config: Config, axes: int) -> Preparation:
     return Preparation(config.spacing, config.window)
 
 
-def make_task(config: Config, network: Network, channels: int, classes: int) -> Task:
-    """The Task of a Config: patches, mirrored and of jittered grey levels."""
-    parts = [augment_volumes.mirror(network.mirror)] if network.mirror else []
-    if config.jitter:
+def make_task(
+    config: Config, network: Network, channels: int, classes: int, maps: Maps | None = None
+) -> Task:
+    """The Task of a Config: patches, mirrored and of jittered grey levels, or drawn from maps.
+
+    What is drawn from maps is mirrored along all axes, since there are few of them.
+    """
+    axes = tuple(range(len(network.patch))) if maps else network.mirror
+    parts = [augment_volumes.mirror(axes)] if axes else []
+    if maps:
+        parts.insert(0, maps.draw)
+    elif config.jitter:
         parts.append(augment_volumes.jitter(config.jitter))
     return segmenter.task(
         network.model,
@@ -210,20 +218,21 @@ def predict(config: Config, path: str) -> list[dict[str, Any]]:
 def evaluate(config: Config, dataset: str) -> dict[str, Any]:
     """Scores the run in config.workdir on the test part of another data set.
 
-    Its classes must be the run's, in their order. See `session.evaluate`.
+    Its classes must be the run's, in their order; the brain is degraded as config says, not as the
+    run's was. See `session.evaluate`.
     """
     found = load(config)
     given = found.config
     data = load_volumes(
         dataset,
         classes=found.classes,
-        strength=given.strength,
+        strength=config.strength,
         table=config.patients,
         pattern=config.patient_pattern,
     )
     check(found, data)
     volumes = data.parts["test"]
-    print(f"{dataset}: {len(volumes)} of the test part are scored")
+    print(f"{dataset}: {len(volumes)} of the test part are scored", *data.notes, sep="\n")
 
     def measure(run: Run) -> dict[str, np.ndarray]:
         every = analysis.score_seeds(found.network, run, volumes, found.preparation, found.classes)

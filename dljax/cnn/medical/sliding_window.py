@@ -36,12 +36,12 @@ def segment(
     """Class ids uint8 [*sides] of an image [*sides, C], of the largest weighted probability.
 
     overlap: of neighbouring windows, share of their side, from 0 to below 1. Images smaller than a
-    window have zeros around them.
+    window have their mirror image around them.
     """
     room = [max(side - n, 0) for n, side in zip(image.shape, window, strict=False)]
     before = [r // 2 for r in room]
     pads = [(b, r - b) for b, r in zip(before, room, strict=True)]
-    padded = np.pad(image, (*pads, (0, 0))) if any(room) else image
+    padded = np.pad(image, (*pads, (0, 0)), mode="symmetric") if any(room) else image
     sides, weight = padded.shape[:-1], gaussian(window)
     first, *others = (
         starts(n, side, int(overlap * side)) for n, side in zip(sides, window, strict=True)

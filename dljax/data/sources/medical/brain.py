@@ -3,7 +3,8 @@
 The average of 152 T1 images at 1 mm, without skull, and maps of grey and white matter (Fonov et al.
 2011, BSD licence). Two thresholds segment it almost perfectly, so that it proves nothing as it is.
 Each image here is drawn from it as by SynthSeg (Billot et al. 2023, arXiv:2107.09559): tissues of
-random brightness in the order of T1, a bias field, blur, thick slices, noise.
+random brightness in the order of T1, a bias field, blur, thick slices, noise. The images of a part
+are drawn once; what is trained on is drawn anew for each patch, by data/synthseg.py.
 
 The template is symmetric: its right half is its left half, mirrored, bit for bit. So the halves are
 no independent parts. The left one alone is read, and parts are cut from it from back to front, with
@@ -14,36 +15,20 @@ from __future__ import annotations
 
 import importlib.util
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from scipy import ndimage
 
 from dljax.data.sources.medical.nifti import read_nifti
-from dljax.data.sources.medical.volume import Volume, VolumeSet
+from dljax.data.sources.medical.volume import Maps, Volume, VolumeSet
+from dljax.data.synthseg import BIAS_MM, Strength, drawn
 
 CLASSES = ("other", "grey", "white")
 MIDDLE = 99  # voxels of the left half, the middle one included
 BOX = (slice(24, MIDDLE), slice(0, 156))  # left to middle, bottom to top: where the brain is
 PARTS = {"train": slice(26, 124), "validation": slice(132, 156), "test": slice(164, 210)}
-COUNTS = {"train": 24, "validation": 3, "test": 6}  # images of each part
-BIAS_MM = 50  # between the random numbers that a bias field is interpolated from
+COUNTS = {"train": 12, "validation": 3, "test": 6}  # images of each part
 T1_LEVELS = (102, 169, 215)  # medians of fluid, grey and white matter in the template
-
-
-class Strength(NamedTuple):
-    """How much an image is degraded. All but `gap` are upper limits of a uniform choice.
-
-    gap: smallest difference in brightness of two tissues, whose range is 1. bias: standard
-    deviation of the logarithm of the bias field. blur: standard deviation, mm. slices: thickness,
-    mm. noise: standard deviation.
-    """
-
-    gap: float
-    bias: float
-    blur: float
-    slices: float
-    noise: float
 
 
 STRENGTHS = {
@@ -61,6 +46,7 @@ def load_brain(strength: str) -> VolumeSet:
     t1, grey, white = (_read(name) for name in ("t1", "gm", "wm"))
     tissue = np.maximum(1 - (grey + white) / 255, 0) * (t1 > 0)
     share = np.stack([tissue, grey / 255, white / 255])
+    texture = _texture(t1, share)
     label = np.where(grey + white < 128, 0, np.where(grey >= white, 1, 2)).astype(np.uint8)
     parts = {}
     for number, (part, along) in enumerate(PARTS.items()):
@@ -81,7 +67,12 @@ def load_brain(strength: str) -> VolumeSet:
         f"one symmetric average brain, degraded at random ({strength}): train is the back of its "
         "left half, test the front; it shows nothing about other people",
     )
-    return VolumeSet("brain", parts, CLASSES, (0, 1, 2), notes)
+    maps = None
+    if strength != "none":
+        cut = (BOX[0], PARTS["train"], BOX[1])
+        image = np.stack([texture, *share], -1)[cut].astype(np.float32)
+        maps = Maps(((image, label[cut]),), drawn(STRENGTHS[strength]))
+    return VolumeSet("brain", parts, CLASSES, (0, 1, 2), notes, maps)
 
 
 def degraded(
@@ -96,14 +87,18 @@ def degraded(
         return (t1 / 255).astype(np.float32)
     rng = np.random.default_rng(seed)
     levels = _levels(rng, strength.gap)
-    usual = np.tensordot(np.array(T1_LEVELS) / 255, share, 1)
-    texture = rng.uniform(-1, 1) * (t1 / 255 - usual)
-    image = np.tensordot(levels, share, 1) + texture * (share.sum(0) > 0.5)
+    image = np.tensordot(levels, share, 1) + rng.uniform(-1, 1) * _texture(t1, share)
     image *= np.exp(rng.uniform(0.5, 1) * strength.bias * _smooth(rng, image.shape))
     image = ndimage.gaussian_filter(image, rng.uniform(0.3, strength.blur))
     image = _thick(image, rng.integers(3), rng.uniform(1, strength.slices))
     image += rng.uniform(0.5, 1) * strength.noise * rng.normal(size=image.shape)
     return image.astype(np.float32)
+
+
+def _texture(t1: np.ndarray, share: np.ndarray) -> np.ndarray:
+    """What the template has beyond the usual brightness of its tissues [X, Y, Z]."""
+    usual = np.tensordot(np.array(T1_LEVELS) / 255, share, 1)
+    return (t1 / 255 - usual) * (share.sum(0) > 0.5)
 
 
 def _levels(rng: np.random.Generator, gap: float) -> np.ndarray:
@@ -118,11 +113,11 @@ def _levels(rng: np.random.Generator, gap: float) -> np.ndarray:
 
 
 def _smooth(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
-    """A smooth random field of standard deviation 1: some random numbers, interpolated."""
-    coarse = rng.normal(size=[round(side / BIAS_MM) + 2 for side in shape])
-    field = ndimage.zoom(
-        coarse, np.array(shape) / coarse.shape, order=3, grid_mode=True, mode="nearest"
-    )
+    """A smooth random field of mean 0 and deviation 1: numbers BIAS_MM apart, interpolated."""
+    coarse = rng.normal(size=[int(np.ceil(side / BIAS_MM)) + 3 for side in shape])
+    at = [np.arange(side) / BIAS_MM + 1 + rng.uniform() for side in shape]
+    places = np.meshgrid(*at, indexing="ij")
+    field = ndimage.map_coordinates(coarse, places, order=3, prefilter=False)
     return (field - field.mean()) / field.std()
 
 

@@ -16,7 +16,7 @@ RANGE = (0.5, 99.5)  # percentiles
 class Preparation(NamedTuple):
     """How images are prepared. spacing: mm along each axis, (): as they are.
 
-    window: lowest and highest grey level, which become -1 and 1 and beyond which levels are cut off
+    window: lowest and highest grey level, which become 0 and 1 and beyond which levels are cut off
     (Hounsfield units of CT); (): of each channel of each image the levels that 0.5 and 99.5 % of
     its voxels lie below become these. (A mean and a deviation would depend on how much of the image
     is air: of two images of one scanner, the wider one would be the brighter one.)
@@ -30,10 +30,10 @@ class Preparation(NamedTuple):
         image = volume.image
         if self.window:
             low, high = self.window
-            image = 2 * (np.clip(image, low, high) - low) / (high - low) - 1
+            image = (np.clip(image, low, high) - low) / (high - low)
         else:
             low, high = np.percentile(image, RANGE, tuple(range(image.ndim - 1)))
-            image = 2 * (image - low) / np.where(high - low > 1e-6, high - low, 1) - 1
+            image = (image - low) / np.where(high - low > 1e-6, high - low, 1)
         scale = self._scale(volume)
         channels = [resampled(image[..., c], scale, 1) for c in range(image.shape[-1])]
         return np.stack(channels, -1).astype(np.float32)

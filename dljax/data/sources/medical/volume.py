@@ -8,6 +8,8 @@ import nibabel
 import numpy as np
 from nibabel import orientations
 
+from dljax.data.augment_pairs import Augment
+
 IGNORE = 255
 
 
@@ -42,10 +44,22 @@ class Volume(NamedTuple):
         return "".join(code or "?" for code in nibabel.aff2axcodes(self.affine))
 
 
+class Maps(NamedTuple):
+    """What training images are drawn from: a new image for each patch.
+
+    pairs: maps float32 [*sides, K] and labels uint8 [*sides]. draw: (key, maps, labels) of a patch
+    -> (image [*sides, C], labels), prepared.
+    """
+
+    pairs: tuple[tuple[np.ndarray, np.ndarray], ...]
+    draw: Augment
+
+
 class VolumeSet(NamedTuple):
     """A data set in its parts. classes: the first one is the background.
 
-    ids: what each class is in the files' labels. notes: lines for the user.
+    ids: what each class is in the files' labels. notes: lines for the user. maps: what is trained
+    on in place of the images of train; None: these images.
     """
 
     name: str
@@ -53,6 +67,7 @@ class VolumeSet(NamedTuple):
     classes: tuple[str, ...]
     ids: tuple[int, ...]
     notes: tuple[str, ...] = ()
+    maps: Maps | None = None
 
 
 def turned(volume: Volume, orientation: str) -> Volume:
