@@ -101,3 +101,28 @@ def test_dagger_goes_on_bit_for_bit_in_its_middle(tmp_path):
     whole, resumed = after(middle, 6), after(found, 6)
     for a, b in zip(*(jax.tree.leaves(x.states) for x in (whole, resumed)), strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+def test_a_route_is_a_lap_or_what_the_time_allows():
+    driver = imitation.teacher_driver(BLIND, teachers.pure_pursuit)
+
+    def driven(settings, condition=closed_loop.Condition()):  # noqa: B008
+        return jax.jit(lambda i: closed_loop.drive(settings, driver, i, condition)[0])(0)
+
+    track, _, _ = jax.jit(lambda: closed_loop.road(BLIND, 0))()
+    whole, short = driven(BLIND), driven(BLIND._replace(limit=100))
+    np.testing.assert_allclose(whole.route, track.length)
+    np.testing.assert_allclose(short.route, 0.95 * 100 * 10.0 * 0.1)
+    assert not whole.driving[-1] and not short.driving[-1]
+    late = driven(BLIND._replace(limit=100), closed_loop.Condition(delay=3))
+    np.testing.assert_allclose(late.steer[:3], 0, atol=1e-6)
+    assert abs(short.steer[:3]).max() > 1e-3
+
+
+def test_conditions_change_what_is_seen():
+    clear = closed_loop.draw_scenery(jax.random.key(0))
+    fog = closed_loop.CONDITIONS["fog"].seen(clear)
+    assert fog.visibility == 12 and clear.visibility > 60 and fog.shift == clear.shift
+    moved = closed_loop.CONDITIONS["camera moved"].seen(clear)
+    np.testing.assert_allclose([moved.shift, moved.yaw], [0.3, 0.05])
+    assert moved.visibility == clear.visibility

@@ -346,3 +346,15 @@ def test_by_name_with_parameters_of_a_command_line():
     ):
         with pytest.raises(ValueError, match=message):
             named.make("driving", **wrong)
+
+
+def test_a_low_sun_dazzles_where_it_stands():
+    view, seen = View(64, 160), scenery(pitch=0.0)
+    dark = jnp.zeros((64, 160, 3))
+    ahead = np.asarray(camera.dazzled(view, seen, car(heading=0.0), dark, 0.5))[..., 0]
+    row, column = np.unravel_index(ahead.argmax(), ahead.shape)
+    assert abs(row + 0.5 - (32 - view.focal * np.tan(0.1))) <= 0.5 and column in (79, 80)
+    assert 0.49 < ahead.max() <= 0.5
+    left = np.asarray(camera.dazzled(view, seen, car(heading=-0.5), dark, 0.5))[..., 0]
+    assert abs(left.max(0).argmax() + 0.5 - (80 - view.focal * np.tan(0.5))) <= 0.5
+    assert (camera.dazzled(view, seen, car(heading=np.pi), dark, 0.5) == 0).all()

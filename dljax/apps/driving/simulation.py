@@ -147,19 +147,11 @@ def play(config: Config) -> dict[str, float]:
     config, _ = session.saved(config)
     simulation, model = settings_of(config), network(config)
     run, step = session.restore(config, make(config), place("none"))
-    variables = jax.tree.map(lambda x: x[0], run.states).network.variables()
-
-    def act(memory: Any, state: environment.Driving, obs: Any) -> tuple[Any, Any]:
-        del state
-        return memory, model.apply(variables, obs[None])
-
-    @jax.jit
-    def once(number):
-        return closed_loop.drive(simulation, act, number)
-
-    driven, frames = jax.device_get(once(jnp.int32(number)))
+    trained = jax.tree.map(lambda x: x[0], run.states.network)
+    drive = partial(closed_loop.drive, simulation, imitation.driver(model, trained))
+    driven, frames = jax.device_get(jax.jit(drive)(jnp.int32(number)))
     end = int(driven.driving.sum())
-    maps = feature_maps(model, variables, frames[:end])
+    maps = feature_maps(model, trained.variables(), frames[:end])
     looked = np.asarray(masks(maps, model.layers, frames.shape[1:3]))
     path = Path(config.workdir) / "predictions" / f"drive_{number}.gif"
     pictures.film(frames[:end], looked, driven.steer, driven.lateral, simulation.dt, path)
