@@ -6,7 +6,9 @@
     python -m experiments.autonomous_driving --dataset=FOLDER    # recorded drives (Udacity's logs)
     python -m experiments.autonomous_driving --predict=PICTURES
 
-The car's camera is rendered within the compiled step.
+The car's camera is rendered within the compiled step. A seed of the default trains in 72 seconds on
+one core; over 100 unseen roads, both ways, five seeds complete every route, 0.051 m from the centre
+on average (docs/autonomous_driving.md). Testing it, and again in fog and glare, takes longer.
 """
 
 from dljax.apps.configs.autonomous_driving import Config
