@@ -11,9 +11,10 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
 
 from dljax.cnn.driving import closed_loop, imitation
-from dljax.cnn.driving.closed_loop import CONDITIONS, Drive
+from dljax.cnn.driving.closed_loop import CONDITIONS, Condition, Drive
 from dljax.data.feed import MASK
 from dljax.envs.driving.environment import Settings
 from dljax.plots import driving as pictures
@@ -36,8 +37,9 @@ def analyze(
         mean = {name: float(np.nanmean(metrics[name])) for name in SCORES}
         lines.append(f"network: {_told(mean)}")
         found = {}
+        scored = disturbed(settings, model, laps)
         for name, condition in CONDITIONS.items() if disturbances else ():
-            each = disturbed(settings, model, networks, laps, condition)
+            each = scored(networks, condition)
             found[name] = {k: x.tolist() for k, x in each.items()}
             lines.append(f"network, {name}: {_told({k: x.mean() for k, x in each.items()})}")
 
@@ -58,17 +60,14 @@ def _told(found: dict[str, float]) -> str:
 
 
 def disturbed(
-    settings: Settings,
-    model: nn.Module,
-    networks: State,
-    laps: int,
-    condition: closed_loop.Condition,
-) -> dict[str, np.ndarray]:
-    """Scores [seeds] under a condition."""
+    settings: Settings, model: nn.Module, laps: int
+) -> Callable[[State, Condition], dict[str, np.ndarray]]:
+    """The function (networks, condition) -> scores [seeds], one program for each delay."""
 
-    @jax.jit
-    def scores(networks: State) -> dict[str, Any]:
+    @partial(jax.jit, static_argnames="delay")
+    def scores(networks: State, delay: int, **others: Array) -> dict[str, Any]:
         batch = {"drive": jnp.arange(laps), MASK: jnp.ones(laps)}
+        condition = Condition(delay, **others)
 
         def of_seed(network: State) -> dict[str, Any]:
             driver = imitation.driver(model, network)
@@ -76,7 +75,11 @@ def disturbed(
 
         return jax.lax.map(of_seed, networks)
 
-    return {k: np.asarray(a / b) for k, (a, b) in scores(networks).items()}
+    def function(networks: State, condition: Condition) -> dict[str, np.ndarray]:
+        found = scores(networks, **condition._asdict())
+        return {k: np.asarray(a / b) for k, (a, b) in found.items()}
+
+    return function
 
 
 def driven(settings: Settings, model: nn.Module, networks: State, laps: int) -> Drive:
@@ -100,8 +103,9 @@ def drawn(folder: Path, settings: Settings, drives: Drive) -> None:
     worst = np.argsort(-(drives.intervened.sum((0, 2)) * 100 + aside.max((0, 2))), kind="stable")
     worst = worst[:DRAWN]
     roads, ways, titles = [], [], []
+    road = jax.jit(partial(closed_loop.road, settings))
     for number in worst.tolist():
-        track, _, _ = jax.jit(partial(closed_loop.road, settings))(number)
+        track, _, _ = road(number)
         roads.append((np.asarray(track.position), float(track.half_width)))
         own = [(drives.x[s, number], drives.y[s, number]) for s in range(len(drives.x))]
         on = drives.driving[:, number]

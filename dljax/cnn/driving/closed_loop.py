@@ -33,22 +33,23 @@ ROUTE = 0.95  # share of the way at full time that a drive is scored over, if it
 class Condition(NamedTuple):
     """What a drive is disturbed by.
 
-    delay: further steps until steering reaches the wheels. visibility: of fog, m; none: the
-    scenery's own. shift, yaw: m and rad to the left by which the camera was knocked. glare:
-    brightness of the sun (`camera.dazzled`).
+    delay: further steps until steering reaches the wheels. visibility: of fog, m, where it is less
+    than the scenery's own. shift, yaw: m and rad to the left by which the camera was knocked.
+    glare: brightness of the sun (`camera.dazzled`). All but delay may be traced.
     """
 
     delay: int = 0
-    visibility: float | None = None
-    shift: float = 0.0
-    yaw: float = 0.0
-    glare: float = 0.0
+    visibility: float | Array = jnp.inf
+    shift: float | Array = 0.0
+    yaw: float | Array = 0.0
+    glare: float | Array = 0.0
 
     def seen(self, scenery: Scenery) -> Scenery:
         """A scenery under this condition."""
-        fog = scenery.visibility if self.visibility is None else jnp.float32(self.visibility)
         return scenery._replace(
-            visibility=fog, shift=scenery.shift + self.shift, yaw=scenery.yaw + self.yaw
+            visibility=jnp.minimum(scenery.visibility, self.visibility),
+            shift=scenery.shift + self.shift,
+            yaw=scenery.yaw + self.yaw,
         )
 
 
@@ -96,16 +97,17 @@ def drive(
     settings: Settings,
     driver: Driver,
     number: Array,
-    condition: Condition = Condition(),  # noqa: B008
+    condition: Condition | None = None,
     memory: Any = (),
 ) -> tuple[Drive, Array]:
     """Drive `number`, and what was observed before each of its steps, [limit, ...].
 
     It depends on the driver, its number and the condition alone.
     """
-    settings = settings._replace(delay=settings.delay + condition.delay)
     track, scenery, noise_key = road(settings, number)
-    scenery = condition.seen(scenery)
+    if condition:
+        settings = settings._replace(delay=settings.delay + condition.delay)
+        scenery = condition.seen(scenery)
     route = jnp.minimum(track.length, ROUTE * settings.limit * settings.speed * settings.dt)
     start = environment.put(settings, track, scenery, 0, 0.0, 0.0, noise_key)
 
@@ -113,7 +115,7 @@ def drive(
         memory, state = carry
         driving = state.progress < route
         obs = environment.observed(settings, state)
-        if condition.glare and settings.view is not None:
+        if condition and settings.view:
             obs = dazzled(settings.view, scenery, state.car, obs, condition.glare)
         memory, action = driver(memory, state, obs)
         state = environment.moved(settings, state, action)
@@ -161,7 +163,7 @@ def evaluate(
     settings: Settings,
     driver: Driver,
     batch: dict[str, Array],
-    condition: Condition = Condition(),  # noqa: B008
+    condition: Condition | None = None,
     memory: Any = (),
 ) -> Sums:
     """Sums of the scores of the drives whose numbers are batch["drive"], int [B]."""
