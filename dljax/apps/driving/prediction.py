@@ -1,4 +1,4 @@
-"""--predict and export of a driver that learned from recordings: an angle for each picture."""
+"""--predict of a trained driver, an angle for each picture; export of one of recordings."""
 
 from __future__ import annotations
 

@@ -82,7 +82,6 @@ def build(config: Config) -> Experiment:
         test=examples(test),
         summarise=recorded.summarise,
         metadata={
-            "kind": "recordings",
             "scale": target.scale,
             "centres": target.centres,
             "picture_size": size,

@@ -101,7 +101,6 @@ def build(config: Config) -> Experiment:
         data=record(config),
         validation=drives(VALIDATION, LAPS),
         test=drives(0, config.laps),
-        metadata={"kind": "simulation"},
         baselines=partial(simple_drivers, config) if config.baselines else None,
         analyze=simulation_analysis.analyze(
             simulation, network(config), config.laps, config.disturbances

@@ -23,7 +23,6 @@ from dljax.train.loop import Run
 from dljax.train.supervised import State
 
 DRIVEN, DRAWN = 40, 12  # drives for pictures; those of them that went worst, from above
-SCORES = ("completed", "autonomy", "interventions_per_km", "lateral_mean", "jerk")
 
 
 def analyze(
@@ -32,16 +31,13 @@ def analyze(
     """The function of an Experiment that drives all test laps again, disturbed, and draws them."""
 
     def function(run: Run, metrics: dict, baselines: dict) -> Analysis:
-        networks = run.states.network
-        lines = [f"baseline {name}: {_told(found)}" for name, found in baselines.items()]
-        mean = {name: float(np.nanmean(metrics[name])) for name in SCORES}
-        lines.append(f"network: {_told(mean)}")
-        found = {}
+        del metrics, baselines
+        networks, lines, found = run.states.network, [], {}
         scored = disturbed(settings, model, laps)
         for name, condition in CONDITIONS.items() if disturbances else ():
             each = scored(networks, condition)
             found[name] = {k: x.tolist() for k, x in each.items()}
-            lines.append(f"network, {name}: {_told({k: x.mean() for k, x in each.items()})}")
+            lines.append(f"{name}: {_told({k: x.mean() for k, x in each.items()})}")
 
         def draw(folder: Path) -> None:
             drawn(folder, settings, driven(settings, model, networks, min(laps, DRIVEN)))

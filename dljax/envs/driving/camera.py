@@ -164,7 +164,7 @@ def render(
     noise: uint32 seed of the sensor's noise. others: x, y, heading [N, 3] of other cars.
     """
     ahead, left, fall = ground(view, scenery, jnp.arange(view.width) + 0.5)
-    lateral, along = beside(view, track, scenery, car, index)
+    aside, along = beside(view, track, scenery, car, index)
     distance = jnp.sqrt(ahead**2 + left**2)
     pixel = scenery.camera_height / jnp.maximum(fall, 1e-3) / view.focal  # its width on the ground
 
@@ -176,10 +176,10 @@ def render(
     spots = _spots(car.x + cos * ahead - sin * left, car.y + sin * ahead + cos * left)
     spots = scenery.texture * spots * jnp.minimum(1.0, 0.3 / pixel)
     dashes = along / (2 * DASH)
-    dashed = inside(LINE / 2 - lateral) * (dashes - jnp.floor(dashes) < 0.5)
-    edge = inside(LINE / 2 - jnp.abs(lateral - track.half_width + 2 * LINE))
+    dashed = inside(LINE / 2 - aside) * (dashes - jnp.floor(dashes) < 0.5)
+    edge = inside(LINE / 2 - jnp.abs(aside - track.half_width + 2 * LINE))
     paint = jnp.maximum(dashed, edge)
-    road = inside(track.half_width - lateral)
+    road = inside(track.half_width - aside)
     # Each pixel is a mixture: its shares of the colours, and the spots' brightness.
     seen = jnp.where(fall > 1e-3, jnp.exp(-distance / scenery.visibility), 0.0)
     line, bare = seen * paint, seen * (1 - paint)
@@ -216,7 +216,9 @@ def beside(view: View, track: Track, scenery: Scenery, car: Car, index: Array) -
     return jnp.where(distance > way, distance, jnp.abs(across)), along
 
 
-def dazzled(view: View, scenery: Scenery, car: Car, picture: Array, strength: float) -> Array:
+def dazzled(
+    view: View, scenery: Scenery, car: Car, picture: Array, strength: float | Array
+) -> Array:
     """The picture [H, W, 3] with a low sun in the direction of x: a spot and its halo, brighter
     by up to `strength`."""
     angle = -car.heading - scenery.yaw  # to the left of the camera's axis
