@@ -4,6 +4,7 @@ import numpy as np
 import optax
 
 from dljax.cnn.driving import augmentation, imitation, networks, recorded
+from dljax.cnn.driving.target import Target
 from dljax.envs.driving.camera import View
 from dljax.envs.driving.environment import Settings
 from dljax.train.loop import Task
@@ -38,4 +39,4 @@ def bars(count: int, seed: int = 0) -> dict[str, np.ndarray]:
 def recorded_task() -> Task:
     net = networks.SteeringNet(((4, 3, 1),), (8,), dropout=0.1)
     chain = augmentation.chain(augmentation.mirror(), augmentation.shadow(0.7))
-    return recorded.task(net, optax.adam(1e-2), recorded.Target(4.6), (8, 16, 3), chain)
+    return recorded.task(net, optax.adam(1e-2), Target(4.6), (8, 16, 3), chain)

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dljax.cnn.driving import closed_loop, imitation, networks
+from dljax.cnn.driving import baselines, closed_loop, imitation, networks
 from dljax.cnn.driving.closed_loop import Drive
 from dljax.data import feed
 from dljax.envs.driving import teachers
@@ -24,7 +24,16 @@ def test_scores_by_hand():
     left = jnp.zeros(10, bool).at[jnp.array([5])].set(True)
     steer = jnp.array([0, 0, 0.1, 0, 0, 0, 0, 0, 0.3, 0.3])
     driven = Drive(
-        steps, steps, lateral, steer, steps, steps < 8, left, steps + 1, jnp.full(10, 8.0)
+        steps,
+        steps,
+        lateral,
+        steer,
+        jnp.full(10, 10.0),
+        steps,
+        steps < 8,
+        left,
+        steps + 1,
+        jnp.full(10, 8.0),
     )
     found = closed_loop.scores(BLIND, driven)
     assert found["interventions"] == 1
@@ -40,16 +49,12 @@ def test_scores_by_hand():
     assert nobody["completed"] == 1 and nobody["autonomy"] == 1
 
 
-def straight(memory, state, obs):
-    return memory, jnp.zeros(1)
-
-
 def test_a_teacher_drives_laps_and_a_car_that_is_not_steered_does_not():
     batch = {"drive": jnp.arange(4), "example_mask": jnp.array([1.0, 1, 1, 0])}
     teacher = imitation.teacher_driver(BLIND, teachers.pure_pursuit)
     both = [
         jax.jit(lambda batch, d=driver: closed_loop.evaluate(BLIND, d, batch))(batch)
-        for driver in (teacher, straight)
+        for driver in (teacher, baselines.STRAIGHT_ON)
     ]
     good, bad = ({k: float(n / d) for k, (n, d) in sums.items()} for sums in both)
     assert good["completed"] == 1 and good["autonomy"] == 1

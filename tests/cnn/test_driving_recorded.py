@@ -9,33 +9,34 @@ from scipy import signal
 from sklearn import metrics as sklearn_metrics
 
 from dljax.cnn.driving import augmentation, networks, open_loop, recorded, visual_backprop
-from dljax.cnn.driving.recorded import Target
+from dljax.cnn.driving import target as targets
+from dljax.cnn.driving.target import Target
 
 
 def test_targets_and_losses_by_hand():
     angles = np.array([3.0, -4.0, 0, 0, 0])
-    target = recorded.target_of(angles, 0)
+    target = targets.target_of(angles, 0)
     assert target == Target(pytest.approx(np.sqrt(5)), ())
     outputs = jnp.array([0.0, 2.0])
-    np.testing.assert_allclose(recorded.degrees(target, outputs), [0, 2 * np.sqrt(5)], rtol=1e-6)
+    np.testing.assert_allclose(targets.angles(target, outputs), [0, 2 * np.sqrt(5)], rtol=1e-6)
     wanted = jnp.array([3.0, -4.0])
     expected = [9 / 5, (2 * np.sqrt(5) + 4) ** 2 / 5]
-    np.testing.assert_allclose(recorded.losses(target, outputs, wanted), expected, rtol=1e-6)
-    straight = recorded.losses(target, jnp.zeros(5), jnp.asarray(angles))
+    np.testing.assert_allclose(targets.losses(target, outputs, wanted), expected, rtol=1e-6)
+    straight = targets.losses(target, jnp.zeros(5), jnp.asarray(angles))
     np.testing.assert_allclose(straight.mean(), 1, rtol=1e-6)
 
 
 def test_bins_by_hand():
-    target = recorded.target_of(np.array([4.0, -1.0]), 5)
+    target = targets.target_of(np.array([4.0, -1.0]), 5)
     assert target.centres == (-4, -2, 0, 2, 4)
     distance = np.array([-4, -2, 0, 2, 4]) - 1
     soft = np.exp(-0.5 * (distance / 2.0) ** 2)
     soft /= soft.sum()
-    np.testing.assert_allclose(recorded.soft_bins(target, jnp.ones(1))[0], soft, rtol=1e-5)
+    np.testing.assert_allclose(targets.soft_bins(target, jnp.ones(1))[0], soft, rtol=1e-5)
     logits = jnp.array([[0, 0, 0, np.log(3), 0]])
-    np.testing.assert_allclose(recorded.degrees(target, logits), [(3 * 2 - 2) / 7], rtol=1e-5)
+    np.testing.assert_allclose(targets.angles(target, logits), [(3 * 2 - 2) / 7], rtol=1e-5)
     p = np.array([1, 1, 1, 3, 1]) / 7
-    loss = recorded.losses(target, logits, jnp.ones(1))
+    loss = targets.losses(target, logits, jnp.ones(1))
     np.testing.assert_allclose(loss, [-(soft * np.log(p)).sum()], rtol=1e-5)
 
 

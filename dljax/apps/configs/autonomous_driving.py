@@ -44,7 +44,11 @@ class Config(SimulationFlags, RecordingFlags, DataConfig, OptimizerConfig):
     )
     ema = override(0.99)
 
-    model: str = field("small", "network", choices=("small", "dave2"))
+    model: str = field(
+        "small", "network; gru remembers what it saw (in the simulator)",
+        choices=("small", "dave2", "gru"),
+    )  # fmt: skip
+    bins: int = field(0, "bins of angles to classify; 0: regression", minimum=0)
     baselines: bool = field(True, "score simple methods too", resume=False)
     predict: str = field(
         "", "picture or folder of pictures to steer at with the trained network", path=True,
@@ -62,4 +66,6 @@ def resolved(config: Config) -> Config:
 
     Raises ValueError for a flag of the other kind, which would have no effect.
     """
+    if config.bins in (1, 2):
+        raise ValueError("--bins takes 3 bins of angles or more, or 0 for regression")
     return of_kind(config, kind_of(config), FLAGS, config.tuned[kind_of(config)])

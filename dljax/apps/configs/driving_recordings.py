@@ -37,7 +37,6 @@ class RecordingFlags(Config):
     balance: float = field(
         0.0, "power of the inverse frequency of an angle in the loss", minimum=0, maximum=1
     )
-    bins: int = field(0, "bins of angles to classify; 0: regression", minimum=0)
     camera_correction: float = field(
         2.5, "degrees that the left and right camera steer back; 0: they are not used", minimum=0
     )

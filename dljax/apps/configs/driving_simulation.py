@@ -24,16 +24,22 @@ class SimulationFlags(Config):
     cars: int = field(16, "that drive side by side", minimum=1)
     rollout: int = field(2, "steps of each car before an update", minimum=1)
     memory: int = field(2000, "places of each car that are remembered", minimum=2)
+    sequence: int = field(
+        16, "consecutive pictures of a car that a network with a memory learns from", minimum=1
+    )
     handover: float = field(
         0.3, "share of the steps after which the network drives all cars (dagger)", minimum=0,
         maximum=1,
     )  # fmt: skip
     recovery_shift: float = field(1.5, "largest shift of views (recovery), m", minimum=0)
     recovery_turn: float = field(0.2, "largest turn of views (recovery), rad", minimum=0)
-    laps: int = field(40, "test drives: tracks, one way and the other in turn", minimum=2)
-    disturbances: bool = field(
-        True, "also test in fog, glare, with a moved camera and delay", resume=False
+    laps: int = field(
+        40, "test drives: tracks, one way and the other in turn", minimum=2, resume=False
     )
+    disturbances: bool = field(
+        True, "also test in fog, glare, with a moved camera, delay and a camera that fails",
+        resume=False,
+    )  # fmt: skip
     play: int = field(
         -1, "draw the test drive of this number as a GIF, with the trained network", minimum=-1,
         resume=False, group="use",

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from dljax.cnn.driving import recorded
-from dljax.cnn.driving.recorded import Target
+from dljax.cnn.driving.target import Target
 from dljax.data.sources.driving import frames
 from dljax.data.sources.driving.frames import Framing
 from dljax.data.sources.layout import image_files, natural
@@ -28,7 +28,7 @@ PRINTED = 20  # lines
 
 def predict(
     path: str,
-    steer: Callable[[Array], Array],
+    answer: Callable[[Array], Mapping[str, Array]],
     framing: Framing,
     max_steer_degrees: float,
     positive: str,
@@ -38,8 +38,9 @@ def predict(
 ) -> list[dict[str, Any]]:
     """An angle for each picture of a path, in the order of their names.
 
-    steer: pictures uint8 [B, h, w, 3] -> degrees [B]. step: of the checkpoint. Writes
-    predictions.csv (file, degrees, steering) and a picture to workdir/predictions/.
+    answer: pictures uint8 [B, h, w, 3] -> degrees [B] and perhaps more; it is given all pictures in
+    pieces, in their order. step: of the checkpoint. Writes predictions.csv (file, degrees,
+    steering, what else is answered) and a picture to workdir/predictions/.
     """
     root = Path(path).expanduser()
     if not root.exists():
@@ -48,14 +49,16 @@ def predict(
     if not files:
         raise ValueError(f"{path} has no image files.")
     read = frames.read_files([str(x) for x in files], framing)
-    degrees = in_pieces(lambda x: {"degrees": steer(x["image"])}, {"image": read})["degrees"]
+    answers = in_pieces(lambda x: answer(x["image"]), {"image": read})
+    degrees = answers.pop("degrees")
     rows = [
         {
             "file": file.relative_to(root).as_posix() if root.is_dir() else file.name,
-            "degrees": round(float(angle), 4),
-            "steering": round(float(angle) / max_steer_degrees, 6),
+            "degrees": round(float(degrees[i]), 4),
+            "steering": round(float(degrees[i]) / max_steer_degrees, 6),
+            **{name: round(float(x[i]), 4) for name, x in answers.items()},
         }
-        for file, angle in zip(files, degrees, strict=True)
+        for i, file in enumerate(files)
     ]
     folder = workdir / "predictions"
     write_csv(folder / "predictions.csv", rows)

@@ -12,7 +12,7 @@ import numpy as np
 
 from dljax.cnn.driving import open_loop, recorded
 from dljax.cnn.driving.open_loop import Scores
-from dljax.cnn.driving.recorded import Target
+from dljax.cnn.driving.target import Target
 from dljax.data.drives import Stretch, smoothed
 from dljax.data.sources.driving import frames
 from dljax.plots import steering as pictures

@@ -13,7 +13,7 @@ import numpy as np
 from dljax.apps.configs.autonomous_driving import Config
 from dljax.apps.driving import prediction, recording_analysis
 from dljax.cnn.driving import augmentation, networks, open_loop, recorded
-from dljax.cnn.driving.recorded import Target
+from dljax.cnn.driving.target import Target, target_of
 from dljax.data import augment, drives, feed
 from dljax.data.drives import Shares, Stretch
 from dljax.data.feed import Examples
@@ -36,12 +36,15 @@ def build(config: Config) -> Experiment:
 
     Raises FileNotFoundError or ValueError, in one line, for recordings that can't be used.
     """
+    if config.model not in networks.LAYERS:
+        raise ValueError(
+            f"--model={config.model} follows drives of the simulator; recordings are learnt "
+            f"picture by picture: give --model={' or --model='.join(networks.LAYERS)}"
+        )
     placement = session.placement(config)
     framing = framing_of(config)
     found = load_drives(config.dataset)
     check_unit(found, config.max_steer_degrees)
-    if config.bins in (1, 2):
-        raise ValueError("--bins takes 3 bins of angles or more, or 0 for regression")
     shares = Shares(config.validation, config.test, config.gap)
     recordings, notes = drives.split(found.parts, shares)
     parts = {
@@ -53,7 +56,7 @@ def build(config: Config) -> Experiment:
     train = drives.examples(
         parts["train"], sides, sign * config.camera_correction, config.balance, config.smooth
     )
-    target = recorded.target_of(train["angle"], config.bins)
+    target = target_of(train["angle"], config.bins)
     size = frames.picture_size(parts["train"].files[0])
     record = drives.record(parts, recordings, open_loop.STRAIGHT)
     test, held = parts["test"], parts.get("validation")
@@ -211,7 +214,9 @@ def predict(config: Config, path: str) -> list[dict[str, Any]]:
 
     return prediction.predict(
         path,
-        jax.jit(lambda x: recorded.answer(found.model, found.target, states, x).mean(0)),
+        jax.jit(
+            lambda x: {"degrees": recorded.answer(found.model, found.target, states, x).mean(0)}
+        ),
         framing_of(found.config),
         found.config.max_steer_degrees,
         found.config.positive,

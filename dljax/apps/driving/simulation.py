@@ -12,9 +12,10 @@ import numpy as np
 
 from dljax.apps.configs.autonomous_driving import Config
 from dljax.apps.driving import prediction, simulation_analysis
-from dljax.cnn.driving import baselines, closed_loop, imitation
+from dljax.cnn.driving import baselines, closed_loop, imitation, networks
 from dljax.cnn.driving.closed_loop import Driver
-from dljax.cnn.driving.networks import LAYERS, SteeringNet
+from dljax.cnn.driving.imitation import Network
+from dljax.cnn.driving.target import Target, binned
 from dljax.cnn.driving.visual_backprop import feature_maps, masks
 from dljax.data import feed
 from dljax.data.feed import MASK, Examples
@@ -38,6 +39,7 @@ TEACHERS = {
 }
 HEADLINE = ("completed", "autonomy", "lateral_mean")
 POSITIVE = "left"  # where positive angles steer
+RECURRENT = "gru"
 VALIDATION, LAPS = 1_000_000, 16  # number of the first drive that validates, and how many
 
 
@@ -46,17 +48,30 @@ def settings_of(config: Config) -> environment.Settings:
     settings = simulator.settings(named.parsed(config.env_params))
     if settings.view is None:
         raise ValueError("env_params: a network needs the camera; leave camera=false out")
-    if settings.pedal or settings.cars:
+    if settings.cars:
         raise ValueError(
-            "env_params: imitation steers at a constant speed on an empty road; leave pedal and "
-            "cars out (ppo --env=driving has them)"
+            "env_params: teachers know an empty road; leave cars out (ppo --env=driving has them)"
         )
     return settings
 
 
-def network(config: Config) -> SteeringNet:
+def target_of(config: Config) -> Target:
+    """What the network learns to say, in units of the largest steering."""
+    return Target(1.0, binned(1.0, config.bins))
+
+
+def network(config: Config) -> Network:
     """The network of a Config."""
-    return SteeringNet(LAYERS[config.model], dtype=jnp.dtype(config.dtype))
+    outputs = imitation.outputs_of(settings_of(config), target_of(config))
+    dtype = jnp.dtype(config.dtype)
+    if config.model == RECURRENT:
+        return networks.RecurrentSteeringNet(dtype=dtype, outputs=outputs)
+    return networks.SteeringNet(networks.LAYERS[config.model], dtype=dtype, outputs=outputs)
+
+
+def sequence_of(config: Config) -> int:
+    """Consecutive pictures that a network learns from at once."""
+    return config.sequence if config.model == RECURRENT else 1
 
 
 def make(config: Config) -> Task:
@@ -71,6 +86,8 @@ def make(config: Config) -> Task:
         config.rollout,
         config.memory,
         config.batch_size,
+        sequence_of(config),
+        target_of(config),
         max(round(config.handover * config.steps), 1),
         config.recovery_shift,
         config.recovery_turn,
@@ -86,6 +103,12 @@ def build(config: Config) -> Experiment:
     simulation, placement = settings_of(config), session.placement(config)
     if config.memory % config.rollout:
         raise ValueError(f"--memory={config.memory} is no multiple of --rollout={config.rollout}")
+    if config.batch_size % sequence_of(config):
+        raise ValueError(
+            f"--batch_size={config.batch_size} is no multiple of --sequence={config.sequence}"
+        )
+    if config.memory < sequence_of(config):
+        raise ValueError(f"--memory={config.memory} is less than --sequence={config.sequence}")
 
     def drives(first: int, count: int) -> Examples:
         numbers = first + np.arange(count, dtype=np.int32)
@@ -103,9 +126,14 @@ def build(config: Config) -> Experiment:
         test=drives(0, config.laps),
         baselines=partial(simple_drivers, config) if config.baselines else None,
         analyze=simulation_analysis.analyze(
-            simulation, network(config), config.laps, config.disturbances
+            simulation, partial(driver, config), config.laps, config.disturbances
         ),
     )
+
+
+def driver(config: Config, trained: State) -> Driver:
+    """A trained network as a driver."""
+    return imitation.driver(network(config), trained, settings_of(config), target_of(config))
 
 
 def record(config: Config) -> DataRecord:
@@ -115,7 +143,7 @@ def record(config: Config) -> DataRecord:
         "picture": f"{values['height']}x{values['width']}, {values['speed']} m/s, a step of "
         f"{values['dt']} s",
         "training": f"{config.tracks} random roads",
-        "test": f"{config.laps} drives on other roads, one way and the other",
+        "test": "drives on other roads, one way and the other",
     }
     return DataRecord({"driving": shown}, {}, {"parameters": values})
 
@@ -124,15 +152,15 @@ def simple_drivers(config: Config) -> dict[str, dict[str, float]]:
     """Scores of the teacher, of a lane finder by hand, and of driving straight on."""
     simulation = settings_of(config)
     teacher = imitation.teacher_driver(simulation, TEACHERS[config.teacher])
-    drivers: dict[str, tuple[environment.Settings, Driver, Any]] = {
-        f"teacher, {config.teacher}": (simulation._replace(view=None), teacher, ()),
-        "lane finder": (simulation, baselines.lane_finder, jnp.zeros(())),
-        "straight on": (simulation._replace(view=None), baselines.straight_on, ()),
+    drivers: dict[str, tuple[environment.Settings, Driver]] = {
+        f"teacher, {config.teacher}": (simulation._replace(view=None), teacher),
+        "lane finder": (simulation, baselines.LANE_FINDER),
+        "straight on": (simulation._replace(view=None), baselines.STRAIGHT_ON),
     }
     batch = {"drive": jnp.arange(config.laps), MASK: jnp.ones(config.laps)}
     found = {}
-    for name, (settings, driver, memory) in drivers.items():
-        drive = partial(closed_loop.evaluate, settings, driver, memory=memory)
+    for name, (settings, one) in drivers.items():
+        drive = partial(closed_loop.evaluate, settings, one)
         found[name] = {k: float(a / b) for k, (a, b) in jax.jit(drive)(batch).items()}
     return found
 
@@ -147,7 +175,7 @@ def play(config: Config) -> dict[str, float]:
     simulation, model = settings_of(config), network(config)
     run, step = session.restore(config, make(config), place("none"))
     trained = jax.tree.map(lambda x: x[0], run.states.network)
-    drive = partial(closed_loop.drive, simulation, imitation.driver(model, trained))
+    drive = partial(closed_loop.drive, simulation, driver(config, trained))
     driven, frames = jax.device_get(jax.jit(drive)(jnp.int32(number)))
     end = int(driven.driving.sum())
     maps = feature_maps(model, trained.variables(), frames[:end])
@@ -168,7 +196,8 @@ class Trained(NamedTuple):
     checkpoint."""
 
     simulation: environment.Settings
-    model: SteeringNet
+    target: Target
+    model: Network
     states: State
     step: int
 
@@ -177,12 +206,33 @@ class Trained(NamedTuple):
         """The size of pictures, of which nothing is cut off."""
         return Framing(0.0, 0.0, self.simulation.view.height, self.simulation.view.width)
 
-    def degrees(self, states: State, pictures: jax.Array) -> jax.Array:
-        """Steering [B] of the front wheels at uint8 pictures, the mean over the seeds."""
+    @property
+    def recalls(self) -> tuple[int, ...]:
+        """The shape (S, units) of what the seeds recall of a drive; () where they have no memory."""
+        units = networks.start(self.model, len(self.states.step))
+        return units.shape if isinstance(units, jax.Array) else ()
+
+    def answers(
+        self, states: State, memory: Any, pictures: jax.Array
+    ) -> tuple[Any, dict[str, jax.Array]]:
+        """The memories [B, S, units] after uint8 pictures [B, T, H, W, 3] of drives, and the seeds'
+        mean answers [B, T]: degrees of the front wheels, with a pedal metres_per_second too.
+
+        memory: () where networks have none.
+        """
         x = pictures.astype(jnp.float32) / 255
-        angle = jax.vmap(lambda state: self.model.apply(state.variables(), x))(states)
-        most = np.rad2deg(self.simulation.vehicle.max_steer)
-        return most * jnp.clip(angle, -1, 1).mean(0)
+
+        def of_seed(state: State, memory: Any) -> tuple[Any, jax.Array]:
+            memory, outputs = networks.follow(self.model, state.variables(), memory, x)
+            answers = imitation.answered(self.simulation, self.target, outputs)
+            return memory, jnp.clip(answers, -1, 1)
+
+        memory, answers = jax.vmap(of_seed, (0, 1), (1, 0))(states, memory)
+        mean = answers.mean(0)
+        found = {"degrees": np.rad2deg(self.simulation.vehicle.max_steer) * mean[..., 0]}
+        if self.simulation.pedal:
+            found["metres_per_second"] = self.simulation.speed * mean[..., 1]
+        return memory, found
 
 
 def load(config: Config) -> Trained:
@@ -190,37 +240,53 @@ def load(config: Config) -> Trained:
     config, _ = session.saved(config)
     run, step = session.restore(config, make(config), place("none"))
     states = jax.vmap(lambda state: state.without_optimiser())(run.states.network)
-    return Trained(settings_of(config), network(config), states, step)
+    return Trained(settings_of(config), target_of(config), network(config), states, step)
 
 
 def serving(config: Config) -> Serving:
-    """What the run in config.workdir steers at a picture of its camera's size: to export."""
+    """What the run in config.workdir answers a picture of its camera's size with: to export.
+
+    A network with a memory takes it and returns the next one.
+    """
     found = load(config)
+    size = (found.framing.height, found.framing.width, 3)
+    inputs = {"image": Field(size, "uint8", about="what the camera sees")}
+    outputs = {"degrees": Field((), about="steering of the front wheels, positive to the left")}
+    if found.simulation.pedal:
+        outputs["metres_per_second"] = Field((), about="how fast to drive")
+    if found.recalls:
+        inputs["memory"] = Field(found.recalls, about="zeros at the beginning of a drive")
+        outputs["memory"] = Field(found.recalls, about="for the next picture")
+
+    def answer(states: State, inputs: dict[str, jax.Array]) -> dict[str, jax.Array]:
+        memory, answers = found.answers(states, inputs.get("memory", ()), inputs["image"][:, None])
+        answers = {name: x[:, 0] for name, x in answers.items()}
+        return answers | ({"memory": memory} if found.recalls else {})
+
     return Serving(
-        lambda states, inputs: {"degrees": found.degrees(states, inputs["image"])},
-        found.states,
-        {
-            "image": Field(
-                (found.framing.height, found.framing.width, 3),
-                "uint8",
-                about="what the camera sees",
-            )
-        },
-        {"degrees": Field((), about="steering of the front wheels, positive to the left")},
-        {"step": found.step, "positive": POSITIVE},
+        answer, found.states, inputs, outputs, {"step": found.step, "positive": POSITIVE}
     )
 
 
 def predict(config: Config, path: str) -> list[dict[str, Any]]:
     """Steers at a picture, resized to the camera's size, or each of a folder.
 
+    To a network with a memory the pictures of a folder are one drive, in the order of their names.
     Writes predictions.csv and pictures to workdir/predictions/. Returns the rows: file, degrees of
-    the front wheels, steering as a share of the most, -1 to 1.
+    the front wheels, steering as a share of the most, -1 to 1, perhaps metres_per_second.
     """
     found = load(config)
+    answers = jax.jit(found.answers)
+    memory = jnp.zeros((1, *found.recalls)) if found.recalls else ()
+
+    def answer(pictures: np.ndarray) -> dict[str, jax.Array]:
+        nonlocal memory
+        memory, answered = answers(found.states, memory, pictures[None])
+        return {name: x[0] for name, x in answered.items()}
+
     return prediction.predict(
         path,
-        jax.jit(partial(found.degrees, found.states)),
+        answer,
         found.framing,
         float(np.rad2deg(found.simulation.vehicle.max_steer)),
         POSITIVE,

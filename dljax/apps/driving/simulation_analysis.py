@@ -7,14 +7,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from dljax.cnn.driving import closed_loop, imitation
-from dljax.cnn.driving.closed_loop import CONDITIONS, Condition, Drive
+from dljax.cnn.driving import closed_loop
+from dljax.cnn.driving.closed_loop import CONDITIONS, Condition, Drive, Driver
 from dljax.data.feed import MASK
 from dljax.envs.driving.environment import Settings
 from dljax.plots import driving as pictures
@@ -26,21 +25,24 @@ DRIVEN, DRAWN = 40, 12  # drives for pictures; those of them that went worst, fr
 
 
 def analyze(
-    settings: Settings, model: nn.Module, laps: int, disturbances: bool
+    settings: Settings, driver: Callable[[State], Driver], laps: int, disturbances: bool
 ) -> Callable[[Run, dict, dict], Analysis]:
-    """The function of an Experiment that drives all test laps again, disturbed, and draws them."""
+    """The function of an Experiment that drives all test laps again, disturbed, and draws them.
+
+    driver: of a trained network.
+    """
 
     def function(run: Run, metrics: dict, baselines: dict) -> Analysis:
         del metrics, baselines
         networks, lines, found = run.states.network, [], {}
-        scored = disturbed(settings, model, laps)
+        scored = disturbed(settings, driver, laps)
         for name, condition in CONDITIONS.items() if disturbances else ():
             each = scored(networks, condition)
             found[name] = {k: x.tolist() for k, x in each.items()}
             lines.append(f"{name}: {_told({k: x.mean() for k, x in each.items()})}")
 
         def draw(folder: Path) -> None:
-            drawn(folder, settings, driven(settings, model, networks, min(laps, DRIVEN)))
+            drawn(folder, settings, driven(settings, driver, networks, min(laps, DRIVEN)))
 
         return Analysis({"disturbances": found}, tuple(lines), {}, draw)
 
@@ -56,7 +58,7 @@ def _told(found: dict[str, float]) -> str:
 
 
 def disturbed(
-    settings: Settings, model: nn.Module, laps: int
+    settings: Settings, driver: Callable[[State], Driver], laps: int
 ) -> Callable[[State, Condition], dict[str, np.ndarray]]:
     """The function (networks, condition) -> scores [seeds], one program for each delay."""
 
@@ -66,8 +68,7 @@ def disturbed(
         condition = Condition(delay, **others)
 
         def of_seed(network: State) -> dict[str, Any]:
-            driver = imitation.driver(model, network)
-            return closed_loop.evaluate(settings, driver, batch, condition)
+            return closed_loop.evaluate(settings, driver(network), batch, condition)
 
         return jax.lax.map(of_seed, networks)
 
@@ -78,14 +79,15 @@ def disturbed(
     return function
 
 
-def driven(settings: Settings, model: nn.Module, networks: State, laps: int) -> Drive:
+def driven(
+    settings: Settings, driver: Callable[[State], Driver], networks: State, laps: int
+) -> Drive:
     """The first test drives [seeds, laps, T] of all seeds."""
 
     @jax.jit
     def drives(networks: State) -> Drive:
         def of_seed(network: State) -> Drive:
-            driver = imitation.driver(model, network)
-            one = partial(closed_loop.drive, settings, driver)
+            one = partial(closed_loop.drive, settings, driver(network))
             return jax.vmap(lambda number: one(number)[0])(jnp.arange(laps))
 
         return jax.lax.map(of_seed, networks)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
+from dljax.cnn.driving.closed_loop import Driver
 from dljax.envs.driving.environment import Driving
 
 ROWS = (0.55, 0.8)  # of the picture's height, from the top, in which the road is looked for
@@ -37,3 +39,7 @@ def lane_finder(memory: Array, state: Driving, obs: Array) -> tuple[Array, Array
     offset = (road * column).sum() / jnp.maximum(road.sum(), 1.0)
     steer = -PROPORTIONAL * offset - DERIVATIVE * (offset - memory)
     return offset, jnp.clip(steer, -1, 1)[None]
+
+
+STRAIGHT_ON = Driver(straight_on)
+LANE_FINDER = Driver(lane_finder, np.float32(0))

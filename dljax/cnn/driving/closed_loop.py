@@ -22,12 +22,20 @@ from dljax.envs.driving.tracks import Track
 from dljax.envs.environment import Key
 from dljax.train.loop import Sums
 
-# (memory, state, obs) -> (memory, action); a teacher reads the state, a network obs alone.
-Driver = Callable[[Any, Driving, Array], tuple[Any, Array]]
-
 INTERVENTION = 6.0  # seconds
 UNSEEN = 0x5EED  # root key of the tracks of an evaluation
+CAUTION = 0.5  # share of the top speed that is counted on where the driver decides about it
 ROUTE = 0.95  # share of the way at full time that a drive is scored over, if its lap is longer
+
+
+class Driver(NamedTuple):
+    """What drives a car. act: (memory, state, obs) -> (memory, answer); start: its first memory.
+
+    The answer is what `environment.commanded` takes. A teacher reads the state, a network obs.
+    """
+
+    act: Callable[[Any, Driving, Array], tuple[Any, Array]]
+    start: Any = ()
 
 
 class Condition(NamedTuple):
@@ -35,7 +43,8 @@ class Condition(NamedTuple):
 
     delay: further steps until steering reaches the wheels. visibility: of fog, m, where it is less
     than the scenery's own. shift, yaw: m and rad to the left by which the camera was knocked.
-    glare: brightness of the sun (`camera.dazzled`). All but delay may be traced.
+    glare: brightness of the sun (`camera.dazzled`). dark: share of the time in which the camera
+    sees nothing (`environment.darkened`). All but delay may be traced.
     """
 
     delay: int = 0
@@ -43,6 +52,7 @@ class Condition(NamedTuple):
     shift: float | Array = 0.0
     yaw: float | Array = 0.0
     glare: float | Array = 0.0
+    dark: float | Array = 0.0
 
     def seen(self, scenery: Scenery) -> Scenery:
         """A scenery under this condition."""
@@ -58,21 +68,23 @@ CONDITIONS = {
     "glare": Condition(glare=0.9),
     "camera moved": Condition(shift=0.3, yaw=0.05),
     "delay": Condition(delay=3),
+    "camera dark": Condition(dark=0.3),
 }
 
 
 class Drive(NamedTuple):
-    """One drive of T steps [T, ...]: positions in m, steering in rad.
+    """One drive of T steps [T, ...]: positions in m, steering in rad, speed in m/s.
 
-    x, y, lateral, steer: after each step; curvature: of the road there, 1/m. driving: before the
-    end of the route. intervened: the step left the road. progress: m along the road. route: a lap,
-    or what can be driven in ROUTE of the time, m.
+    x, y, lateral, steer, speed: after each step; curvature: of the road there, 1/m. driving: before
+    the end of the route. intervened: the step left the road. progress: m along the road. route: a
+    lap, or what can be driven in ROUTE of the time, m.
     """
 
     x: Array
     y: Array
     lateral: Array
     steer: Array
+    speed: Array
     curvature: Array
     driving: Array
     intervened: Array
@@ -98,7 +110,6 @@ def drive(
     driver: Driver,
     number: Array,
     condition: Condition | None = None,
-    memory: Any = (),
 ) -> tuple[Drive, Array]:
     """Drive `number`, and what was observed before each of its steps, [limit, ...].
 
@@ -108,7 +119,8 @@ def drive(
     if condition:
         settings = settings._replace(delay=settings.delay + condition.delay)
         scenery = condition.seen(scenery)
-    route = jnp.minimum(track.length, ROUTE * settings.limit * settings.speed * settings.dt)
+    pace = settings.speed * (CAUTION if settings.pedal else 1)
+    route = jnp.minimum(track.length, ROUTE * settings.limit * pace * settings.dt)
     start = environment.put(settings, track, scenery, 0, 0.0, 0.0, noise_key)
 
     def one(carry: tuple[Any, Driving], _: None) -> tuple[tuple[Any, Driving], tuple]:
@@ -117,20 +129,21 @@ def drive(
         obs = environment.observed(settings, state)
         if condition and settings.view:
             obs = dazzled(settings.view, scenery, state.car, obs, condition.glare)
-        memory, action = driver(memory, state, obs)
-        state = environment.moved(settings, state, action)
+            obs = environment.darkened(state, obs, condition.dark)
+        memory, answer = driver.act(memory, state, obs)
+        state = environment.moved(settings, state, environment.commanded(settings, state, answer))
         place = state.place
         off = jnp.abs(place.lateral) > track.half_width
         back = environment.put(settings, track, scenery, place.index, 0.0, 0.0, noise_key)
         back = back._replace(progress=state.progress, time=state.time)
         after = jax.tree.map(lambda a, b: jnp.where(off, a, b), back, state)
         seen = Drive(
-            state.car.x, state.car.y, place.lateral, state.car.steer, place.curvature, driving,
-            off & driving, state.progress, route,
+            state.car.x, state.car.y, place.lateral, state.car.steer, state.car.speed,
+            place.curvature, driving, off & driving, state.progress, route,
         )  # fmt: skip
         return (memory, after), (seen, obs)
 
-    return jax.lax.scan(one, (memory, start), None, length=settings.limit)[1]
+    return jax.lax.scan(one, (driver.start, start), None, length=settings.limit)[1]
 
 
 def scores(settings: Settings, driven: Drive) -> dict[str, Array]:
@@ -139,15 +152,15 @@ def scores(settings: Settings, driven: Drive) -> dict[str, Array]:
     completed: share of the route before the first intervention. autonomy: Nvidia's, of the time of
     the route. interventions, kilometres: of the whole route. lateral_mean, lateral_95,
     lateral_worst: m from the centre. jerk: root mean square of the change of the lateral
-    acceleration that the wheels ask for, m/s^3.
+    acceleration that the wheels ask for, m/s^3. With a pedal also speed_mean, m/s.
     """
     x, on = driven, driven.driving
     count = x.intervened.sum()
     first = jnp.where(count > 0, jnp.argmax(x.intervened), len(on) - 1)
     aside = jnp.where(on, jnp.abs(x.lateral), jnp.nan)
-    acceleration = settings.speed**2 * jnp.tan(x.steer) / settings.vehicle.wheelbase
+    acceleration = x.speed**2 * jnp.tan(x.steer) / settings.vehicle.wheelbase
     jerk = jnp.where(on[1:], jnp.diff(acceleration) / settings.dt, jnp.nan)
-    return {
+    found = {
         "completed": jnp.clip(x.progress[first] / x.route[0], 0, 1),
         "autonomy": jnp.maximum(0, 1 - INTERVENTION * count / (on.sum() * settings.dt)),
         "interventions": count.astype(jnp.float32),
@@ -157,6 +170,9 @@ def scores(settings: Settings, driven: Drive) -> dict[str, Array]:
         "lateral_worst": jnp.nanmax(aside),
         "jerk": jnp.sqrt(jnp.nanmean(jerk**2)),
     }
+    if settings.pedal:
+        found["speed_mean"] = jnp.nanmean(jnp.where(on, x.speed, jnp.nan))
+    return found
 
 
 def evaluate(
@@ -164,12 +180,11 @@ def evaluate(
     driver: Driver,
     batch: dict[str, Array],
     condition: Condition | None = None,
-    memory: Any = (),
 ) -> Sums:
     """Sums of the scores of the drives whose numbers are batch["drive"], int [B]."""
 
     def one(number: Array) -> dict[str, Array]:
-        return scores(settings, drive(settings, driver, number, condition, memory)[0])
+        return scores(settings, drive(settings, driver, number, condition)[0])
 
     found, mask = jax.vmap(one)(batch["drive"]), batch["example_mask"]
     count = mask.sum()

@@ -1,4 +1,4 @@
-"""From a picture of the road to steering: DAVE-2 and a smaller network."""
+"""From pictures of the road to steering: DAVE-2, a smaller network, and one with a memory."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ from jax import Array
 
 from dljax.nn.convolution import Conv
 from dljax.nn.dense import Dense
+from dljax.nn.recurrent.layers import GRU
 
 DAVE2 = ((24, 5, 2), (36, 5, 2), (48, 5, 2), (64, 3, 1), (64, 3, 1))
 SMALL = ((16, 5, 2), (32, 3, 2), (64, 3, 2))
 LAYERS = {"small": SMALL, "dave2": DAVE2}
+ENCODER = "encoder"
 
 
 class SteeringNet(nn.Module):
@@ -51,3 +53,44 @@ class SteeringNet(nn.Module):
             x = nn.relu(Dense(units, dtype=self.dtype)(x))
         x = Dense(self.outputs or 1, dtype=self.dtype, name="steering")(x).astype(jnp.float32)
         return x if self.outputs else x[:, 0]
+
+
+class RecurrentSteeringNet(nn.Module):
+    """Pictures [B, T, H, W, 3] and a memory [B, units] to the memory after them, steering [B, T].
+
+    A SteeringNet makes `units` features of each picture, which a GRU follows over time: it still
+    knows where the road led when the camera sees nothing. layers, hidden, dtype, outputs: as of
+    SteeringNet, steering [B, T, outputs]. memory: None for the beginning of a drive.
+    """
+
+    layers: Sequence[tuple[int, int, int]] = SMALL
+    hidden: Sequence[int] = (100,)
+    units: int = 64
+    dtype: Any = None
+    outputs: int = 0
+
+    @nn.compact
+    def __call__(self, pictures: Array, memory: Array | None = None) -> tuple[Array, Array]:
+        flat = pictures.reshape(-1, *pictures.shape[2:])
+        encoder = SteeringNet(self.layers, self.hidden, self.dtype, self.units, name=ENCODER)
+        x = nn.relu(encoder(flat)).reshape(*pictures.shape[:2], -1)
+        memory, x = GRU(self.units, dtype=self.dtype, name="memory")(x, memory)
+        x = Dense(self.outputs or 1, dtype=self.dtype, name="steering")(x).astype(jnp.float32)
+        return memory, x if self.outputs else x[..., 0]
+
+
+def start(model: SteeringNet | RecurrentSteeringNet, count: int) -> Any:
+    """The memory [count, units] of a network before `count` drives; () if it has none."""
+    return jnp.zeros((count, model.units)) if isinstance(model, RecurrentSteeringNet) else ()
+
+
+def follow(
+    model: SteeringNet | RecurrentSteeringNet, variables: Any, memory: Any, pictures: Array
+) -> tuple[Any, Array]:
+    """The memory after pictures [B, T, H, W, 3] of drives, and the outputs [B, T, outputs]."""
+    count = pictures.shape[:2]
+    if isinstance(model, RecurrentSteeringNet):
+        memory, x = model.apply(variables, pictures, memory)
+    else:
+        x = model.apply(variables, pictures.reshape(-1, *pictures.shape[2:]))
+    return memory, x.reshape(*count, -1)

@@ -1,10 +1,6 @@
 """Learning from recorded drives: a picture of the road to the angle that was steered there.
 
-Angles are in degrees, with the log's sign. As a number (regression): the squared error in units of
-the training angles' root mean square, so that a loss of 1 is that of always straight on. As bins of
-angles (classification): cross-entropy with a soft target that decays with the squared distance of a
-bin from the angle (Diaz and Marathe 2019, "Soft Labels for Ordinal Regression", CVPR), and the
-expected angle as the answer.
+Angles are in degrees, with the log's sign, and learnt as a number or as bins (`target`).
 
 A batch holds "image" uint8 [B, H, W, 3], "angle" float32 [B] and, to train, "weight" float32 [B].
 """
@@ -12,7 +8,7 @@ A batch holds "image" uint8 [B, H, W, 3], "angle" float32 [B] and, to train, "we
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -22,50 +18,13 @@ import optax
 from jax import Array
 
 from dljax.cnn.driving.open_loop import STRAIGHT, bins_of, number_of_bins
+from dljax.cnn.driving.target import Target, angles, losses
 from dljax.data.image_scaling import in_floats
 from dljax.train import metrics, supervised
 from dljax.train.loop import Key, Sums, Task
 from dljax.train.supervised import State
 
 Augment = Callable[[Key, Array, Array], tuple[Array, Array]]
-
-
-class Target(NamedTuple):
-    """scale: degrees of one unit of the network's answer. centres: degrees, of the bins; (): none.
-
-    With bins the network gives a logit for each.
-    """
-
-    scale: float
-    centres: tuple[float, ...] = ()
-
-
-def target_of(angles: np.ndarray, bins: int) -> Target:
-    """The Target of training angles [N]: bins evenly spaced over them, the middle one 0."""
-    scale = max(float(np.sqrt((angles.astype(np.float64) ** 2).mean())), 1e-3)
-    limit = max(float(np.abs(angles).max()), 1e-3)
-    return Target(scale, tuple(np.linspace(-limit, limit, bins).tolist()) if bins else ())
-
-
-def degrees(target: Target, outputs: Array) -> Array:
-    """The angle [B] that outputs of the network mean, [B] or logits [B, bins]."""
-    if not target.centres:
-        return target.scale * outputs
-    return jax.nn.softmax(outputs) @ jnp.array(target.centres)
-
-
-def losses(target: Target, outputs: Array, angle: Array) -> Array:
-    """The loss [B] of outputs at the angles that were steered, [B]."""
-    if not target.centres:
-        return ((target.scale * outputs - angle) / target.scale) ** 2
-    return metrics.softmax_loss(outputs, soft_bins(target, angle))
-
-
-def soft_bins(target: Target, angle: Array) -> Array:
-    """The distribution over bins [B, bins] that angles [B] are learnt as."""
-    centres = jnp.array(target.centres)
-    spacing = centres[1] - centres[0]
-    return jax.nn.softmax(-0.5 * ((angle[:, None] - centres) / spacing) ** 2)
 
 
 def task(
@@ -97,7 +56,7 @@ def task(
             return values.mean(), (state.model_state, (outputs, values))
 
         state, (outputs, values), norm = supervised.gradient_step(state, tx, loss)
-        error = jnp.abs(degrees(target, outputs) - angle)
+        error = jnp.abs(angles(target, outputs) - angle)
         return state, {
             "loss": metrics.mean(values),
             "mae_degrees": metrics.mean(error),
@@ -108,7 +67,7 @@ def task(
         del key
         outputs = model.apply(state.variables(), in_floats(batch["image"]))
         angle, mask = batch["angle"], batch["example_mask"]
-        error = degrees(target, outputs) - angle
+        error = angles(target, outputs) - angle
         member = jax.nn.one_hot(bins_of(angle), number_of_bins()) * mask[:, None]
         return {
             "loss": metrics.mean(losses(target, outputs, angle), mask),
@@ -139,6 +98,6 @@ def answer(model: nn.Module, target: Target, states: State, pictures: Array) -> 
     """
 
     def of_seed(state: State) -> Array:
-        return degrees(target, model.apply(state.variables(), in_floats(pictures)))
+        return angles(target, model.apply(state.variables(), in_floats(pictures)))
 
     return jax.lax.map(of_seed, states)

@@ -15,22 +15,26 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jax import Array, lax
 
-from dljax.cnn.driving.networks import SteeringNet
+from dljax.cnn.driving.networks import ENCODER, RecurrentSteeringNet, SteeringNet
 from dljax.nn.convolution import Conv
 
 
-def feature_maps(model: SteeringNet, variables: Any, pictures: Array) -> list[Array]:
+def feature_maps(
+    model: SteeringNet | RecurrentSteeringNet, variables: Any, pictures: Array
+) -> list[Array]:
     """What each convolution of the network makes of pictures [B, H, W, 3] in 0..1, after its ReLU.
 
     The first layer first, [B, h, w, C] each.
     """
+    recurrent = isinstance(model, RecurrentSteeringNet)
     _, found = model.apply(
         variables,
-        pictures,
+        pictures[None] if recurrent else pictures,
         capture_intermediates=lambda module, _: isinstance(module, Conv),
         mutable=["intermediates"],
     )
     kept = found["intermediates"]
+    kept = kept[ENCODER] if recurrent else kept
     return [nn.relu(kept[f"Conv_{i}"]["__call__"][0]) for i in range(len(model.layers))]
 
 

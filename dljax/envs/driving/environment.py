@@ -21,6 +21,7 @@ from dljax.envs.driving.tracks import Place, Roads, Track
 from dljax.envs.environment import Box, Environment, Key, Step
 
 SUBSTEPS = 2
+SPELL = 8  # steps that the camera sees or is dark at a stretch
 LOOK = (5.0, 10.0, 20.0, 30.0)  # distances of the curvatures that a state observation holds, m
 
 
@@ -29,8 +30,9 @@ class Settings(NamedTuple):
 
     view: of the camera; None: the observation is the car's place on the road, 7 + 4 numbers.
     dt: seconds of a step. speed: m/s that the car keeps where pedal is false. slip: the dynamic
-    bicycle. delay: steps until steering reaches the wheels. start: largest lateral offset, m, and
-    turn, rad, at the beginning. cars: others, on the road at rest. limit: steps of an episode.
+    bicycle. delay: steps until steering reaches the wheels. dark: share of the time in which the
+    camera sees nothing, in spells of SPELL steps. start: largest lateral offset, m, and turn, rad,
+    at the beginning. cars: others, on the road at rest. limit: steps of an episode.
     """
 
     view: View | None = View()
@@ -41,6 +43,7 @@ class Settings(NamedTuple):
     pedal: bool = False
     slip: bool = False
     delay: int = 0
+    dark: float = 0.0
     start: tuple[float, float] = (0.5, 0.1)
     cars: int = 0
     limit: int = 800
@@ -115,12 +118,15 @@ def put(
     turn: Array | float,
     key: Key,
 ) -> Driving:
-    """A car beside point `index` of a track: lateral in m and turn in rad, both to the left."""
+    """A car beside point `index` of a track: lateral in m and turn in rad, both to the left.
+
+    It drives at `speed`; with a pedal at half of it, which every bend allows.
+    """
     heading = track.heading[index]
     x = track.position[index, 0] - jnp.sin(heading) * lateral
     y = track.position[index, 1] + jnp.cos(heading) * lateral
     zero = jnp.zeros(())
-    speed = jnp.asarray(settings.speed, jnp.float32)
+    speed = jnp.asarray(settings.speed / 2 if settings.pedal else settings.speed, jnp.float32)
     car = Car(x, y, heading + turn, speed, zero, zero, zero)
     return Driving(
         track, scenery, car, tracks.place(track, x, y), jnp.zeros(settings.delay + 1), zero,
@@ -133,9 +139,16 @@ def observed(settings: Settings, state: Driving) -> Array:
     if settings.view is None:
         return features(settings, state)
     noise = state.noise + state.time.astype(jnp.uint32)
-    return camera.render(
+    picture = camera.render(
         settings.view, state.track, state.scenery, state.car, state.place.index, noise, state.others
     )
+    return darkened(state, picture, settings.dark) if settings.dark else picture
+
+
+def darkened(state: Driving, picture: Array, share: float | Array) -> Array:
+    """A picture, or black in the spells that are dark for a share of the time."""
+    spell = jax.random.fold_in(jax.random.key(state.noise), state.time // SPELL)
+    return jnp.where(jax.random.uniform(spell) < share, 0.0, picture)
 
 
 def features(settings: Settings, state: Driving) -> Array:
@@ -155,17 +168,32 @@ def features(settings: Settings, state: Driving) -> Array:
     )  # fmt: skip
 
 
+def pedal(settings: Settings, car: Car, speed: Array | float) -> Array:
+    """The pedal, -1 to 1, that brings a car to a speed in m/s within a step, if it can."""
+    acceleration = (speed - car.speed) / settings.dt
+    return jnp.clip(acceleration / _strength(settings.vehicle, acceleration), -1, 1)
+
+
+def _strength(vehicle: Vehicle, push: Array) -> Array:
+    """The acceleration or braking of a full pedal, m/s^2."""
+    return jnp.where(push > 0, vehicle.max_acceleration, vehicle.max_braking)
+
+
+def commanded(settings: Settings, state: Driving, answer: Array) -> Array:
+    """The action of a driver who says [steering], or [steering, share of `speed` to drive at]."""
+    if not settings.pedal:
+        return answer[:1]
+    share = answer[1] if len(answer) > 1 else 1.0
+    return jnp.stack([answer[0], pedal(settings, state.car, settings.speed * share)])
+
+
 def moved(settings: Settings, state: Driving, action: Array) -> Driving:
     """The state after a step of an action, wherever it leads."""
     vehicle, dt = settings.vehicle, settings.dt / SUBSTEPS
     action = jnp.clip(action, -1, 1)
     commands = jnp.append(state.commands[1:], action[0] * vehicle.max_steer)
-    if settings.pedal:
-        strength = jnp.where(action[1] > 0, vehicle.max_acceleration, vehicle.max_braking)
-        acceleration = action[1] * strength
-    else:  # a speed controller
-        wanted = (settings.speed - state.car.speed) / settings.dt
-        acceleration = jnp.clip(wanted, -vehicle.max_braking, vehicle.max_acceleration)
+    push = action[1] if settings.pedal else pedal(settings, state.car, settings.speed)
+    acceleration = push * _strength(vehicle, push)
     car = state.car
     move = dynamics.dynamic if settings.slip else dynamics.kinematic
     for _ in range(SUBSTEPS):

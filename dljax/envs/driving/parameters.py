@@ -17,16 +17,19 @@ DEFAULTS: dict[str, Any] = {
     "width": View().width,
     **{
         name: getattr(Settings(), name)
-        for name in ("dt", "speed", "pedal", "slip", "delay", "cars", "limit")
+        for name in ("dt", "speed", "pedal", "slip", "delay", "dark", "cars", "limit")
     },
 }
-LEAST = {"height": 8, "width": 8, "dt": 0.01, "speed": 0.5, "delay": 0, "cars": 0, "limit": 1}
+LEAST = {
+    "height": 8, "width": 8, "dt": 0.01, "speed": 0.5, "delay": 0, "dark": 0, "cars": 0, "limit": 1,
+}  # fmt: skip
+MOST = {"dark": 0.9}
 
 
 def completed(parameters: Mapping[str, Any]) -> dict[str, Any]:
     """All parameters, those that are not given at their defaults.
 
-    Raises ValueError, in one line, for unknown names and for values of the wrong kind or too small.
+    Raises ValueError, in one line, for unknown names and for values of the wrong kind or size.
     """
     for name, value in parameters.items():
         if name not in DEFAULTS:
@@ -39,6 +42,8 @@ def completed(parameters: Mapping[str, Any]) -> dict[str, Any]:
             raise ValueError(f"{NAME}: {name} is {kind}, not {value!r}")
         if name in LEAST and value < LEAST[name]:
             raise ValueError(f"{NAME}: {name} is {LEAST[name]} at the least, not {value!r}")
+        if name in MOST and value > MOST[name]:
+            raise ValueError(f"{NAME}: {name} is {MOST[name]} at the most, not {value!r}")
     return DEFAULTS | dict(parameters)
 
 

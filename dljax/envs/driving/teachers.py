@@ -1,7 +1,7 @@
 """Drivers that know the road: pure pursuit, Stanley's controller, a PID on the lateral error.
 
-Each is a function (vehicle, track, car, place) -> steering angle in rad, without memory. They teach
-imitation, and are the baselines of what learns from pictures.
+Each is a function (vehicle, track, car, place) -> steering angle in rad, without memory; `cruising`
+says how fast to drive. They teach imitation, and are the baselines of what learns from pictures.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from jax import Array
 
 from dljax.envs.driving.dynamics import Car, Vehicle
 from dljax.envs.driving.tracks import POINTS, Place, Track
+
+STEP = 2.0  # metres between the places whose curvature is looked at
 
 
 def pure_pursuit(
@@ -51,3 +53,18 @@ def proportional(
     del vehicle, track
     error = jnp.sin(car.heading - place.heading)  # the derivative of lateral, over the distance
     return -gain * place.lateral - damping * error
+
+
+def cruising(
+    track: Track, place: Place, most: float, grip: float = 4.0, brake: float = 3.0
+) -> Array:
+    """The speed in m/s, up to `most`, from which all bends ahead can be taken.
+
+    A bend of curvature k at the speed v asks for k v^2 <= grip (m/s^2); a car that brakes by
+    `brake` (m/s^2) over d metres may come with sqrt(v^2 + 2 brake d). Looks as far ahead as it
+    takes to stop.
+    """
+    far = jnp.arange(0.0, most**2 / (2 * brake) + STEP, STEP)
+    index = jnp.round((place.along + far) / track.spacing).astype(jnp.int32) % POINTS
+    squared = grip / jnp.maximum(jnp.abs(track.curvature[index]), 1e-4)
+    return jnp.minimum(jnp.sqrt(jnp.min(squared + 2 * brake * far)), most)
