@@ -208,7 +208,7 @@ class Trained(NamedTuple):
 
     @property
     def recalls(self) -> tuple[int, ...]:
-        """The shape (S, units) of what the seeds recall of a drive; () where they have no memory."""
+        """The shape (S, units) of what the seeds recall of a drive; () without memory."""
         units = networks.start(self.model, len(self.states.step))
         return units.shape if isinstance(units, jax.Array) else ()
 
