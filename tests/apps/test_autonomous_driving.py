@@ -73,13 +73,41 @@ def test_predict_and_the_exported_file_steer_alike(trained, tmp_path, capsys):
     assert (np.abs(degrees) <= most + 1e-4).all()
 
 
+def test_a_driver_that_remembers_and_says_how_fast(tmp_path):
+    """A folder of pictures is a drive; the exported file is asked picture by picture."""
+    config = Config(**QUICK | {
+        "model": "gru", "bins": 5, "sequence": 2, "disturbances": False, "plots": False,
+        "env_params": (*QUICK["env_params"], "pedal=true", "dark=0.2"), "baselines": False,
+    }, workdir=str(tmp_path / "run"))  # fmt: skip
+    metrics = app.train(config).summary["metrics"]
+    assert 0 < metrics["speed_mean"]["mean"] <= 8
+    pictures = np.random.default_rng(0).integers(0, 256, (3, 32, 64, 3), np.uint8)
+    frames = tmp_path / "frames"
+    frames.mkdir()
+    for i, picture in enumerate(pictures):
+        Image.fromarray(picture).save(frames / f"{i}.png")
+    rows = app.predict(config, str(frames))
+    exports.run(ExportConfig(workdir=config.workdir))
+    model, memory = export.load(tmp_path / "run" / "model.zip"), np.zeros((1, 2, 64), np.float32)
+    for row, picture in zip(rows, pictures, strict=True):
+        found = model.call({"image": picture[None], "memory": memory})
+        memory = found["memory"]
+        for name in ("degrees", "metres_per_second"):
+            np.testing.assert_allclose(row[name], found[name][0], atol=1e-3)
+    assert np.abs(memory).max() > 0
+    assert app.play(dataclasses.replace(config, play=0))["completed"] >= 0
+
+
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
         (["--dataset=nowhere"], "nowhere"),
         (["--crop_top=0.2"], "--crop_top has no effect on simulation"),
         (["--env_params=camera=false"], "a network needs the camera"),
-        (["--env_params=pedal=true"], "at a constant speed on an empty road"),
+        (["--env_params=cars=2"], "teachers know an empty road"),
+        (["--env_params=dark=1.0"], "dark is 0.9 at the most"),
+        (["--bins=2"], "--bins takes 3 bins of angles or more"),
+        (["--model=gru", "--batch_size=40"], "--batch_size=40 is no multiple of --sequence=16"),
         (["--env_params=sped=3"], "driving has no parameter 'sped'"),
         (["--memory=9"], "--memory=9 is no multiple of --rollout=2"),
         (["--model=dave2", "--env_params=height=32"], "too small for a network of 5"),

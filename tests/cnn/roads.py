@@ -16,11 +16,26 @@ def net() -> networks.SteeringNet:
     return networks.SteeringNet(((4, 3, 2),), (8,))
 
 
+def recurrent(outputs: int = 0) -> networks.RecurrentSteeringNet:
+    return networks.RecurrentSteeringNet(((4, 3, 2),), (8,), units=6, outputs=outputs)
+
+
 def task(method: str = "recovery") -> Task:
     settings = imitation.Settings(
         SIMULATION, method, tracks=2, cars=8, rollout=2, memory=32, batch_size=32, handover=8
     )
     return imitation.task(net(), optax.adam(3e-3), settings)
+
+
+def remembering(memory: int = 32, lifetime: int = 6) -> Task:
+    """DAgger of a network with a memory: bins of steering, speed, and a camera that fails."""
+    simulation, target = SIMULATION._replace(pedal=True, dark=0.2), Target(1.0, (-1.0, 0.0, 1.0))
+    settings = imitation.Settings(
+        simulation, "dagger", tracks=2, cars=8, rollout=2, memory=memory, batch_size=32, sequence=4,
+        target=target, handover=8, lifetime=lifetime,
+    )  # fmt: skip
+    model = recurrent(imitation.outputs_of(simulation, target))
+    return imitation.task(model, optax.adam(3e-3), settings)
 
 
 def bars(count: int, seed: int = 0) -> dict[str, np.ndarray]:

@@ -7,6 +7,7 @@ import pytest
 
 from dljax.cnn.driving import baselines, closed_loop, imitation, networks
 from dljax.cnn.driving.closed_loop import Drive
+from dljax.cnn.driving.target import Target
 from dljax.data import feed
 from dljax.envs.driving import teachers
 from dljax.envs.driving.environment import Settings
@@ -85,8 +86,58 @@ def test_dagger_remembers_where_its_cars_were():
     assert (filled != 0).all() and (np.asarray(state.visits.x)[24:] == 0).all()
 
 
+def test_a_network_with_a_memory_drives_as_it_learned():
+    """A drive at once, as a lesson, equals picture by picture, as in the car."""
+    model, rng = roads.recurrent(outputs=2), np.random.default_rng(0)
+    pictures = rng.random((3, 5, 8, 16, 3), np.float32)
+    variables = model.init(jax.random.key(0), pictures)
+    start = networks.start(model, 3)
+    last, whole = networks.follow(model, variables, start, pictures)
+    memory, each = start, []
+    for t in range(5):
+        memory, outputs = networks.follow(model, variables, memory, pictures[:, t : t + 1])
+        each.append(outputs)
+    np.testing.assert_allclose(np.concatenate(each, 1), whole, atol=1e-5)
+    np.testing.assert_allclose(memory, last, atol=1e-5)
+    dark = pictures.copy()
+    dark[:, :3] = 0
+    _, other = networks.follow(model, variables, start, dark)
+    assert (np.abs(other[:, 4] - whole[:, 4]) > 1e-4).all()  # it remembers what it saw
+
+
+def test_answers_by_hand():
+    simulation = roads.SIMULATION._replace(pedal=True)
+    target = Target(1.0, (-1.0, 0.0, 1.0))
+    assert imitation.outputs_of(simulation, target) == 4
+    assert imitation.outputs_of(simulation, Target()) == 2
+    assert imitation.outputs_of(roads.SIMULATION, target) == 3
+    assert imitation.outputs_of(roads.SIMULATION, Target()) == 0
+    outputs = jnp.array([[np.log(3), 0, 0, 0.7]])
+    found = imitation.answered(simulation, target, outputs)
+    np.testing.assert_allclose(found, [[(1 - 3) / 5, 0.7]], rtol=1e-5)
+    plain = imitation.answered(roads.SIMULATION, Target(), jnp.array([[0.3]]))
+    np.testing.assert_allclose(plain, [[0.3]])
+
+
+def test_cars_that_are_put_elsewhere_forget_and_say_so():
+    """Of three cars in four the drive ends with each step: then a memory is zeros."""
+    task = roads.remembering(lifetime=4 / 3)
+    state, step = jax.jit(task.init)(jax.random.key(0)), jax.jit(task.step)
+    assert np.asarray(state.cars.new).all()
+    seen = []
+    for i in range(4):
+        before = np.asarray(state.cars.new)
+        state, _ = step(state, (), jax.random.key(i))
+        np.testing.assert_array_equal(state.visits.new[2 * i], before)
+        forgot = (np.asarray(state.cars.recalled) == 0).all(-1)
+        np.testing.assert_array_equal(forgot, state.cars.new)
+        assert (np.asarray(state.cars.driven.time)[forgot] == 0).all()
+        seen.append(forgot)
+    assert 0.5 < np.mean(seen) < 0.97
+
+
 def test_dagger_goes_on_bit_for_bit_in_its_middle(tmp_path):
-    task = roads.task("dagger")
+    task = roads.remembering()
     place = parallel.place("none", num_seeds=2)
     advance = loop.advance(task, feed.empty(), place, 6)
     seeds = (0, 1)

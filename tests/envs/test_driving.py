@@ -309,6 +309,52 @@ def test_steering_is_delayed_by_whole_steps():
     assert steers[:2] == [0, 0] and steers[2] > 0
 
 
+def test_a_camera_is_dark_for_its_share_of_the_time_in_spells():
+    state, picture = environment.reset(Settings(view=None), jax.random.key(0))[0], jnp.ones((2, 2))
+
+    @jax.jit
+    def seen(time):
+        return environment.darkened(state._replace(time=time), picture, 0.3).min()
+
+    light = np.asarray(jax.lax.map(seen, jnp.arange(400 * environment.SPELL)))
+    spells = light.reshape(400, environment.SPELL)
+    assert set(np.unique(light)) == {0, 1}
+    assert (spells == spells[:, :1]).all()
+    share = 1 - spells[:, 0].mean()
+    assert abs(share - 0.3) < 4 * np.sqrt(0.3 * 0.7 / 400)
+
+
+def test_a_pedal_reaches_a_speed_as_soon_as_it_can():
+    settings = Settings(view=None, pedal=True, speed=20.0)
+    fast, slow = car(speed=10.0), car(speed=5.0)
+    # 3 m/s^2 and -6 m/s^2 in steps of 0.1 s: 0.3 and 0.6 m/s at the most.
+    for start, wanted, expected in ((fast, 10.15, 0.5), (fast, 12.0, 1), (slow, 4.7, -0.5)):
+        np.testing.assert_allclose(environment.pedal(settings, start, wanted), expected, rtol=1e-4)
+    state, _ = environment.reset(settings, jax.random.key(0))
+    assert float(state.car.speed) == 10
+    answers = {(0.2, 0.5): 10, (0.2, 0.4): 9.4, (0.2,): 10.3}  # no speed said: as fast as can be
+    for answer, speed in answers.items():
+        action = environment.commanded(settings, state, jnp.array(answer))
+        assert float(action[0]) == pytest.approx(0.2)
+        after = environment.moved(settings, state, action).car.speed
+        np.testing.assert_allclose(after, speed, rtol=1e-5)
+
+
+def test_cruising_is_what_the_bends_ahead_allow():
+    track = circle(30.0)
+    place = tracks.place(track, *track.position[7])
+    round_it = float(np.sqrt(4.0 / np.median(track.curvature)))
+    np.testing.assert_allclose(teachers.cruising(track, place, 20.0), round_it, rtol=0.02)
+    assert float(teachers.cruising(track, place, 5.0)) == 5
+    # Straight but for one bend, 30 m ahead.
+    bend = int(jnp.round((place.along + 30) / track.spacing))
+    straight = track._replace(curvature=jnp.zeros(tracks.POINTS).at[bend].set(0.1))
+    allowed = np.sqrt(4.0 / 0.1 + 2 * 3.0 * 30)
+    np.testing.assert_allclose(teachers.cruising(straight, place, 20.0), allowed, rtol=1e-3)
+    slower = teachers.cruising(straight, place, 20.0, brake=1.0)
+    np.testing.assert_allclose(slower, np.sqrt(40 + 2 * 30), rtol=1e-3)
+
+
 def test_pictures_are_observed_and_the_same_seed_gives_the_same():
     env = environment.make(Settings(view=SMALL, cars=2, pedal=True))
     reset, step = jax.jit(env.reset), jax.jit(env.step)

@@ -209,7 +209,7 @@ class Trained(NamedTuple):
     @property
     def recalls(self) -> tuple[int, ...]:
         """The shape (S, units) of what the seeds recall of a drive; () without memory."""
-        units = networks.start(self.model, len(self.states.step))
+        units = networks.start(self.model, len(jax.tree.leaves(self.states)[0]))
         return units.shape if isinstance(units, jax.Array) else ()
 
     def answers(
