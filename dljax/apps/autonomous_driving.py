@@ -44,6 +44,13 @@ def predict(config: Config, path: str) -> list[dict[str, Any]]:
     return trained(config).predict(config, path)
 
 
+def evaluate(config: Config, dataset: str) -> dict[str, Any]:
+    """Scores the run in config.workdir on other recordings."""
+    if trained(config) is not recordings:
+        raise ValueError("--evaluate scores on recordings: this run learned in the simulator")
+    return recordings.evaluate(config, dataset)
+
+
 def play(config: Config) -> dict[str, float]:
     """Draws test drive config.play of the run in config.workdir."""
     if trained(config) is not simulation:
@@ -55,6 +62,8 @@ def run(config: Config) -> None:
     """What the command line does."""
     if config.predict:
         predict(config, config.predict)
+    elif config.evaluate:
+        evaluate(config, config.evaluate)
     elif config.play >= 0:
         play(config)
     else:

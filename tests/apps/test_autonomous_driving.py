@@ -101,7 +101,10 @@ def test_a_driver_that_remembers_and_says_how_fast(tmp_path):
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
-        (["--dataset=nowhere"], "nowhere"),
+        (
+            ["--dataset=nowhere"],
+            "nowhere: --dataset takes simulation, or recordings: a driving_log",
+        ),
         (["--crop_top=0.2"], "--crop_top has no effect on simulation"),
         (["--env_params=camera=false"], "a network needs the camera"),
         (["--env_params=cars=2"], "teachers know an empty road"),

@@ -114,6 +114,20 @@ def test_bins_balance_and_a_given_test_part(tmp_path):
     assert abs(row["degrees"]) < 60
 
 
+def test_evaluate_on_another_recording(trained, tmp_path, capsys):
+    """All of it, or its test part where it has one."""
+    driving_files.udacity(tmp_path / "set" / "train", 5, seed=6)
+    driving_files.udacity(tmp_path / "set" / "test", 60, seed=5)
+    whole, part = (
+        app.evaluate(configured(workdir=trained), str(tmp_path / x))["metrics"]
+        for x in ("set/test", "set")
+    )
+    assert whole == part
+    assert whole["skill"]["mean"] > 0.3 and len(whole["skill"]["per_seed"]) == 2
+    said = capsys.readouterr().out
+    assert "better than always straight" in said and "evaluations" in said
+
+
 def test_another_recording_is_another_run(lap, trained, tmp_path):
     driving_files.udacity(tmp_path / "lap", 150, seed=3)
     with pytest.raises(ValueError, match="of another configuration or of other data"):

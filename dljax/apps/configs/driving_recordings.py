@@ -18,6 +18,9 @@ class RecordingFlags(Config):
     positive: str = field(
         "right", "where the log's positive angles steer", choices=("right", "left")
     )
+    evaluate: str = field(
+        "", "recordings to score the trained network on", path=True, resume=False, group="use"
+    )
     crop_top: float = field(
         0.4, "share of the pictures cut off at the top", minimum=0, maximum=0.95
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
@@ -49,45 +49,57 @@ def analyze(
     simple: name -> predictions of methods without pictures on the test part.
     """
     test = parts["test"]
-    width = window(test)
-    calm = smoothed(test.angle, test.drive, width)
 
     def function(run: Run, metrics: dict, baselines: dict) -> Analysis:
         del metrics, baselines
         each = predictions(model, target, run.states, test.image)
-        mean = each.mean(0)
-        seeds = [open_loop.scores(x, test.angle) for x in each]
-        found, on_average = (open_loop.scores(mean, x) for x in (test.angle, calm))
-        taps = open_loop.scores(calm, test.angle)
+        found = review(test, each)
         findings = {
             "open_loop": {
-                "seeds_averaged": described(found),
+                "seeds_averaged": described(found.averaged),
                 "against": {
-                    name: open_loop.against(mean, x, test.angle)._asdict()
+                    name: open_loop.against(each.mean(0), x, test.angle)._asdict()
                     for name, x in simple.items()
                 },
-                "window_stamps": width,
-                "of_the_average_angle": described(on_average),
-                "average_angle_itself": described(taps),
+                "window_stamps": found.window,
+                "of_the_average_angle": described(found.on_average),
+                "average_angle_itself": described(found.taps),
             }
         }
 
         def draw(folder: Path) -> None:
+            calm = smoothed(test.angle, test.drive, found.window)
             drawn(folder, test, each, calm, train, simple, positive)
 
-        return Analysis(
-            findings,
-            lines(found, on_average, taps, width),
-            {},
-            draw,
-            {
-                "skill": np.array([x.skill.value for x in seeds]),
-                "bias_degrees": np.array([x.bias.value for x in seeds]),
-                "correlation": np.array([x.correlation for x in seeds]),
-            },
-        )
+        return Analysis(findings, lines(found), {}, draw, found.of_seeds)
 
     return function
+
+
+class Review(NamedTuple):
+    """Scores of predictions. averaged: of the seeds' mean angle; on_average: of it, as a prediction
+    of the driver's angle averaged over `window` stamps; taps: of that average itself; of_seeds:
+    name -> what can't be summed over batches, [S]."""
+
+    averaged: Scores
+    on_average: Scores
+    taps: Scores
+    window: int
+    of_seeds: dict[str, np.ndarray]
+
+
+def review(part: Stretch, each: np.ndarray) -> Review:
+    """The scores of the degrees [S, N] that each seed steered on a part."""
+    width = window(part)
+    calm = smoothed(part.angle, part.drive, width)
+    seeds = [open_loop.scores(x, part.angle) for x in each]
+    averaged, on_average = (open_loop.scores(each.mean(0), x) for x in (part.angle, calm))
+    of_seeds = {
+        "skill": np.array([x.skill.value for x in seeds]),
+        "bias_degrees": np.array([x.bias.value for x in seeds]),
+        "correlation": np.array([x.correlation for x in seeds]),
+    }
+    return Review(averaged, on_average, open_loop.scores(calm, part.angle), width, of_seeds)
 
 
 def window(part: Stretch) -> int:
@@ -103,8 +115,9 @@ def described(found: Scores) -> dict[str, Any]:
     return {k: x._asdict() if isinstance(x, Estimate) else x for k, x in found._asdict().items()}
 
 
-def lines(found: Scores, on_average: Scores, taps: Scores, width: int) -> tuple[str, ...]:
+def lines(review: Review) -> tuple[str, ...]:
     """The scores in words."""
+    found, on_average, taps, width, _ = review
     skill = found.skill
     if skill.low > 0:
         verdict = "better than always straight"

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dljax.apps.configs.autonomous_driving import Config
+from dljax.apps.configs.autonomous_driving import SIMULATION, Config
 from dljax.apps.driving import prediction, recording_analysis
 from dljax.cnn.driving import augmentation, networks, open_loop, recorded
 from dljax.cnn.driving.target import Target, target_of
@@ -18,12 +18,12 @@ from dljax.data import augment, drives, feed
 from dljax.data.drives import Shares, Stretch
 from dljax.data.feed import Examples
 from dljax.data.images import EVALUATION_BATCH
-from dljax.data.sources.driving import Drives, frames, load_drives
+from dljax.data.sources.driving import KINDS, Drives, frames, load_drives
 from dljax.data.sources.driving.frames import Framing
 from dljax.run import optimizer, session
 from dljax.run.experiment import Experiment
 from dljax.train.export import Serving
-from dljax.train.loop import Task
+from dljax.train.loop import Run, Task
 from dljax.train.parallel import place
 from dljax.train.supervised import State
 
@@ -36,6 +36,11 @@ def build(config: Config) -> Experiment:
 
     Raises FileNotFoundError or ValueError, in one line, for recordings that can't be used.
     """
+    if not Path(config.dataset).expanduser().exists():
+        raise FileNotFoundError(
+            f"There is no file or folder {config.dataset}: --dataset takes {SIMULATION}, or "
+            f"recordings: {KINDS}"
+        )
     if config.model not in networks.LAYERS:
         raise ValueError(
             f"--model={config.model} follows drives of the simulator; recordings are learnt "
@@ -185,6 +190,35 @@ def load(config: Config) -> Trained:
     run, step = session.restore(config, make_task(config, target), place("none"))
     size = tuple(metadata["picture_size"])
     return Trained(config, network(config, target), target, run.states, size, step)
+
+
+def evaluate(config: Config, dataset: str) -> dict[str, Any]:
+    """Scores the run in config.workdir on other recordings: their test part if they have one, else
+    all of them. See `session.evaluate`."""
+    found = load(config)
+    data = load_drives(dataset)
+    check_unit(data, found.config.max_steer_degrees)
+    part = drives.stretch(
+        data.parts.get("test") or data.parts["train"],
+        framing_of(found.config),
+        found.config.max_steer_degrees,
+    )
+
+    def measure(run: Run) -> dict[str, np.ndarray]:
+        each = recording_analysis.predictions(found.model, found.target, run.states, part.image)
+        review = recording_analysis.review(part, each)
+        print("\n".join(recording_analysis.lines(review)))
+        return review.of_seeds
+
+    return session.evaluate(
+        found.config,
+        make_task(found.config, found.target),
+        feed.examples({"image": part.image, "angle": part.angle}, EVALUATION_BATCH),
+        data=dataset,
+        headline=HEADLINE,
+        summarise=recorded.summarise,
+        measure=measure,
+    )
 
 
 def serving(config: Config) -> Serving:
