@@ -3,7 +3,7 @@
 import numpy as np
 import optax
 
-from dljax.cnn.driving import augmentation, imitation, networks, recorded
+from dljax.cnn.driving import augmentation, drivers, imitation, networks, recorded
 from dljax.cnn.driving.target import Target
 from dljax.envs.driving.camera import View
 from dljax.envs.driving.environment import Settings
@@ -34,7 +34,7 @@ def remembering(memory: int = 32, lifetime: int = 6) -> Task:
         simulation, "dagger", tracks=2, cars=8, rollout=2, memory=memory, batch_size=32, sequence=4,
         target=target, handover=8, lifetime=lifetime,
     )  # fmt: skip
-    model = recurrent(imitation.outputs_of(simulation, target))
+    model = recurrent(drivers.outputs_of(simulation, target))
     return imitation.task(model, optax.adam(3e-3), settings)
 
 

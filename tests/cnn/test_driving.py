@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dljax.cnn.driving import baselines, closed_loop, imitation, networks
+from dljax.cnn.driving import baselines, closed_loop, drivers, networks
 from dljax.cnn.driving.closed_loop import Drive
 from dljax.cnn.driving.target import Target
 from dljax.data import feed
@@ -52,7 +52,7 @@ def test_scores_by_hand():
 
 def test_a_teacher_drives_laps_and_a_car_that_is_not_steered_does_not():
     batch = {"drive": jnp.arange(4), "example_mask": jnp.array([1.0, 1, 1, 0])}
-    teacher = imitation.teacher_driver(BLIND, teachers.pure_pursuit)
+    teacher = drivers.of_teacher(BLIND, teachers.pure_pursuit)
     both = [
         jax.jit(lambda batch, d=driver: closed_loop.evaluate(BLIND, d, batch))(batch)
         for driver in (teacher, baselines.STRAIGHT_ON)
@@ -108,14 +108,14 @@ def test_a_network_with_a_memory_drives_as_it_learned():
 def test_answers_by_hand():
     simulation = roads.SIMULATION._replace(pedal=True)
     target = Target(1.0, (-1.0, 0.0, 1.0))
-    assert imitation.outputs_of(simulation, target) == 4
-    assert imitation.outputs_of(simulation, Target()) == 2
-    assert imitation.outputs_of(roads.SIMULATION, target) == 3
-    assert imitation.outputs_of(roads.SIMULATION, Target()) == 0
+    assert drivers.outputs_of(simulation, target) == 4
+    assert drivers.outputs_of(simulation, Target()) == 2
+    assert drivers.outputs_of(roads.SIMULATION, target) == 3
+    assert drivers.outputs_of(roads.SIMULATION, Target()) == 0
     outputs = jnp.array([[np.log(3), 0, 0, 0.7]])
-    found = imitation.answered(simulation, target, outputs)
+    found = drivers.answered(simulation, target, outputs)
     np.testing.assert_allclose(found, [[(1 - 3) / 5, 0.7]], rtol=1e-5)
-    plain = imitation.answered(roads.SIMULATION, Target(), jnp.array([[0.3]]))
+    plain = drivers.answered(roads.SIMULATION, Target(), jnp.array([[0.3]]))
     np.testing.assert_allclose(plain, [[0.3]])
 
 
@@ -160,7 +160,7 @@ def test_dagger_goes_on_bit_for_bit_in_its_middle(tmp_path):
 
 
 def test_a_route_is_a_lap_or_what_the_time_allows():
-    driver = imitation.teacher_driver(BLIND, teachers.pure_pursuit)
+    driver = drivers.of_teacher(BLIND, teachers.pure_pursuit)
 
     def driven(settings, condition=None):
         return jax.jit(lambda i: closed_loop.drive(settings, driver, i, condition)[0])(0)

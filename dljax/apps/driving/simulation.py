@@ -12,9 +12,9 @@ import numpy as np
 
 from dljax.apps.configs.autonomous_driving import Config
 from dljax.apps.driving import prediction, simulation_analysis
-from dljax.cnn.driving import baselines, closed_loop, imitation, networks
+from dljax.cnn.driving import baselines, closed_loop, drivers, imitation, networks
 from dljax.cnn.driving.closed_loop import Driver
-from dljax.cnn.driving.imitation import Network
+from dljax.cnn.driving.drivers import Network
 from dljax.cnn.driving.target import Target, binned
 from dljax.cnn.driving.visual_backprop import feature_maps, masks
 from dljax.data import feed
@@ -62,7 +62,7 @@ def target_of(config: Config) -> Target:
 
 def network(config: Config) -> Network:
     """The network of a Config."""
-    outputs = imitation.outputs_of(settings_of(config), target_of(config))
+    outputs = drivers.outputs_of(settings_of(config), target_of(config))
     dtype = jnp.dtype(config.dtype)
     if config.model == RECURRENT:
         return networks.RecurrentSteeringNet(dtype=dtype, outputs=outputs)
@@ -133,7 +133,7 @@ def build(config: Config) -> Experiment:
 
 def driver(config: Config, trained: State) -> Driver:
     """A trained network as a driver."""
-    return imitation.driver(network(config), trained, settings_of(config), target_of(config))
+    return drivers.of_network(network(config), trained, settings_of(config), target_of(config))
 
 
 def record(config: Config) -> DataRecord:
@@ -151,15 +151,15 @@ def record(config: Config) -> DataRecord:
 def simple_drivers(config: Config) -> dict[str, dict[str, float]]:
     """Scores of the teacher, of a lane finder by hand, and of driving straight on."""
     simulation = settings_of(config)
-    teacher = imitation.teacher_driver(simulation, TEACHERS[config.teacher])
-    drivers: dict[str, tuple[environment.Settings, Driver]] = {
+    teacher = drivers.of_teacher(simulation, TEACHERS[config.teacher])
+    others: dict[str, tuple[environment.Settings, Driver]] = {
         f"teacher, {config.teacher}": (simulation._replace(view=None), teacher),
         "lane finder": (simulation, baselines.LANE_FINDER),
         "straight on": (simulation._replace(view=None), baselines.STRAIGHT_ON),
     }
     batch = {"drive": jnp.arange(config.laps), MASK: jnp.ones(config.laps)}
     found = {}
-    for name, (settings, one) in drivers.items():
+    for name, (settings, one) in others.items():
         drive = partial(closed_loop.evaluate, settings, one)
         found[name] = {k: float(a / b) for k, (a, b) in jax.jit(drive)(batch).items()}
     return found
@@ -224,7 +224,7 @@ class Trained(NamedTuple):
 
         def of_seed(state: State, memory: Any) -> tuple[Any, jax.Array]:
             memory, outputs = networks.follow(self.model, state.variables(), memory, x)
-            answers = imitation.answered(self.simulation, self.target, outputs)
+            answers = drivers.answered(self.simulation, self.target, outputs)
             return memory, jnp.clip(answers, -1, 1)
 
         memory, answers = jax.vmap(of_seed, (0, 1), (1, 0))(states, memory)

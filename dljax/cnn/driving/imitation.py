@@ -26,10 +26,10 @@ import optax
 from flax import struct
 from jax import Array
 
-from dljax.cnn.driving import closed_loop, networks
-from dljax.cnn.driving.closed_loop import Driver
-from dljax.cnn.driving.networks import RecurrentSteeringNet, SteeringNet
-from dljax.cnn.driving.target import Target, angles, losses
+from dljax.cnn.driving import closed_loop, drivers, networks
+from dljax.cnn.driving.drivers import Network, answered, asked, steering_of
+from dljax.cnn.driving.networks import RecurrentSteeringNet
+from dljax.cnn.driving.target import Target, losses
 from dljax.envs.driving import environment, teachers, tracks
 from dljax.envs.driving.camera import draw_scenery
 from dljax.envs.driving.environment import Driving
@@ -39,7 +39,6 @@ from dljax.train import metrics, supervised
 from dljax.train.loop import Sums, Task
 
 METHODS = ("cloning", "recovery", "dagger")
-Network = SteeringNet | RecurrentSteeringNet
 
 
 class Settings(NamedTuple):
@@ -103,63 +102,8 @@ class State(struct.PyTreeNode):
     step: Array
 
 
-def outputs_of(simulation: environment.Settings, target: Target) -> int:
-    """How many outputs a network needs; 0 for the one of a plain SteeringNet."""
-    count = (len(target.centres) or 1) + simulation.pedal
-    return count if count > 1 else 0
-
-
-def answered(simulation: environment.Settings, target: Target, outputs: Array) -> Array:
-    """What outputs [..., K] say: steering, with a pedal also the share of the top speed, [..., 1 or
-    2]."""
-    answers = [angles(target, _steering(target, outputs))]
-    if simulation.pedal:
-        answers.append(outputs[..., -1])
-    return jnp.stack(answers, -1)
-
-
-def _steering(target: Target, outputs: Array) -> Array:
-    """The outputs [...] or [..., bins] that are of the steering."""
-    return outputs[..., : len(target.centres)] if target.centres else outputs[..., 0]
-
-
-def driver(
-    model: Network, network: supervised.State, simulation: environment.Settings, target: Target
-) -> Driver:
-    """The network as a driver of one car."""
-
-    def act(memory: Any, state: Driving, obs: Array) -> tuple[Any, Array]:
-        del state
-        memory, outputs = networks.follow(model, network.variables(), memory, obs[None, None])
-        return memory, answered(simulation, target, outputs[0, 0])
-
-    return Driver(act, networks.start(model, 1))
-
-
-def teacher_driver(simulation: environment.Settings, teacher: Callable[..., Array]) -> Driver:
-    """A teacher as a driver."""
-
-    def act(memory: Any, state: Driving, obs: Array) -> tuple[Any, Array]:
-        del obs
-        return memory, _asked(simulation, teacher, state)
-
-    return Driver(act)
-
-
-def _asked(
-    simulation: environment.Settings, teacher: Callable[..., Array], state: Driving
-) -> Array:
-    """The teacher's answer: steering in -1..1, with a pedal also the share of the top speed."""
-    steer = teacher(simulation.vehicle, state.track, state.car, state.place)
-    answer = [jnp.clip(steer / simulation.vehicle.max_steer, -1, 1)]
-    if simulation.pedal:
-        speed = teachers.cruising(state.track, state.place, simulation.speed)
-        answer.append(speed / simulation.speed)
-    return jnp.stack(answer)
-
-
 def task(model: Network, tx: optax.GradientTransformation, settings: Settings) -> Task:
-    """Learning to drive. model: gives the outputs that `outputs_of` asks for.
+    """Learning to drive. model: gives the outputs that `drivers.outputs_of` asks for.
 
     A batch is (). An evaluation drives laps of unseen tracks: its batch is {"drive": int [B]}, of
     which even numbers go one way and odd ones the other way around the track before them.
@@ -217,7 +161,7 @@ def task(model: Network, tx: optax.GradientTransformation, settings: Settings) -
             leave_key, place_key = jax.random.split(key)
             driven, car, recalled = cars.driven, cars.driven.car, cars.recalled
             visit = Visit(cars.on, car.x, car.y, car.heading, car.steer, car.speed, cars.new)
-            answer = jax.vmap(partial(_asked, simulation, settings.teacher))(driven)
+            answer = jax.vmap(partial(asked, simulation, settings.teacher))(driven)
             if settings.method == "dagger":
                 pictures = jax.vmap(partial(environment.observed, simulation))(driven)
                 recalled, outputs = networks.follow(
@@ -274,7 +218,7 @@ def task(model: Network, tx: optax.GradientTransformation, settings: Settings) -
             )
             place = tracks.place_near(track, x, y, place.index)
             at = at._replace(car=car, place=place, time=time)
-            return environment.observed(simulation, at), _asked(simulation, settings.teacher, at)
+            return environment.observed(simulation, at), asked(simulation, settings.teacher, at)
 
         pictures, answers = jax.vmap(seen)(visits, jnp.arange(length))
         return pictures, answers, one_drive
@@ -291,7 +235,7 @@ def task(model: Network, tx: optax.GradientTransformation, settings: Settings) -
         def loss(params):
             start = networks.start(model, count)
             _, outputs = networks.follow(model, {"params": params}, start, pictures)
-            each = losses(target, _steering(target, outputs), wanted[..., 0])
+            each = losses(target, steering_of(target, outputs), wanted[..., 0])
             if simulation.pedal:
                 each = each + (outputs[..., -1] - wanted[..., 1]) ** 2
             return jnp.sum(each * valid) / valid.sum(), ({}, (each, outputs))
@@ -310,7 +254,7 @@ def task(model: Network, tx: optax.GradientTransformation, settings: Settings) -
 
     def evaluate(state: State, batch: dict[str, Array], key: Key) -> Sums:
         del key
-        own = driver(model, state.network, simulation, target)
+        own = drivers.of_network(model, state.network, simulation, target)
         return closed_loop.evaluate(simulation, own, batch)
 
     return Task(init, step, evaluate)
