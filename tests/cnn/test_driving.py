@@ -120,14 +120,16 @@ def test_answers_by_hand():
 
 
 def test_cars_that_are_put_elsewhere_forget_and_say_so():
-    """Of three cars in four the drive ends with each step: then a memory is zeros."""
+    """Of three cars in four the drive ends with each step: then a memory is zeros, and of the 8
+    sequences of 4 pictures little more than the first ones count."""
     task = roads.remembering(lifetime=4 / 3)
     state, step = jax.jit(task.init)(jax.random.key(0)), jax.jit(task.step)
     assert np.asarray(state.cars.new).all()
     seen = []
     for i in range(4):
         before = np.asarray(state.cars.new)
-        state, _ = step(state, (), jax.random.key(i))
+        state, sums = step(state, (), jax.random.key(i))
+        assert 8 <= float(sums["loss"][1]) <= 16
         np.testing.assert_array_equal(state.visits.new[2 * i], before)
         forgot = (np.asarray(state.cars.recalled) == 0).all(-1)
         np.testing.assert_array_equal(forgot, state.cars.new)
