@@ -17,6 +17,7 @@ from dljax.data.sources.driving import frames
 from dljax.data.sources.driving.frames import Framing
 from dljax.data.sources.layout import image_files, natural
 from dljax.plots import steering as pictures
+from dljax.run.workdirs import predictions_folder
 from dljax.train.export import Field, Serving, in_pieces
 from dljax.train.files import write_csv
 from dljax.train.loop import Array
@@ -41,7 +42,7 @@ def predict(
     steer: pictures uint8 [B, h, w, 3] -> degrees [B]. step: of the checkpoint. Writes
     predictions.csv (file, degrees, steering) and a picture to workdir/predictions/.
     """
-    root = Path(path).expanduser()
+    folder, root = predictions_folder(workdir, path), Path(path).expanduser()
     if not root.exists():
         raise FileNotFoundError(f"There is no picture or folder {path}.")
     files = sorted(image_files(root), key=natural) if root.is_dir() else [root]
@@ -57,7 +58,6 @@ def predict(
         }
         for file, angle in zip(files, degrees, strict=True)
     ]
-    folder = workdir / "predictions"
     write_csv(folder / "predictions.csv", rows)
     for row in rows[:PRINTED]:
         print(f"{row['file']}: {row['degrees']:+.2f} degrees")
