@@ -8,8 +8,12 @@ they compiled, down to the smallest program, and keep it no longer. They compile
 and without XLA's newer fusion emitters, which takes half of the time, and for AVX: without fused
 multiply-adds, which level 0 places here and there, programs that are the same by design have the
 same bits. `make test TEST_XLA_LEVEL=3` compiles as real runs do.
+
+Tracing is most of the rest: operations don't keep the Python stack that made them, and the garbage
+collector looks less often through the objects that jax and the modules keep.
 """
 
+import gc
 import os
 import platform
 import tempfile
@@ -25,6 +29,8 @@ if _level == "0":  # an extra option that a release of XLA doesn't know is ignor
         _flags.append("--xla_cpu_max_isa=AVX")
     _flags.append("--xla_backend_extra_options=xla_cpu_disable_new_fusion_emitters")
 
+gc.set_threshold(50_000, 10, 10)
+
 if "PYTEST_XDIST_WORKER" not in os.environ:  # a worker inherits all this
     os.environ["JAX_PLATFORMS"] = "cpu"
     os.environ["XLA_FLAGS"] = " ".join([os.environ.get("XLA_FLAGS", ""), *_flags]).strip()
@@ -34,3 +40,4 @@ if "PYTEST_XDIST_WORKER" not in os.environ:  # a worker inherits all this
     os.environ["JAX_COMPILATION_CACHE_DIR"] = _programs.name
     os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
     os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
+    os.environ["JAX_TRACEBACK_IN_LOCATIONS_LIMIT"] = "0"

@@ -211,6 +211,7 @@ def predict(config: Config, path: str) -> list[dict[str, Any]]:
     A network belongs to its series, so new ones are trained online in the same way. Writes
     predictions/NAME.csv and pictures; returns the detections.
     """
+    folder = workdirs.predictions_folder(config.workdir, path)
     config, found = read_new(config, path)
     config = dataclasses.replace(config, num_seeds=1)
     run, corpus = learn(config, experiment(config, found)), found.series
@@ -218,7 +219,7 @@ def predict(config: Config, path: str) -> list[dict[str, Any]]:
         corpus, np.asarray(run.states.errors[0]), prequential.stack(corpus).scale, rules(config)
     )
     rows = detections(corpus, found, config.alarm)
-    target = Path(config.workdir) / "predictions" / f"{Path(path).stem}.csv"
+    target = folder / f"{Path(path).stem}.csv"
     write_csv(target, rows, COLUMNS)
     if config.plots:
         draw(corpus, found, config.alarm, target.parent)

@@ -32,6 +32,7 @@ from dljax.rnn.forecasting.forecaster import Forecaster, Shapes
 from dljax.rnn.forecasting.likelihoods import Likelihood
 from dljax.run import optimizer, session
 from dljax.run.experiment import Analysis, Experiment, Outcome
+from dljax.run.workdirs import predictions_folder
 from dljax.train.export import Serving
 from dljax.train.loop import Run, Task
 from dljax.train.parallel import place
@@ -201,27 +202,28 @@ def predict(config: Config, path: str) -> list[dict[str, Any]]:
     several series, a file and picture NAME_LABEL for each. Returns a dict for each step: time; of
     each column its value, COLUMN_low, COLUMN_high; of several series also `series`.
     """
+    folder = predictions_folder(config.workdir, path)
     config, metadata = session.saved(config)
     panel, found = read_as_trained(config, metadata, path), []
     for note in dict.fromkeys(note for series in panel for note in series.notes):
         print(note)
     for series in panel:
         name = Path(path).stem + (f"_{series.label}" if len(panel) > 1 else "")
-        rows = _predict_one(config, metadata, series, re.sub(r"[^\w.-]+", "_", name))
+        target = folder / (re.sub(r"[^\w.-]+", "_", name) + ".csv")
+        rows = _predict_one(config, metadata, series, target)
         found += [{"series": series.label, **row} if len(panel) > 1 else row for row in rows]
     return found
 
 
 def _predict_one(
-    config: Config, metadata: dict[str, Any], series: Series, name: str
+    config: Config, metadata: dict[str, Any], series: Series, target: Path
 ) -> list[dict[str, Any]]:
-    """`predict` of one series, into files of that name."""
+    """`predict` of one series, into that CSV and a picture beside it."""
     if series.label not in metadata.get("series", [series.label]):
         print(f"Series {series.label} is not of the run: scaled by its own rows.")
     model = serving(config, series)
     predicted = prediction.predict(model, series)
     rows = prediction.rows(series, predicted)
-    target = Path(config.workdir) / "predictions" / f"{name}.csv"
     prediction.write(target, series, rows)
     for row in rows:
         words = [f"{key} {x:.5g}" if key != "time" else x for key, x in row.items()]

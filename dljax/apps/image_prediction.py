@@ -10,6 +10,7 @@ import numpy as np
 
 from dljax import plots
 from dljax.data.sources import Levels, read_images
+from dljax.run.workdirs import predictions_folder
 from dljax.train import export
 from dljax.train.export import Serving
 from dljax.train.files import write_csv
@@ -31,6 +32,7 @@ def predict(
     dict an image: file, label, probability, and its five most probable classes. cut: brings a
     picture to the model's size; None: it is resized.
     """
+    folder = predictions_folder(workdir, path)
     height, width, channels = model.inputs["image"].shape
     classes = model.outputs["probability"].names
     size = None if cut else (height, width)
@@ -50,7 +52,6 @@ def predict(
         for name, q, best in zip(images.names, p, order, strict=True)
     ]
     many = len(classes) > SHOWN
-    folder = workdir / "predictions"
     write_csv(folder / "predictions.csv", rows)
     for number, (row, image) in enumerate(zip(rows, images.images, strict=True)):
         print(f"{row['file']}: {row['top_5'] if many else _first(row)}")

@@ -25,6 +25,7 @@ from dljax.plots import language as language_plots
 from dljax.rnn.language import inspection, modeling, ngrams, sampling, scoring
 from dljax.run import optimizer, session
 from dljax.run.experiment import Analysis, Experiment, Outcome
+from dljax.run.workdirs import predictions_folder
 from dljax.train.export import Serving
 from dljax.train.loop import Run, Sums, Task
 from dljax.train.parallel import place
@@ -225,13 +226,14 @@ def score(config: Config, path: str) -> list[scoring.Line]:
 
     Writes workdir/predictions/NAME.csv, and a picture of the most surprising characters.
     """
+    folder = predictions_folder(config.workdir, path)
     model, variables, tokens, step = restored(config)
     text, lines = read(Path(path), tokens.kind == "bytes")
     if not text:
         raise ValueError(f"{path} is empty: nothing to score")
     nats = scoring.by_character(model, variables, tokens, text)
     rows = scoring.lines(text, nats)
-    target = Path(config.workdir) / "predictions" / f"{Path(path).stem}.csv"
+    target = folder / f"{Path(path).stem}.csv"
     scoring.write(target, rows)
     if unknown := scoring.unknown(tokens, text):
         lines += (f"characters that training never had: {scoring.listed(unknown)}",)

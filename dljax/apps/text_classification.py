@@ -26,6 +26,7 @@ from dljax.nn.recurrent.linear import MinGRU
 from dljax.rnn.language import classification
 from dljax.run import optimizer, session
 from dljax.run.experiment import Analysis, Experiment, Outcome
+from dljax.run.workdirs import predictions_folder
 from dljax.train import export
 from dljax.train.export import Field, Serving
 from dljax.train.files import replace
@@ -203,9 +204,7 @@ def predict(config: Config, path: str) -> list[dict[str, Any]]:
     writer = csv.DictWriter(out, ("label", "probability", "text"))
     writer.writeheader()
     writer.writerows(rows)
-    target = Path(config.workdir) / "predictions" / f"{Path(path).stem}.csv"
-    if target.resolve() == Path(path).resolve():
-        raise ValueError(f"{path} is where its predictions would be written: move it elsewhere")
+    target = predictions_folder(config.workdir, path) / f"{Path(path).stem}.csv"
     replace(target, out.getvalue().encode("utf-8", errors="surrogateescape"))
     for row in rows[:10]:
         print(f"{row['label']} {row['probability']:.3f}: {row['text'][:70]!r}")

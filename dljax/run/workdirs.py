@@ -125,6 +125,20 @@ def write_metadata(
     write_json(workdir / "metadata.json", {**values, **experiment.metadata, **analysis.metadata})
 
 
+def predictions_folder(workdir: str | Path, path: str | Path) -> Path:
+    """workdir/predictions, for what --predict writes of the file or folder `path`.
+
+    Raises ValueError for what lies in it itself: its predictions could overwrite it.
+    """
+    folder, source = Path(workdir) / "predictions", Path(path).expanduser()
+    place = source if source.is_dir() else source.parent
+    if source.exists() and place.resolve() == folder.resolve():
+        raise ValueError(
+            f"{path} lies where its predictions are written, in {folder}: move it elsewhere"
+        )
+    return folder
+
+
 def evaluation_path(workdir: str | Path, data: str, label: str = "") -> Path:
     """The file of the scores on `data`: evaluations/NAME.json by the end of its path (label).
 

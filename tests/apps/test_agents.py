@@ -17,7 +17,11 @@ from dljax.apps.rl import agent, training
 from dljax.data.record import differences
 from dljax.run.command_line import UsageError, help_text, parse
 
-SHORT = {"num_seeds": 2, "total_steps": 256, "episodes": 4, "features": (8,), "eval_every": 1}
+LIMIT = 50  # steps of an episode: some of these agents keep the pole up, and each is a drawn frame
+SHORT = {
+    "num_seeds": 2, "total_steps": 256, "episodes": 4, "features": (8,), "eval_every": 1,
+    "env_params": (f"max_steps_in_episode={LIMIT}",),
+}  # fmt: skip
 TRAINED = {
     "ppo": (ppo, {"rollout": 32, "batch_size": 64}),
     "pqn": (pqn, {"rollout": 16, "environments": 8, "batch_size": 64, "epochs": 1}),
@@ -42,11 +46,12 @@ def test_a_run_leaves_everything(trained):
     config = resolved(trained.config)
     assert summary["steps"] == 256 // (config.environments * config.rollout)
     scores = summary["metrics"]["return"]
-    assert len(scores["per_seed"]) == 2 and 8 <= scores["mean"] <= 500
+    assert len(scores["per_seed"]) == 2 and 8 <= scores["mean"] <= LIMIT
     assert summary["interquartile_mean"]["value"] == pytest.approx(scores["mean"])
-    assert 8 < summary["baselines"]["random"]["return"] < 100
+    assert 8 < summary["baselines"]["random"]["return"] < LIMIT
     assert summary["data"]["CartPole-v1"] == {
-        "observation": "4 numbers", "action": "one of 2", "episode": "at most 500 steps"
+        "observation": "4 numbers", "action": "one of 2",
+        "episode": f"at most {LIMIT} steps",
     }  # fmt: skip
     with Image.open(f"{config.workdir}/plots/returns.png") as image:
         assert image.width > 500

@@ -96,6 +96,11 @@ def test_predictions_have_the_size_of_the_image(trained, tmp_path, capsys):
     with open(folder / "predictions.csv", newline="") as file:
         assert next(csv.DictReader(file))["file"] == rows[0]["file"]
     assert (folder / "big_overlay.png").exists() and "checkpoint of step" in capsys.readouterr().out
+    before = {path: path.read_bytes() for path in folder.iterdir()}
+    for path in (folder, folder / "big.png"):
+        with pytest.raises(ValueError, match="lies where its predictions are written"):
+            app.predict(configured(workdir=workdir), str(path))
+    assert {path: path.read_bytes() for path in folder.iterdir()} == before
 
 
 def test_scored_on_other_images_and_exported(trained, tmp_path, capsys):

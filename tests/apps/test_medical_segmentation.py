@@ -13,8 +13,10 @@ from dljax.apps import export as exports
 from dljax.apps import medical_imaging as app
 from dljax.apps.configs.export import Config as ExportConfig
 from dljax.apps.configs.medical_imaging import Config
-from dljax.apps.medical import segmentation
+from dljax.apps.medical import segmentation, segmentation_analysis
 from dljax.data.sources.medical.nifti import read_nifti
+from dljax.data.sources.medical.preparation import Preparation
+from dljax.data.sources.medical.volume import Volume, VolumeSet
 from dljax.run.command_line import run_main
 from dljax.train import export
 from experiments import medical_imaging as script
@@ -102,6 +104,31 @@ def test_predictions_lie_over_their_images(trained, folder):
     with (workdir / "predictions" / "predictions.csv").open() as file:
         assert [row["file"] for row in csv.DictReader(file)] == ["a", "b"]
     assert (workdir / "predictions" / "a_slices.png").exists()
+    before = {path: path.read_bytes() for path in (workdir / "predictions").iterdir()}
+    with pytest.raises(ValueError, match="lies where its predictions are written"):
+        app.predict(Config(workdir=workdir), str(workdir / "predictions"))
+    assert {path: path.read_bytes() for path in (workdir / "predictions").iterdir()} == before
+
+
+def test_baselines_see_the_window_of_the_network():
+    """Tissue of 40 above 0; the wider the levels beside it, the lower its share of their range."""
+
+    def volume(widest):
+        image, label = np.zeros((6, 6, 6, 1), np.float32), np.zeros((6, 6, 6), np.uint8)
+        image[:2], label[:2] = 40, 1
+        image[4], image[5] = -widest, widest
+        return Volume("x", image, label, np.eye(4))
+
+    parts = {"train": (volume(100.0),), "test": (volume(400.0),)}
+    data = VolumeSet("x", parts, ("background", "tissue"), (0, 1))
+    scaled, windowed = (
+        segmentation_analysis.simple(data, Preparation(window=window)) for window in ((), (-50, 50))
+    )
+    assert scaled["grey levels of train"]["dice"] == 0
+    assert windowed["grey levels of train"]["dice"] == 1
+    flat = segmentation_analysis.simple(data, Preparation((2.0, 2.0, 2.0), (-50, 20)))
+    own = [x["grey levels of the test image's own labels"]["dice"] for x in (scaled, flat)]
+    np.testing.assert_allclose(own, [1, 2 * 72 / (72 + 108)])  # 40 and 400 are one level: 20
 
 
 def test_a_dicom_series_becomes_a_nifti_file(trained, tmp_path):

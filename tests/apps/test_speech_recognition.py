@@ -11,7 +11,7 @@ from dljax.apps import speech_recognition as app
 from dljax.apps.configs.export import Config as ExportConfig
 from dljax.apps.configs.speech_recognition import Config
 from dljax.apps.speech import data as speech_data
-from dljax.apps.speech import transcription
+from dljax.apps.speech import prediction, transcription
 from dljax.run.command_line import run_main
 from dljax.train import export
 from experiments import speech_recognition as script
@@ -85,7 +85,8 @@ def summary_of(workdir):
     return json.loads((workdir / "summary.json").read_text())
 
 
-def test_words_are_told_apart(classified, folder, capsys):
+def test_words_are_told_apart(classified, folder, capsys, monkeypatch):
+    monkeypatch.setattr(prediction, "PICTURES", 2)
     summary = summary_of(classified)
     assert summary["metrics"]["accuracy"]["mean"] > 0.7
     assert 0.3 < summary["baselines"]["mfcc_svm"]["accuracy"] <= 1
@@ -96,7 +97,7 @@ def test_words_are_told_apart(classified, folder, capsys):
     assert np.mean([row["label"] == "low" for row in rows]) > 0.6
     with open(classified / "predictions" / "predictions.csv", newline="") as file:
         assert [row["label"] for row in csv.DictReader(file)] == [row["label"] for row in rows]
-    assert list((classified / "predictions").glob("*.png"))
+    assert len(list((classified / "predictions").glob("*.png"))) == 2
     capsys.readouterr()
     found = app.evaluate(configured(workdir=classified), str(folder))
     assert "all 60 recordings are scored" in capsys.readouterr().out

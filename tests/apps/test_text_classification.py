@@ -70,7 +70,7 @@ def test_it_learns_and_predicts(table, tmp_path, capsys):
     assert "checkpoint of step" in capsys.readouterr().out
     written = (tmp_path / "run" / "predictions" / "asked.csv").read_text()
     assert written.startswith("label,probability,text") and "cxc" in written
-    with pytest.raises(ValueError, match="is where its predictions would be written"):
+    with pytest.raises(ValueError, match="lies where its predictions are written"):
         app.predict(
             Config(workdir=config.workdir), str(tmp_path / "run" / "predictions" / "asked.csv")
         )

@@ -15,6 +15,7 @@ from dljax.data.record_kinds import images_record
 from dljax.run import session
 from dljax.run.config import DataConfig, field, override
 from dljax.run.experiment import Analysis, Experiment, Outcome
+from dljax.run.workdirs import predictions_folder
 from tests import helpers
 from tests.helpers import assert_same, devices
 
@@ -214,3 +215,17 @@ def test_images_have_a_record():
     other = images_record({"train": changed, "test": part}, ("cat", "dog"))
     assert other.digests["train images"] != found.digests["train images"]
     assert other.digests["test images"] == found.digests["test images"]
+
+
+def test_predictions_never_lie_among_what_they_are_of(tmp_path, monkeypatch):
+    folder = tmp_path / "run" / "predictions"
+    assert predictions_folder(tmp_path / "run", folder) == folder  # there is nothing yet
+    (folder / "deeper").mkdir(parents=True)
+    (folder / "0.png").touch()
+    (tmp_path / "link").symlink_to(folder)
+    monkeypatch.chdir(folder)
+    for path in (folder, folder / "0.png", tmp_path / "link", ".", "0.png"):
+        with pytest.raises(ValueError, match="lies where its predictions are written, in .*run"):
+            predictions_folder(tmp_path / "run", path)
+    for path in (tmp_path, folder / "deeper", folder / "missing.png", "digits"):
+        assert predictions_folder(tmp_path / "run", path) == folder

@@ -17,6 +17,7 @@ from dljax.data.sources.image import Levels, resize
 from dljax.data.sources.vision import Fit, Size, unfit_boxes
 from dljax.data.sources.vision.letterbox import FILL, fitted, pad
 from dljax.plots import boxes as plots
+from dljax.run.workdirs import predictions_folder
 from dljax.train import export
 from dljax.train.export import Serving
 from dljax.train.files import replace, write_csv
@@ -44,7 +45,7 @@ def predict(
     """
     height, width, _ = model.inputs["image"].shape
     classes, ids = model.metadata["classes"], model.metadata["category_ids"]
-    folder = Path(workdir) / "predictions"
+    folder = predictions_folder(workdir, path)
     results, rows, count = [], [], 0
     skipped: list[str] = []
     for frames in film.pieces(film.frames(path, 3, skipped, levels), AT_ONCE):

@@ -17,6 +17,7 @@ from dljax.data.sources.driving import frames
 from dljax.data.sources.driving.frames import Framing
 from dljax.data.sources.layout import image_files, natural
 from dljax.plots import steering as pictures
+from dljax.run.workdirs import predictions_folder
 from dljax.train.export import Field, Serving, in_pieces
 from dljax.train.files import write_csv
 from dljax.train.loop import Array
@@ -42,7 +43,7 @@ def predict(
     pieces, in their order. step: of the checkpoint. Writes predictions.csv (file, degrees,
     steering, what else is answered) and a picture to workdir/predictions/.
     """
-    root = Path(path).expanduser()
+    folder, root = predictions_folder(workdir, path), Path(path).expanduser()
     if not root.exists():
         raise FileNotFoundError(f"There is no picture or folder {path}.")
     files = sorted(image_files(root), key=natural) if root.is_dir() else [root]
@@ -60,7 +61,6 @@ def predict(
         }
         for i, file in enumerate(files)
     ]
-    folder = workdir / "predictions"
     write_csv(folder / "predictions.csv", rows)
     for row in rows[:PRINTED]:
         print(f"{row['file']}: {row['degrees']:+.2f} degrees")

@@ -78,7 +78,7 @@ def build(config: Config) -> Experiment:
             "orientation": example.orientation(),
         },
         notes=data.notes,
-        baselines=(lambda: analysis.simple(data)) if config.baselines else None,
+        baselines=(lambda: analysis.simple(data, preparation)) if config.baselines else None,
         analyze=lambda run, scores, simple: analysis.analyze(
             network, run, data.parts["test"], preparation, data.classes
         ),

@@ -47,18 +47,19 @@ def summarise(sums: Sums, classes: Sequence[str]) -> dict[str, np.ndarray]:
     return values
 
 
-def simple(data: VolumeSet) -> dict[str, dict[str, float]]:
+def simple(data: VolumeSet, preparation: Preparation) -> dict[str, dict[str, float]]:
     """Grey levels alone, and the background alone, on the test part.
 
-    The levels are scaled and looked up in the training images; or, as an upper limit of every
-    threshold, in the labels of the test image itself.
+    The levels are scaled as the network's and looked up in the training images; or, as an upper
+    limit of every threshold, in the labels of the test image itself. Voxels are those of the files.
     """
-    prepared, classes = Preparation(), len(data.classes)
+    prepared, classes = preparation._replace(spacing=()), len(data.classes)
     train, test = data.parts["train"], data.parts["test"]
     learned = thresholds.fit([prepared.image(v) for v in train], [v.label for v in train], classes)
 
     def own(volume: Volume) -> np.ndarray:
-        return thresholds.fit([volume.image], [volume.label], classes)(volume.image)
+        image = prepared.image(volume)
+        return thresholds.fit([image], [volume.label], classes)(image)
 
     methods = {
         "grey levels of train": lambda volume: learned(prepared.image(volume)),

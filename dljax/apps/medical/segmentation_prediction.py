@@ -20,6 +20,7 @@ from dljax.data.sources.medical.preparation import Preparation
 from dljax.data.sources.medical.volume import Volume, turned, turned_back
 from dljax.plots import masks
 from dljax.plots import volumes as pictures
+from dljax.run.workdirs import predictions_folder
 from dljax.train import export
 from dljax.train.export import Serving
 from dljax.train.files import write_csv
@@ -50,7 +51,7 @@ def predict(
     """
     *window, channels = model.inputs["image"].shape
     classes = model.outputs["probability"].names
-    folder = Path(workdir) / "predictions"
+    folder = predictions_folder(workdir, path)
     folder.mkdir(parents=True, exist_ok=True)
 
     def answer(x: np.ndarray) -> np.ndarray:

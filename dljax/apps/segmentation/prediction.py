@@ -15,6 +15,7 @@ from dljax.data.sources.image import Levels, resize
 from dljax.data.sources.vision import Size, unfit_mask
 from dljax.data.sources.vision.letterbox import FILL, fitted, pad
 from dljax.plots import masks
+from dljax.run.workdirs import predictions_folder
 from dljax.train import export
 from dljax.train.export import Serving
 from dljax.train.files import write_csv
@@ -42,7 +43,7 @@ def predict(
     """
     height, width, channels = model.inputs["image"].shape
     classes = model.outputs["probability"].names
-    folder = Path(workdir) / "predictions"
+    folder = predictions_folder(workdir, path)
     folder.mkdir(parents=True, exist_ok=True)
     root = Path(path).expanduser()
     root = root if root.is_dir() else root.parent

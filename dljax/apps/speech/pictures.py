@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from dljax.apps.speech.transcription import Recogniser
@@ -16,13 +15,6 @@ from dljax.rnn.speech import augmentation, decoding, features
 from dljax.rnn.speech import front as fronts
 
 SHOWN_SECONDS = 8.0
-
-
-def spectrogram(recogniser: Recogniser, wave: np.ndarray) -> np.ndarray:
-    """Log power [T, M] of a recording."""
-    front = recogniser.front.spectrum
-    padded = np.pad(wave, (0, max(0, front.window - len(wave))))
-    return np.asarray(features.log_mel(jnp.asarray(padded[None]), front))[0]
 
 
 def hop(recogniser: Recogniser) -> float:
@@ -37,21 +29,25 @@ def front_end(recogniser: Recogniser, recordings: Recordings, folder: Path) -> N
         int(np.argsort([len(x) for x in recordings.waves])[len(recordings) // 2])
     ]
     wave = wave[: round(SHOWN_SECONDS * front.spectrum.rate)].astype(np.float32)
-    sound, samples = jnp.asarray(wave[None]), jnp.array([len(wave)])
-    x, mask = fronts.plain(front, sound, samples)
-    fast, fewer = augmentation.speed_perturbation(key, sound, samples, 1.25, 1.25)
-    noisy = augmentation.add_noise(key, sound, samples, 10.0, 10.0)
-    masked = augmentation.spec_augment(
-        key, x, mask, frequency=front.spectrum.mels // 5, time=max(1, x.shape[1] // 5)
-    )
-    panels = [
-        ("log-mel spectrogram", features.log_mel(sound, front.spectrum)),
-        (f"normalised ({front.normalization})", x),
-        ("1.25 times as fast", features.log_mel(fast[:, : int(fewer[0])], front.spectrum)),
-        ("under noise at 10 dB", features.log_mel(noisy, front.spectrum)),
-        ("SpecAugment", masked),
-    ]
-    panels = [(title, np.asarray(x)[0]) for title, x in panels]
+
+    @jax.jit
+    def heard(sound: jax.Array, samples: jax.Array) -> tuple[list[jax.Array], jax.Array]:
+        x, mask = fronts.plain(front, sound, samples)
+        fast, fewer = augmentation.speed_perturbation(key, sound, samples, 1.25, 1.25)
+        noisy = augmentation.add_noise(key, sound, samples, 10.0, 10.0)
+        masked = augmentation.spec_augment(
+            key, x, mask, frequency=front.spectrum.mels // 5, time=max(1, x.shape[1] // 5)
+        )
+        plain, fast, noisy = (features.log_mel(s, front.spectrum) for s in (sound, fast, noisy))
+        return [plain, x, fast, noisy, masked], fewer
+
+    found, fewer = jax.device_get(heard(wave[None], np.array([len(wave)])))
+    found[2] = found[2][:, : int(front.spectrum.frames(fewer[0]))]
+    titles = (
+        "log-mel spectrogram", f"normalised ({front.normalization})", "1.25 times as fast",
+        "under noise at 10 dB", "SpecAugment",
+    )  # fmt: skip
+    panels = [(title, x[0]) for title, x in zip(titles, found, strict=True)]
     plots.spectrograms(panels, hop(recogniser), folder / "front_end.png")
 
 
@@ -67,7 +63,7 @@ def mistakes(
         panels = [
             (
                 f"{recordings.names[i]}: {recordings.texts[i]} → {found[i]}",
-                spectrogram(recogniser, recordings.waves[i]),
+                fronts.log_mel(recogniser.front.spectrum, recordings.waves[i]),
             )
             for i in wrong[:6]
         ]
@@ -104,7 +100,7 @@ def item(
     """What plots.alignments draws of a recording."""
     front = recogniser.front.spectrum
     return plots.Alignment(
-        title, spectrogram(recogniser, wave), len(wave) / front.rate,
+        title, fronts.log_mel(front, wave), len(wave) / front.rate,
         spans(recogniser, log_p, text), "" if reference == text else reference,
     )  # fmt: skip
 

@@ -14,6 +14,7 @@ from dljax.data.sources.sound import UnreadableSound, read_sound, sound_files
 from dljax.plots import speech as plots
 from dljax.rnn.speech import decoding, streaming
 from dljax.rnn.speech.decoding import Decoding
+from dljax.rnn.speech.front import log_mel
 from dljax.train.files import write_csv
 from dljax.train.supervised import State
 
@@ -91,7 +92,7 @@ def _draw(
 ) -> None:
     if recogniser.classify:
         title = f"{Path(row['file']).name}: {row['label']} ({row['probability']:.2f})"
-        panels = [(title, pictures.spectrogram(recogniser, wave))]
+        panels = [(title, log_mel(recogniser.front.spectrum, wave))]
         plots.spectrograms(panels, pictures.hop(recogniser), path)
     else:
         title = f"{Path(row['file']).name}: {row['text']}"

@@ -104,16 +104,23 @@ def shortest(
     return step
 
 
+def log_mel(spectrum: FrontEnd, wave: np.ndarray) -> np.ndarray:
+    """`features.log_mel` of one recording [L] of any length, float32 [T, M], on the host.
+
+    It is padded to a multiple of 64 frames, so that few programs are compiled.
+    """
+    frames = int(spectrum.frames(np.int64(len(wave))))
+    size = spectrum.samples(-(-frames // 64) * 64)
+    padded = np.pad(wave[:size], (0, max(0, size - len(wave))))
+    return np.asarray(_log_mel(padded[None], spectrum))[0, :frames]
+
+
+_log_mel = jax.jit(features.log_mel, static_argnames="front")
+
+
 def statistics(spectrum: FrontEnd, waves: tuple[np.ndarray, ...], sample: int = 200) -> Statistics:
     """Mean and deviation of the features of up to `sample` recordings, evenly chosen."""
     chosen = np.unique(np.linspace(0, len(waves) - 1, sample).astype(int))
-    log_mel = jax.jit(lambda x: features.log_mel(x, spectrum))
-    rows = []
-    for i in chosen:
-        wave = waves[i][: 20 * spectrum.rate]
-        frames = int(spectrum.frames(np.int64(len(wave))))
-        size = spectrum.samples(-(-frames // 64) * 64)  # so that few programs are compiled
-        padded = np.pad(wave[:size], (0, max(0, size - len(wave))))
-        rows.append(np.asarray(log_mel(jnp.asarray(padded[None])))[0, :frames])
+    rows = [log_mel(spectrum, waves[i][: 20 * spectrum.rate]) for i in chosen]
     every = np.concatenate(rows).astype(np.float64)
     return Statistics(every.mean(0).astype(np.float32), every.std(0).astype(np.float32))
