@@ -14,7 +14,7 @@ from dljax.apps.configs.autonomous_driving import Config
 from dljax.apps.driving import prediction, simulation_analysis
 from dljax.cnn.driving import baselines, closed_loop, drivers, imitation, networks
 from dljax.cnn.driving.closed_loop import Driver
-from dljax.cnn.driving.drivers import Network
+from dljax.cnn.driving.networks import Network
 from dljax.cnn.driving.target import Target, binned
 from dljax.cnn.driving.visual_backprop import feature_maps, masks
 from dljax.data import feed

@@ -10,13 +10,11 @@ from jax import Array
 
 from dljax.cnn.driving import networks
 from dljax.cnn.driving.closed_loop import Driver
-from dljax.cnn.driving.networks import RecurrentSteeringNet, SteeringNet
+from dljax.cnn.driving.networks import Network
 from dljax.cnn.driving.target import Target, angles
 from dljax.envs.driving import environment, teachers
 from dljax.envs.driving.environment import Driving
 from dljax.train import supervised
-
-Network = SteeringNet | RecurrentSteeringNet
 
 
 def outputs_of(simulation: environment.Settings, target: Target) -> int:

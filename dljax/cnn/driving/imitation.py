@@ -27,8 +27,8 @@ from flax import struct
 from jax import Array
 
 from dljax.cnn.driving import closed_loop, drivers, networks
-from dljax.cnn.driving.drivers import Network, answered, asked, steering_of
-from dljax.cnn.driving.networks import RecurrentSteeringNet
+from dljax.cnn.driving.drivers import answered, asked, steering_of
+from dljax.cnn.driving.networks import Network, RecurrentSteeringNet
 from dljax.cnn.driving.target import Target, losses
 from dljax.envs.driving import environment, teachers, tracks
 from dljax.envs.driving.camera import draw_scenery

@@ -79,14 +79,15 @@ class RecurrentSteeringNet(nn.Module):
         return memory, x if self.outputs else x[..., 0]
 
 
-def start(model: SteeringNet | RecurrentSteeringNet, count: int) -> Any:
+Network = SteeringNet | RecurrentSteeringNet
+
+
+def start(model: Network, count: int) -> Any:
     """The memory [count, units] of a network before `count` drives; () if it has none."""
     return jnp.zeros((count, model.units)) if isinstance(model, RecurrentSteeringNet) else ()
 
 
-def follow(
-    model: SteeringNet | RecurrentSteeringNet, variables: Any, memory: Any, pictures: Array
-) -> tuple[Any, Array]:
+def follow(model: Network, variables: Any, memory: Any, pictures: Array) -> tuple[Any, Array]:
     """The memory after pictures [B, T, H, W, 3] of drives, and the outputs [B, T, outputs]."""
     count = pictures.shape[:2]
     if isinstance(model, RecurrentSteeringNet):

@@ -15,13 +15,11 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jax import Array, lax
 
-from dljax.cnn.driving.networks import ENCODER, RecurrentSteeringNet, SteeringNet
+from dljax.cnn.driving.networks import ENCODER, Network, RecurrentSteeringNet
 from dljax.nn.convolution import Conv
 
 
-def feature_maps(
-    model: SteeringNet | RecurrentSteeringNet, variables: Any, pictures: Array
-) -> list[Array]:
+def feature_maps(model: Network, variables: Any, pictures: Array) -> list[Array]:
     """What each convolution of the network makes of pictures [B, H, W, 3] in 0..1, after its ReLU.
 
     The first layer first, [B, h, w, C] each.

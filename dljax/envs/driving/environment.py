@@ -120,7 +120,7 @@ def put(
 ) -> Driving:
     """A car beside point `index` of a track: lateral in m and turn in rad, both to the left.
 
-    It drives at `speed`; with a pedal at half of it, which every bend allows.
+    It drives at `speed`; with a pedal at half of it, as there may be a bend.
     """
     heading = track.heading[index]
     x = track.position[index, 0] - jnp.sin(heading) * lateral
