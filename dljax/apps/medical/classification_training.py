@@ -31,7 +31,10 @@ def backbone_of(config: Config, weights: bool = True) -> Backbone | None:
 
 
 def network(
-    config: Config, classes: int, image_shape: tuple[int, ...], backbone: Backbone | None
+    config: Config,
+    classes: int,
+    image_shape: tuple[int, ...],
+    backbone: Backbone | None = None,
 ) -> nn.Module:
     """The Flax module that --model and --widths name.
 
@@ -52,7 +55,12 @@ def network(
     if backbone:
         if config.widths:
             raise ValueError(f"--widths has no effect with --model={PRETRAINED}: leave it out")
-        return BackboneClassifier(**settings, encoder=backbone.module, dropout=config.dropout)
+        return BackboneClassifier(
+            **settings,
+            encoder=backbone.module,
+            frozen=not config.backbone_rate,
+            dropout=config.dropout,
+        )
     if config.model == "allconv":
         return allconv.AllConv(**{"widths": (32, 64)} | settings, dropout=config.dropout)
     return getattr(resnet, config.model)(**settings)
