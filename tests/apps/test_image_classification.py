@@ -15,6 +15,7 @@ from PIL import Image
 
 from dljax.apps import image_classification as app
 from dljax.apps.configs.image_classification import MODELS, Config
+from dljax.cnn.classification import targets
 from dljax.run.command_line import run_main
 from tests.helpers import stripes
 
@@ -87,7 +88,7 @@ def test_every_other_model_takes_a_step(model):
     shape, classes = (8, 8, 1), 10
     config = configured(model=model)
     network = app.network(config, classes, shape)
-    task = app.make_task(config, network, lambda x: x, classes, shape)
+    task = app.make_task(config, network, lambda x: x, targets.one_class(classes), shape)
     key = jax.random.key(0)
     batch = {
         "image": jax.ShapeDtypeStruct((4, *shape), np.uint8),

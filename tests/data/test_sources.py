@@ -99,9 +99,9 @@ def test_unknown_values_list_what_is_accepted(dataset, error, message):
 
 
 def test_other_files_and_formats_are_refused(tmp_path):
-    (tmp_path / "data.csv").write_text("a,b\n")
+    (tmp_path / "data.txt").write_text("a,b\n")
     with pytest.raises(ValueError, match="is a file that is not read here"):
-        load_images(str(tmp_path / "data.csv"))
+        load_images(str(tmp_path / "data.txt"))
     with pytest.raises(ValueError, match="1 .grey. or 3"):
         load_images("digits", channels=2)
     with pytest.raises(ValueError, match="two positive numbers"):
