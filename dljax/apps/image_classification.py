@@ -167,6 +167,7 @@ def build(config: Config) -> Experiment:
         return make_task(config, model, normalize, target, shape)
 
     def draw(run: Run, sums: Sums, folder: Path) -> None:
+        inspection.draw_examples(folder, data.train_images, goal.classes)
         if goal.problem == CLASSIFICATION:
             inspection.draw(
                 folder, run, sums, model, normalize, data.test_images, goal.classes, views

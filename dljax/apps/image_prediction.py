@@ -52,7 +52,7 @@ def predict(
     for line in (
         *(f"skipped: {skipped}" for skipped in images.skipped),
         *images.notes,
-        *_changes(model, images.names, seen, invert),
+        *_changes(model, images.names, seen, invert, workdir / "plots" / "training_images.png"),
     ):
         print(line)
     found = export.answers(model, {"image": seen})
@@ -67,8 +67,13 @@ def predict(
     return rows
 
 
-def _changes(model: Serving, names: Sequence[str], seen: np.ndarray, invert: bool) -> list[str]:
-    """How pictures became what the network sees, and whether that looks like training images."""
+def _changes(
+    model: Serving, names: Sequence[str], seen: np.ndarray, invert: bool, examples: Path
+) -> list[str]:
+    """How pictures became what the network sees, and whether that looks like training images.
+
+    examples: a picture of training images, named where there is one.
+    """
     height, width, channels = model.inputs["image"].shape
     wanted = f"{height}x{width} {COLOURS[channels]}"
     kinds = Counter(described(name) for name in names)
@@ -77,6 +82,8 @@ def _changes(model: Serving, names: Sequence[str], seen: np.ndarray, invert: boo
         for kind, count in kinds.most_common(SHOWN)
         if kind != wanted
     ]
+    if lines and examples.exists():
+        lines.append(f"training images: {examples}")
     if invert:
         lines.append("dark and bright were turned round (--invert)")
     borders = model.metadata.get("borders")

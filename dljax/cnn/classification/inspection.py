@@ -21,6 +21,8 @@ from dljax.train import optim
 from dljax.train.export import Field, Serving, in_pieces
 from dljax.train.loop import Array, Run, Sums
 
+EXAMPLES = 24  # images in a picture of them
+
 
 def one_seed(run: Run, seed: int = 0) -> State:
     """The State of the run's seed at that position, without the seed axis."""
@@ -152,13 +154,34 @@ def draw(
 
     p = probabilities(model, run.states, test["image"], normalize, views)
     labels, predicted = test["label"], p.argmax(-1)
-    worst = np.argsort(p[np.arange(len(p)), labels], kind="stable")[:24]
+    worst = np.argsort(p[np.arange(len(p)), labels], kind="stable")[:EXAMPLES]
     titles = [
         f"{classes[labels[i]]} → {classes[predicted[i]]} {p[i, predicted[i]]:.2f}" for i in worst
     ]
     title = f"Least probable test images ({np.sum(predicted != labels)} of them all are wrong)"
     plots.image_grid(test["image"][worst], titles, folder / "most_wrong.png", title)
     draw_network(folder, run, model, normalize, test["image"][0])
+
+
+def draw_examples(folder: Path, train: dict[str, np.ndarray], classes: tuple[str, ...]) -> None:
+    """Training images as the network sees them, with what is to be told of them."""
+    labels = train["label"]
+    chosen = np.arange(min(len(labels), EXAMPLES))
+    if labels.ndim == 1 and labels.dtype.kind == "i":  # as many of each class as fit
+        order = np.argsort(labels, kind="stable")
+        chosen = order[np.linspace(0, len(order) - 1, min(len(order), EXAMPLES)).astype(int)]
+    titles = [_told(labels[i], classes) for i in chosen]
+    height, width, channels = train["image"].shape[1:]
+    title = f"Training images, {height}x{width} {'grey' if channels == 1 else 'colour'}"
+    plots.image_grid(train["image"][chosen], titles, folder / "training_images.png", title)
+
+
+def _told(label: np.ndarray, classes: tuple[str, ...]) -> str:
+    if label.ndim:
+        return (
+            ", ".join(name for name, has in zip(classes, label, strict=True) if has) or "no label"
+        )
+    return classes[label] if label.dtype.kind == "i" else f"{label:.4g}"
 
 
 def draw_labels(
@@ -171,7 +194,7 @@ def draw_labels(
     present = test["label"] > 0
     plots.precision_recall(p, present, classes, folder / "precision_recall.png")
     gap = np.abs(present - p)
-    worst = np.argsort(-gap.max(1), kind="stable")[:24]
+    worst = np.argsort(-gap.max(1), kind="stable")[:EXAMPLES]
     titles = []
     for i in worst:
         k = gap[i].argmax()
@@ -184,7 +207,7 @@ def draw_numbers(folder: Path, value: np.ndarray, test: dict[str, np.ndarray], n
     """Pictures of predicted numbers [N], the mean over seeds: over the actual ones; the worst."""
     actual = test["label"]
     plots.predicted_and_actual(actual, value, name, folder / "predicted.png")
-    worst = np.argsort(-np.abs(value - actual), kind="stable")[:24]
+    worst = np.argsort(-np.abs(value - actual), kind="stable")[:EXAMPLES]
     titles = [f"{actual[i]:.4g} → {value[i]:.4g}" for i in worst]
     title = f"Test images with the largest errors of {name}: actual → predicted"
     plots.image_grid(test["image"][worst], titles, folder / "most_wrong.png", title)

@@ -61,7 +61,7 @@ def list_table(path: str, columns: Columns) -> tuple[Listing, Path]:
         is not there or could be several, a file that is absent or named twice, an empty or
         unreadable label, a part or a class that train lacks.
     """
-    read = table.read_table(path)
+    read = table.read_table(path, headers=1)  # the cells below may be words alone
     file, label = _columns(read, columns)
     root = Path(columns.folder or os.path.dirname(path) or ".").expanduser()
     if not root.is_dir():
@@ -93,14 +93,11 @@ def _usual(read: Table, names: Sequence[str], what: str, flag: str, taken: Seque
     """The only column with one of the usual names."""
     found = [x for x in read.cells if x.lower() in names and x not in taken]
     if len(found) != 1:
-        several = (
-            f"each of {', '.join(found)} may be" if found else f"no column is called {names[0]}:"
-        )
-        which = f"{several} {what}" if found else f"{several} which one holds {what}"
-        raise ValueError(
-            f"{read.name}: {which}; it has {', '.join(list(read.cells)[:20])}. --{flag}=NAME says "
-            "which."
-        )
+        which = f"no column is called {names[0]}: which one holds {what}"
+        if found:
+            which = f"each of {', '.join(found)} may be {what}"
+        have = ", ".join(list(read.cells)[:20])
+        raise ValueError(f"{read.name}: {which}; it has {have}. --{flag}=NAME says which.")
     return found[0]
 
 
@@ -178,7 +175,10 @@ def _labels(
         )
     classes = tuple(sorted(set(cells.tolist()), key=natural))
     number = {name: index for index, name in enumerate(classes)}
-    return CLASSIFICATION, np.array([number[x] for x in cells.tolist()]), classes, []
+    note = (
+        [f"{read.name}: {shown(divided[0])} in {column} is taken for a class."] if divided else []
+    )
+    return CLASSIFICATION, np.array([number[x] for x in cells.tolist()]), classes, note
 
 
 def _indicators(read: Table, columns: Sequence[str]) -> np.ndarray:
