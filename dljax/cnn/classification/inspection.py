@@ -198,8 +198,8 @@ def draw_labels(
     titles = []
     for i in worst:
         k = gap[i].argmax()
-        titles.append(f"{'' if present[i, k] else 'not '}{classes[k]}, probability {p[i, k]:.2f}")
-    title = "Test images with a label that is told the most wrong"
+        titles.append(f"{'' if present[i, k] else 'not '}{classes[k]}: {p[i, k]:.2f}")
+    title = "Test images whose label got the most wrong probability"
     plots.image_grid(test["image"][worst], titles, folder / "most_wrong.png", title)
 
 
