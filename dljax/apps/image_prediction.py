@@ -93,8 +93,8 @@ def _changes(
         bright = "bright" if border(seen[strange]).mean() > HALF else "dark"
         way = "without --invert they are not" if invert else "--invert turns them round"
         lines.append(
-            f"warning: the borders of {strange.sum()} pictures are {bright} ({files}), those of "
-            f"the training images {Appearance(*borders)}: they seem inverted; {way}"
+            f"warning: {strange.sum()} of {len(names)} pictures seem inverted: their border is "
+            f"{bright} ({files}), that of training images {Appearance(*borders)}; {way}"
         )
     return lines
 

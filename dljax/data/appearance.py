@@ -36,8 +36,10 @@ def border(images: np.ndarray) -> np.ndarray:
 def inverted(images: np.ndarray, trained: Appearance) -> np.ndarray:
     """Which of uint8 images [N, H, W, C] have borders as training images only once inverted: [N].
 
-    Of photographs, whose borders have any brightness, none has.
+    None where training images have dark borders and bright ones, as photographs.
     """
+    if trained.low <= 0.5 <= trained.high:
+        return np.zeros(len(images), bool)
     level = border(images)
 
     def usual(x: np.ndarray) -> np.ndarray:

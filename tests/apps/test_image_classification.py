@@ -229,7 +229,9 @@ def test_the_model_is_scored_on_other_images(trained, tmp_path, capsys):
     assert "more: accuracy " in capsys.readouterr().out
     rows = read_csv(trained / "evaluations" / "more_per_class.csv")
     assert [row["class"] for row in rows[:3]] == ["level", "sloping", "upright"]
-    assert (rows[1]["support"], rows[1]["recall"], rows[0]["support"]) == ("0", "", "2")
+    assert (rows[1]["support"], rows[1]["recall"]) == ("0", "")
+    level, _, upright, both, _ = (int(row["support"]) for row in rows)
+    assert 0 < min(level, upright) and level + upright == both
     assert (trained / "evaluations" / "more_confusion.csv").exists()
     (tmp_path / "more" / "level").rename(tmp_path / "more" / "dotted")
     with pytest.raises(ValueError, match="has the class 'dotted', which is none of the model's"):
