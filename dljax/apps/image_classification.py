@@ -212,11 +212,11 @@ def build(config: Config) -> Experiment:
     )
 
 
-def _columns(config: Config, dataset: str, folder: str) -> Columns:
-    """What the flags say of the columns of a `.csv` with its images in `folder`, or of a set."""
+def _scored(config: Config, dataset: str, folder: str, problem: str) -> Columns:
+    """What is scored of a `.csv` with its images in `folder`, or of another set."""
     if not dataset.lower().endswith((".csv", ".tsv")):
-        return Columns(folder=folder, problem=config.problem)
-    return Columns(config.file_column, config.label_column, folder, config.problem)
+        return Columns(folder=folder, problem=problem)
+    return Columns(config.file_column, config.label_column, folder, problem, scored=True)
 
 
 def train(config: Config) -> Outcome:
@@ -277,8 +277,8 @@ def predict(config: Config, path: str) -> list[dict[str, Any]]:
 def evaluate(config: Config, dataset: str) -> dict[str, Any]:
     """Scores the run in config.workdir on the labelled images of another data set.
 
-    Its test part counts, with the classes of the run; see `session.evaluate`. Raises ValueError for
-    a class that the run does not know.
+    Its test part counts (of a `.csv` without one all images), with the classes of the run; see
+    `session.evaluate`. Raises ValueError for a class that the run does not know.
     """
     found = load(config.workdir)
     data = load_images(
@@ -287,8 +287,10 @@ def evaluate(config: Config, dataset: str) -> dict[str, Any]:
         size=found.image_shape[:2],
         channels=found.image_shape[2],
         levels=found.levels,
-        columns=_columns(found.config, dataset, config.images)._replace(problem=found.goal.problem),
+        columns=_scored(found.config, dataset, config.images, found.goal.problem),
     )
+    for note in data.notes:
+        print(note)
     test = align_classes(data, found.classes).test
     return session.evaluate(
         found.config,

@@ -231,7 +231,7 @@ def test_the_model_is_scored_on_other_images(trained, tmp_path, capsys):
     assert [row["class"] for row in rows[:3]] == ["level", "sloping", "upright"]
     assert (rows[1]["support"], rows[1]["recall"]) == ("0", "")
     level, _, upright, both, _ = (int(row["support"]) for row in rows)
-    assert 0 < min(level, upright) and level + upright == both
+    assert min(level, upright) > 0 and level + upright == both
     assert (trained / "evaluations" / "more_confusion.csv").exists()
     (tmp_path / "more" / "level").rename(tmp_path / "more" / "dotted")
     with pytest.raises(ValueError, match="has the class 'dotted', which is none of the model's"):

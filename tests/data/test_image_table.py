@@ -49,7 +49,7 @@ def test_classes_and_a_split_column(images):
 def test_without_a_split_a_fifth_of_each_class_by_hash(images):
     data = table(images, "file,label", lambda i: "ab"[i % 2])
     assert np.bincount(data.test["label"]).tolist() == [1, 1]
-    assert "no column split" in data.notes[0]
+    assert "names no test part" in data.notes[0]
     again = table(images, "file,label", lambda i: "ab"[i % 2])
     assert levels(again.test) == levels(data.test)
 
@@ -73,12 +73,27 @@ def test_several_labels_in_one_column_or_in_a_column_each(images):
     each = table(images, "file,x,y", lambda i: f"{i % 2},{i // 6}.0", columns)
     assert each.classes == ("x", "y")
     assert each.train["label"].tolist() == [[i % 2, i // 6] for i in levels(each.train)]
-    turned = align_classes(each, ("y", "x"))
-    np.testing.assert_array_equal(turned.test["label"], each.test["label"][:, ::-1])
-    with pytest.raises(ValueError, match="lacks the label 'z' of the model"):
-        align_classes(each, ("x", "y", "z"))
+    turned = align_classes(each, ("y", "z", "x"))
+    np.testing.assert_array_equal(turned.test["label"][:, [2, 0]], each.test["label"])
+    assert not turned.test["label"][:, 1].any()
+    with pytest.raises(ValueError, match="'y', which is none of the model's"):
+        align_classes(each, ("x", "z"))
     plain = table(images, "file,tags", lambda i: ("a", "a|b")[i % 2], Columns())
     assert plain.classes == ("a", "a|b") and "'a|b' in tags is taken for a class" in plain.notes[0]
+
+
+def test_what_is_scored_alone_needs_no_parts(images):
+    """All rows, or those for test; paths may be absolute, classes one alone."""
+    scored = AUTO._replace(scored=True)
+    whole = table(images, "file,label", lambda i: "a", scored)
+    assert levels(whole.test) == list(range(12)) and "12 of 12 images" in whole.notes[0]
+    part = table(images, "file,label,split", lambda i: f"a,{('val', 'test')[i % 2]}", scored)
+    assert levels(part.test) == [1, 3, 5, 7, 9, 11]
+    path = images / "absolute.csv"
+    rows = [f"{images / name},{'ab'[i % 2]}" for i, name in enumerate(FILES)]
+    path.write_text("\n".join(["file,label", *rows]))
+    elsewhere = AUTO._replace(folder=str(images.parent))
+    assert len(levels(load_images(str(path), columns=elsewhere, quiet=True).test)) == 2
 
 
 def test_numbers(images):
@@ -103,7 +118,7 @@ def test_numbers(images):
         ("file,label", lambda i: i / 4, AUTO, "numbers like 0.0: --problem=regression"),
         ("file,label", lambda i: "ab"[i % 2], Columns(folder="nowhere"), "no folder nowhere"),
         ("file,label,split", lambda i: f"{'ab'[i % 2]},tset", AUTO, "line 2: split is 'tset'"),
-        ("file,label,split", lambda i: f"{'ab'[i % 2]},train", AUTO, "split has no row for test"),
+        ("file,label,split", lambda i: f"{'ab'[i % 2]},test", AUTO, "has no row for train"),
         ("file,label,split", lambda i: f"{'abc'[i // 5]},{'train' if i < 10 else 'test'}", AUTO,
          "test has classes that train lacks: c"),
         ("file,x,y", lambda i: f"{i % 2},{i}", Columns(label=("x", "y"), problem="auto"),

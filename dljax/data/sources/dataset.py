@@ -126,8 +126,8 @@ def select_classes(data: Dataset, classes: Sequence[str]) -> Dataset:
 def align_classes(data: Dataset, classes: Sequence[str]) -> Dataset:
     """The data set with its labels numbered as in `classes`, of which it may lack some.
 
-    Of several labels an image it may lack none; what a number is called does not matter.
-    Raises ValueError for a class that is not among them.
+    A label that it lacks, of several, is on none of its images. What a number is called does not
+    matter. Raises ValueError for a class that is not among them.
     """
     if data.problem == REGRESSION:
         return data
@@ -137,16 +137,15 @@ def align_classes(data: Dataset, classes: Sequence[str]) -> Dataset:
             f"{data.name} has the class {unknown[0]!r}, which is none of the model's: "
             f"{', '.join(classes[:20])}."
         )
-    absent = [name for name in classes if name not in data.classes]
-    if data.problem == MULTI_LABEL and absent:
-        raise ValueError(f"{data.name} lacks the label {absent[0]!r} of the model")
     number = np.array([classes.index(name) for name in data.classes], np.int32)
 
     def part(arrays: Arrays | None) -> Arrays | None:
         if arrays is None:
             return None
         if data.problem == MULTI_LABEL:
-            return {**arrays, "label": arrays["label"][:, number.argsort()]}
+            label = np.zeros((len(arrays["label"]), len(classes)), np.int32)
+            label[:, number] = arrays["label"]
+            return {**arrays, "label": label}
         return {**arrays, "label": number[arrays["label"]]}
 
     return data._replace(

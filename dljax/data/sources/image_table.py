@@ -22,7 +22,7 @@ from dljax.data.sources.dataset import CLASSIFICATION, MULTI_LABEL, REGRESSION
 from dljax.data.sources.image import SUFFIXES
 from dljax.data.sources.layout import Listing, Part, natural, some, split_by_hash
 from dljax.data.sources.number_cells import is_number
-from dljax.data.sources.part_names import part_of
+from dljax.data.sources.part_names import part_of, scored_part
 from dljax.data.sources.table import Table, shown
 
 FILE = (
@@ -41,13 +41,15 @@ class Columns(NamedTuple):
     file, label: their names; "" and (): found by the usual names. Several columns of labels hold 0
     and 1. folder: of the files; "": that of the table. problem: classification, multi_label,
     regression, or auto, which takes cells with '|' and several columns for several labels and
-    everything else for classes.
+    everything else for classes. scored: nothing is trained, so the test part alone is wanted: the
+    rows for test, else for validation, else all rows; `Dataset.train` is the same.
     """
 
     file: str = ""
     label: tuple[str, ...] = ()
     folder: str = ""
     problem: str = CLASSIFICATION
+    scored: bool = False
 
 
 def list_table(path: str, columns: Columns) -> tuple[Listing, Path]:
@@ -69,7 +71,28 @@ def list_table(path: str, columns: Columns) -> tuple[Listing, Path]:
     files = _files(read, read.column(file), root)
     problem, labels, classes, note = _labels(read, label, columns.problem)
     notes = [*read.notes, *note]
-    parts = _parts(read, files, labels, root, problem, notes)
+    each = _named_parts(read)
+    if columns.scored:
+        part = scored_part(each)
+        notes.append(f"{path}: {each.count(part)} of {len(each)} images are scored.")
+        chosen = Part(*_chosen(files, labels, each, part))
+        return Listing({"train": chosen, "test": chosen}, classes, notes, [], problem), root
+    if set(each) == {"train"}:
+        each = _hashed_parts(read, files, labels, root, problem)
+        whole = "of each class" if problem == CLASSIFICATION else "of the images"
+        notes.append(
+            f"{path} names no test part (column split): a fifth {whole}, by hash, is the test set."
+        )
+    elif "test" not in each:
+        each = ["test" if x == "validation" else x for x in each]
+        notes.append(f"{path} has no test part: its validation images serve as one.")
+    if "train" not in each:
+        raise ValueError(f"{path} has no row for train: there is nothing to train on.")
+    parts = {
+        part: Part(*_chosen(files, labels, each, part))
+        for part in ("train", "test", "validation")
+        if part in each
+    }
     others = [x for x in read.cells if x not in (file, *label) and x.lower() not in SPLIT]
     left_out = [f"columns that are not used: {some(others)}"] if others else []
     if problem == CLASSIFICATION:
@@ -216,49 +239,44 @@ def _numbers(read: Table, column: str) -> tuple[np.ndarray, list[str]]:
     return values, list(notes)
 
 
-def _parts(
-    read: Table,
-    files: list[Path],
-    labels: np.ndarray,
-    root: Path,
-    problem: str,
-    notes: list[str],
-) -> dict[str, Part]:
-    """The files and labels of each part."""
+def _named_parts(read: Table) -> list[str]:
+    """The part of each row by the column `split`; all for train where there is none."""
     named = [x for x in read.cells if x.lower() in SPLIT]
     if len(named) > 1:
         raise ValueError(f"{read.name}: each of {', '.join(named)} may divide the set: keep one.")
-    if named:
-        each = [part_of(x) for x in read.column(named[0]).tolist()]
-        if None in each:
-            i = each.index(None)
+    if not named:
+        return ["train"] * len(read.lines)
+    each = []
+    for cell, line in zip(read.column(named[0]).tolist(), read.lines, strict=True):
+        if (part := part_of(cell)) is None:
             raise ValueError(
-                f"{read.name}, line {read.lines[i]}: {named[0]} is "
-                f"{shown(read.column(named[0])[i])}, which is none of train, val and test."
+                f"{read.name}, line {line}: {named[0]} is {shown(cell)}, which is none of train, "
+                "val and test."
             )
-        if "test" not in each and "validation" in each:
-            each = ["test" if x == "validation" else x for x in each]
-            notes.append(f"{read.name} has no test part: its validation images serve as one.")
-        for part in ("train", "test"):
-            if part not in each:
-                raise ValueError(f"{read.name}: {named[0]} has no row for {part}.")
-    else:
-        groups = np.unique(labels).tolist() if problem == CLASSIFICATION else [None]
-        test: set[Path] = set()
-        for group in groups:
-            members = [f for f, x in zip(files, labels, strict=True) if group is None or x == group]
-            test |= set(split_by_hash(members, root)[0])
-        each = ["test" if file in test else "train" for file in files]
-        whole = "of each class" if problem == CLASSIFICATION else "of the images"
-        notes.append(f"{read.name} has no column split: a fifth {whole}, by hash, is the test set.")
-        if "test" not in each or "train" not in each:
-            raise ValueError(f"{read.name} has too few images for a test part.")
-    parts = {}
-    for part in ("train", "test", "validation"):
-        chosen = [i for i, x in enumerate(each) if x == part]
-        if chosen:
-            parts[part] = Part([files[i] for i in chosen], labels[chosen])
-    return parts
+        each.append(part)
+    return each
+
+
+def _hashed_parts(
+    read: Table, files: list[Path], labels: np.ndarray, root: Path, problem: str
+) -> list[str]:
+    """A fifth of the files, of each class if there are classes, for test."""
+    groups = labels if problem == CLASSIFICATION else np.zeros(len(files))
+    test: set[Path] = set()
+    for group in np.unique(groups):
+        members = [file for file, x in zip(files, groups, strict=True) if x == group]
+        test |= set(split_by_hash(members, root)[0])
+    if not test:
+        raise ValueError(f"{read.name} has too few images for a test part.")
+    return ["test" if file in test else "train" for file in files]
+
+
+def _chosen(
+    files: list[Path], labels: np.ndarray, each: list[str], part: str
+) -> tuple[list[Path], np.ndarray]:
+    """The files and labels of a part."""
+    rows = [i for i, x in enumerate(each) if x == part]
+    return [files[i] for i in rows], labels[rows]
 
 
 def _check_classes(name: str, parts: dict[str, Part], classes: tuple[str, ...]) -> None:

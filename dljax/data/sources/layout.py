@@ -264,7 +264,8 @@ def split_by_hash(files: list[Path], root: Path) -> tuple[list[Path], list[Path]
     """(test, train): a fifth of the files, those with the smallest SHA-256 of the relative path."""
 
     def digest(file: Path) -> bytes:
-        return hashlib.sha256(file.relative_to(root).as_posix().encode()).digest()
+        relative = Path(os.path.relpath(file, root)).as_posix()
+        return hashlib.sha256(relative.encode()).digest()
 
     count = min(max(1, round(TEST_SHARE * len(files))), len(files) - 1)
     test = set(sorted(files, key=digest)[:count])
