@@ -65,6 +65,12 @@ def class_rows(scores: Mapping[str, np.ndarray], classes: Sequence[str]) -> Rows
     return rows
 
 
+def confusion_tables(counts: np.ndarray, classes: Sequence[str]) -> dict[str, Rows]:
+    """The tables per_class and confusion of counts [S, C, C], true class by predicted class."""
+    rows = class_rows(per_class(counts), classes)
+    return {"per_class": rows, "confusion": confusion_rows(counts, classes)}
+
+
 def confusion_rows(counts: np.ndarray, classes: Sequence[str]) -> Rows:
     """A row for each true class, a column for each predicted one, the counts of all seeds added.
 

@@ -70,8 +70,10 @@ def test_evaluation_by_hand(multi_label):
     np.testing.assert_allclose(sums["loss"], (loss.sum(), 5), rtol=1e-5)
     assert sums["accuracy"][0] == right
     assert sums["ranks"][0].sum() == 15  # each image is once with or without each class
-    values = classifier.summarise(jax.tree.map(lambda x: np.asarray(x)[None], sums))
-    assert set(values) == {"loss", "accuracy", "auc"}
+    sums = jax.tree.map(lambda x: np.asarray(x)[None], sums)
+    assert set(classifier.summarise(sums)) == {"loss", "accuracy", "auc"}
+    tables = classifier.tables(sums, ("low", "mid", "high"))
+    assert set(tables) == (set() if multi_label else {"per_class", "confusion"})
 
 
 def small_model():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -151,6 +152,7 @@ def evaluate(config: Config, dataset: str) -> dict[str, Any]:
         data=f"{data.name} ({len(test['label'])} images)",
         headline=HEADLINE,
         summarise=targets.summarise,
+        tables=partial(targets.tables, classes=trained.classes),
     )
 
 

@@ -201,6 +201,7 @@ def build(config: Config, target: Target) -> Experiment:
         choose_by="max:accuracy",
         test=examples("test"),
         summarise=targets.summarise,
+        tables=partial(targets.tables, classes=target.classes),
         metadata={
             "classes": target.classes,
             "image_shape": target.shape,

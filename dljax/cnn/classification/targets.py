@@ -178,9 +178,7 @@ def summarise(sums: Sums) -> dict[str, np.ndarray]:
 def tables(sums: Sums, classes: tuple[str, ...]) -> dict[str, Rows]:
     """The CSV files of an evaluation, name -> rows: per_class, and of classes confusion."""
     if "confusion" in sums:
-        counts = np.asarray(sums["confusion"][0])
-        rows = class_tables.class_rows(class_tables.per_class(counts), classes)
-        return {"per_class": rows, "confusion": class_tables.confusion_rows(counts, classes)}
+        return class_tables.confusion_tables(np.asarray(sums["confusion"][0]), classes)
     if "ranks" in sums:
         counts = np.asarray(sums["ranks"][0], np.float64)
         scores = _of_labels(sums) | {

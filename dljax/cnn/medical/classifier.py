@@ -20,7 +20,8 @@ import optax
 
 from dljax.data import augment
 from dljax.data.image_scaling import in_floats
-from dljax.train import metrics, ranking
+from dljax.train import class_tables, metrics, ranking
+from dljax.train.class_tables import Rows
 from dljax.train.loop import Array, Key, Sums, Task
 from dljax.train.supervised import State, create_state, gradient_step
 
@@ -160,6 +161,13 @@ def summarise(sums: Sums) -> dict[str, np.ndarray]:
     if "ranks" in sums:
         values["auc"] = ranking.auc_of_counts(np.asarray(sums["ranks"][0], np.float64))
     return values
+
+
+def tables(sums: Sums, classes: tuple[str, ...]) -> dict[str, Rows]:
+    """The CSV files of an evaluation where an image has one class: per_class, confusion."""
+    if "confusion" not in sums:
+        return {}
+    return class_tables.confusion_tables(np.asarray(sums["confusion"][0]), classes)
 
 
 def _accuracy(target: Target, logits: Array, labels: Array, mask: Array | None) -> metrics.Pair:
