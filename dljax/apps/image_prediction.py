@@ -22,6 +22,7 @@ from dljax.train.files import write_csv
 COLOURS = {1: "grey", 3: "colour"}
 PICTURES = 20  # of predictions drawn, at most
 SHOWN = 10  # classes in a picture, at most
+KINDS = 3  # of pictures that are told one by one, at most
 HALF = 0.5  # the probability from which one of several labels is called
 
 Answers = dict[str, np.ndarray]
@@ -77,11 +78,10 @@ def _changes(
     height, width, channels = model.inputs["image"].shape
     wanted = f"{height}x{width} {COLOURS[channels]}"
     kinds = Counter(described(name) for name in names)
-    lines = [
-        f"{count} of {len(names)} pictures: {kind} became {wanted}"
-        for kind, count in kinds.most_common(SHOWN)
-        if kind != wanted
-    ]
+    kinds.pop(wanted, None)
+    if len(kinds) > KINDS:
+        kinds = Counter({f"{len(kinds)} sizes and colours": kinds.total()})
+    lines = [f"{n} of {len(names)} pictures: {kind} became {wanted}" for kind, n in kinds.items()]
     if lines and examples.exists():
         lines.append(f"training images: {examples}")
     if invert:
