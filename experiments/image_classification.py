@@ -3,11 +3,13 @@
     python -m experiments.image_classification                      # digits, 4 seeds in one program
     python -m experiments.image_classification --dataset=tfds:mnist --data_dir=DIR
     python -m experiments.image_classification --dataset=FOLDER     # a folder of images per class
+    python -m experiments.image_classification --dataset=FILE.csv   # columns file and label
     python -m experiments.image_classification --predict=IMAGE      # by the model of the first run
     python -m experiments.image_classification --evaluate=FOLDER    # scores it on other images
 
---dataset takes 'digits' (1797 scans of 8x8, embedded), 'letters', 'tfds:NAME', a folder with a
-folder per class (or train/ and test/ with those), or a .npz file in MedMNIST's layout.
+--dataset takes 'digits' (1797 scans of 8x8, embedded), 'letters', 'tfds:NAME', a folder or .zip
+with a folder per class (or train/ and test/ with those), a .csv that names images and their labels
+(a class, several labels or a number), or a .npz file in MedMNIST's layout.
 
 The default takes a minute on two cores: test accuracy 98.61 +- 0.51 % over 4 seeds (3 nearest
 neighbours and logistic regression: 98.06 %). More results: docs/image_classification.md.

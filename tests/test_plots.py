@@ -23,6 +23,8 @@ CLASSES = ("bird", "cat", "dog")
 GREY, COLOUR = RNG.random((8, 8)), RNG.integers(256, size=(32, 32, 3)).astype(np.uint8)
 LAYERS = [("conv", RNG.random((8, 8, 12))), ("pool", RNG.random((4, 4, 3)))]
 CALIBRATION = (np.array([[0.5, 0.0], [1.55, 2.0]]), np.array([1.0, 2.0]))
+CHANCES = np.array([[0.9, 0.2, 0.3], [0.8, 0.7, 0.1], [0.3, 0.6, 0.2], [0.2, 0.1, 0.4]])
+HAS = np.array([[1, 0, 0], [0, 1, 0], [1, 0, 0], [0, 0, 0]], bool)  # nothing has the last label
 DAYS = np.datetime64("2024-01-01", "s") + np.arange(100) * np.timedelta64(1, "D")
 WAVE = np.sin(np.arange(100) / 5)
 OUTLOOKS = [
@@ -40,6 +42,14 @@ DRAW = {
     "reliability": lambda path: plots.reliability(*CALIBRATION, path),
     "image_grid": lambda path: plots.image_grid([GREY, COLOUR] * 4, ["a"] * 8, path, "All"),
     "prediction": lambda path: plots.prediction(GREY, CLASSES, np.array([0.1, 0.7, 0.2]), path),
+    "changed_prediction": lambda path: plots.prediction(
+        GREY, CLASSES, np.array([0.1, 0.7, 0.2]), path, COLOUR
+    ),
+    "predicted_number": lambda path: plots.predicted_number(GREY, "age 4", path, COLOUR),
+    "precision_recall": lambda path: plots.precision_recall(CHANCES, HAS, CLASSES, path),
+    "predicted_and_actual": lambda path: plots.predicted_and_actual(
+        CHANCES[:, 0], CHANCES[:, 1], "age", path
+    ),
     "filters": lambda path: plots.filters(RNG.normal(size=(5, 5, 1, 6)), path),
     "colour_filters": lambda path: plots.filters(RNG.normal(size=(3, 3, 3, 40)), path),
     "deep_filters": lambda path: plots.filters(RNG.normal(size=(3, 3, 8, 100)), path),
@@ -160,6 +170,26 @@ def test_prediction_sorts_the_five_best(axes):
     assert [label.get_text() for label in right.get_yticklabels()] == list("befca")
     assert [bar.get_width() for bar in right.patches] == [0.4, 0.3, 0.13, 0.1, 0.05]
     assert left.get_title() == "b (40.0%)"
+
+
+def test_a_prediction_shows_what_the_picture_became(axes):
+    chance = np.array([0.1, 0.7, 0.2])
+    before, after, bars = axes(lambda path: plots.prediction(GREY, CLASSES, chance, path, COLOUR))
+    np.testing.assert_array_equal(before.images[0].get_array(), COLOUR)
+    np.testing.assert_allclose(after.images[0].get_array(), GREY, rtol=1e-6)
+    assert before.get_title() == "the picture, 32x32"
+    assert after.get_title() == "cat (70.0%)\nas the network saw it, 8x8"
+    assert bars.get_xlim() == (0, 1)  # of a probability
+
+
+def test_precision_and_recall_by_hand(axes):
+    (panel,) = axes(plots.precision_recall, CHANCES, HAS, CLASSES)
+    curve, dot, *rest = panel.lines
+    np.testing.assert_allclose(curve.get_xdata(), [0.5, 0.5, 1, 1])
+    np.testing.assert_allclose(curve.get_ydata(), [1, 1 / 2, 2 / 3, 1 / 2])
+    assert (dot.get_xdata()[0], dot.get_ydata()[0]) == (0.5, 0.5)  # two are called, one is right
+    assert [x.get_text() for x in panel.get_legend().get_texts()] == ["bird: 0.833", "cat: 1.000"]
+    assert len(rest) == 2
 
 
 def test_filters_show_each_output_channel(axes):

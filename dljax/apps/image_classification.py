@@ -12,14 +12,23 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from dljax.apps import image_prediction
+from dljax.apps import image_goals, image_prediction
 from dljax.apps.configs.image_classification import Config
-from dljax.cnn.classification import baselines, classifier, inspection
+from dljax.apps.image_goals import Goal
+from dljax.cnn.classification import classifier, inspection, targets
+from dljax.cnn.classification.targets import Target
 from dljax.data import augment, feed
+from dljax.data.appearance import Appearance, appearance
 from dljax.data.image_scaling import Normalize, normalization
 from dljax.data.images import EVALUATION_BATCH, in_memory_images, streamed_images
-from dljax.data.sources import Levels, load_images
-from dljax.data.sources.dataset import align_classes, select_classes
+from dljax.data.sources import Columns, Levels, load_images
+from dljax.data.sources.dataset import (
+    CLASSIFICATION,
+    MULTI_LABEL,
+    REGRESSION,
+    align_classes,
+    select_classes,
+)
 from dljax.data.sources.image import written_levels
 from dljax.nn import allconv, fastnet, lenet, mobilenet, resnet
 from dljax.nn.fastnet import whitening_kernel
@@ -29,8 +38,6 @@ from dljax.train.export import Serving
 from dljax.train.loop import Run, Sums, Task
 from dljax.train.parallel import place
 from dljax.train.supervised import State
-
-HEADLINE = ("accuracy", "loss")
 
 
 def network(
@@ -60,9 +67,9 @@ def network(
 
 
 def make_task(
-    config: Config, model: nn.Module, normalize: Normalize, classes: int, image_shape: tuple
+    config: Config, model: nn.Module, normalize: Normalize, target: Target, image_shape: tuple
 ) -> Task:
-    """The Task of a Config: its optimiser, augmentation and loss around `model`."""
+    """The Task of a Config: its optimiser and augmentation around `model` and its target."""
     parts = []
     if config.crop:
         parts.append(augment.random_crop(config.crop))
@@ -82,24 +89,24 @@ def make_task(
             if config.mixup
             else partial(augment.cutmix, alpha=config.cutmix)
         )
-    return classifier.task(
+    return classifier.image_task(
         model,
         optimizer.transformation(config),
+        target,
         image_shape=tuple(image_shape),
-        classes=classes,
         normalize=normalize,
         augmentation=augment.chain(*parts) if parts else None,
         mix=mix,
-        label_smoothing=config.label_smoothing,
         views=classifier.Views(config.flip, config.shift_views),
     )
 
 
 class Trained(NamedTuple):
-    """A trained classifier: its network, the States of its seeds, and what its images must be.
+    """A trained network, the States of its seeds, what it tells, and what its images must be.
 
-    config: of its run. states: a supervised State [seeds, ...]. step: of the checkpoint. levels: of
-    grey levels of more than 8 bits, the range that is scaled to 0..255.
+    config: of its run. goal: what it tells. states: a supervised State [seeds, ...]. step: of the
+    checkpoint. levels: of grey levels of more than 8 bits, the range that is scaled to 0..255.
+    borders: the brightness of its training images' borders, where the run has kept it.
     """
 
     config: Config
@@ -107,10 +114,21 @@ class Trained(NamedTuple):
     task: Task
     states: State
     normalize: Normalize
-    classes: tuple[str, ...]
+    goal: Goal
     image_shape: tuple[int, int, int]
     step: int
     levels: Levels | None = None
+    borders: Appearance | None = None
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of its classes or labels, or of its number."""
+        return self.goal.classes
+
+    @property
+    def views(self) -> classifier.Views:
+        """The versions of an image that its answers are averaged over."""
+        return classifier.Views(self.config.flip, self.config.shift_views)
 
 
 def build(config: Config) -> Experiment:
@@ -127,46 +145,78 @@ def build(config: Config) -> Experiment:
             config.dataset, config.data_dir, config.batch_size, size=size, **settings
         )
     else:
-        full = load_images(config.dataset, config.data_dir, size=size, quiet=config.quiet)
+        columns = Columns(config.file_column, config.label_column, config.images, config.problem)
+        full = load_images(
+            config.dataset, config.data_dir, size=size, quiet=config.quiet, columns=columns
+        )
         full = select_classes(full, config.classes) if config.classes else full
-        data = in_memory_images(full, config.batch_size, **settings)
-    images, classes = data.train_images["image"], data.classes
+        image_goals.check(config, full)
+        balanced = config.balanced_sampling
+        data = in_memory_images(full, config.batch_size, balanced=balanced, **settings)
+    images, goal = data.train_images["image"], image_goals.goal_of(data)
     shape = images.shape[1:]
     normalize = normalization(images)
     whitening = None
     if config.model == "fastnet":
         whitening = np.asarray(whitening_kernel(normalize(images[:5000].astype(np.float32) / 255)))
-    model = network(config, len(classes), shape, whitening)
+    model = network(config, len(goal.classes), shape, whitening)
     views = classifier.Views(config.flip, config.shift_views)
 
+    def make(config: Config) -> Task:
+        target = image_goals.target_of(config, goal, data.train_images["label"])
+        return make_task(config, model, normalize, target, shape)
+
     def draw(run: Run, sums: Sums, folder: Path) -> None:
-        inspection.draw(folder, run, sums, model, normalize, data.test_images, classes, views)
+        inspection.draw_examples(folder, data.train_images, goal.classes)
+        if goal.problem == CLASSIFICATION:
+            inspection.draw(
+                folder, run, sums, model, normalize, data.test_images, goal.classes, views
+            )
+            return
+        function = inspection.answer(model, normalize, views, goal.target().answer)
+        found = inspection.answers(function, run.states, data.test_images["image"])
+        if goal.problem == MULTI_LABEL:
+            inspection.draw_labels(folder, found, data.test_images, goal.classes)
+        else:
+            inspection.draw_numbers(folder, found, data.test_images, goal.classes[0])
+        inspection.draw_network(folder, run, model, normalize, data.test_images["image"][0])
 
     return Experiment(
         name=config.name,
         dataset=data.name,
-        task=lambda config: make_task(config, model, normalize, len(classes), shape),
+        task=make,
         feed=data.train,
         placement=placement,
-        headline=HEADLINE,
+        headline=goal.headline,
         data=data.record.deriving(mean=normalize.mean, std=normalize.std),
         validation=data.validation,
-        choose_by="max:accuracy",
+        choose_by=goal.choose_by,
         test=data.test,
-        summarise=classifier.summarise,
+        summarise=targets.summarise,
+        tables=partial(targets.tables, classes=goal.classes),
         metadata={
-            "classes": classes,
+            "problem": goal.problem,
+            "classes": goal.classes,
+            "scale": goal.scale,
             "image_shape": shape,
             "mean": normalize.mean,
             "std": normalize.std,
             "levels": data.levels,
+            "borders": appearance(images),
         },
         notes=data.notes,
-        baselines=partial(baselines.image_baselines, full.train, full.test)
+        baselines=partial(goal.baselines, full.train, full.test)
         if full and config.baselines
         else None,
         draw=draw,
     )
+
+
+def _scored(config: Config, dataset: str, folder: str, problem: str) -> Columns:
+    """What is scored of a `.csv` with its images in `folder`, or of another set."""
+    if not dataset.lower().endswith((".csv", ".tsv")):
+        return Columns(folder=folder, problem=problem)
+    return Columns(config.file_column, config.label_column, folder, problem, scored=True)
 
 
 def train(config: Config) -> Outcome:
@@ -180,15 +230,16 @@ def load(workdir: str) -> Trained:
     Raises FileNotFoundError or ValueError, in one line, where there is none.
     """
     config, metadata = session.saved(Config(workdir=workdir))
-    classes, shape = tuple(metadata["classes"]), tuple(metadata["image_shape"])
+    goal, shape = image_goals.saved(metadata), tuple(metadata["image_shape"])
     normalize = Normalize(tuple(metadata["mean"]), tuple(metadata["std"]))
     # The checkpoint holds the true whitening of a FastNet.
     whitening = np.zeros((2, 2, shape[-1], 8 * shape[-1]), np.float32)
-    model = network(config, len(classes), shape, whitening)
-    task = make_task(config, model, normalize, len(classes), shape)
+    model = network(config, len(goal.classes), shape, whitening)
+    task = make_task(config, model, normalize, goal.target(), shape)
     run, step = session.restore(config, task, place("none"))
-    levels = written_levels(metadata)
-    return Trained(config, model, task, run.states, normalize, classes, shape, step, levels)
+    levels, borders = written_levels(metadata), metadata.get("borders")
+    borders = borders and Appearance(*borders)
+    return Trained(config, model, task, run.states, normalize, goal, shape, step, levels, borders)
 
 
 def serving(config: Config) -> Serving:
@@ -197,31 +248,37 @@ def serving(config: Config) -> Serving:
     By the best checkpoint (the newest if none was scored), the mean over its seeds.
     """
     found = load(config.workdir)
-    views = classifier.Views(found.config.flip, found.config.shift_views)
-    function = inspection.answer(found.model, found.normalize, views)
+    meaning, goal = found.goal.target().answer, found.goal
+    function = inspection.answer(found.model, found.normalize, found.views, meaning)
     states = found.states.without_optimiser()
     metadata = {
         "step": found.step,
         "seeds": len(jax.tree.leaves(states)[0]),
         "levels": found.levels,
+        "borders": found.borders,
+        "multi_label": goal.problem == MULTI_LABEL,
     }
-    return inspection.serving(function, states, found.image_shape, found.classes, metadata)
+    value = goal.classes[0] if goal.problem == REGRESSION else ""
+    return inspection.serving(function, states, found.image_shape, goal.classes, metadata, value)
 
 
 def predict(config: Config, path: str) -> list[dict[str, Any]]:
     """Classifies an image or a folder of images with the run in config.workdir.
 
     Writes predictions.csv and, for the first images, pictures to workdir/predictions/. Returns a
-    dict an image: file, label, probability.
+    dict an image: file, label, probability; of several labels the probability of each; of a number
+    its value.
     """
-    return image_prediction.predict(serving(config), path, Path(config.workdir), config.plots)
+    return image_prediction.predict(
+        serving(config), path, Path(config.workdir), config.plots, invert=config.invert
+    )
 
 
 def evaluate(config: Config, dataset: str) -> dict[str, Any]:
     """Scores the run in config.workdir on the labelled images of another data set.
 
-    Its test part counts, with the classes of the run; see `session.evaluate`. Raises ValueError for
-    a class that the run does not know.
+    Its test part counts (of a `.csv` without one all images), with the classes of the run; see
+    `session.evaluate`. Raises ValueError for a class that the run does not know.
     """
     found = load(config.workdir)
     data = load_images(
@@ -230,15 +287,19 @@ def evaluate(config: Config, dataset: str) -> dict[str, Any]:
         size=found.image_shape[:2],
         channels=found.image_shape[2],
         levels=found.levels,
+        columns=_scored(found.config, dataset, config.images, found.goal.problem),
     )
+    for note in data.notes:
+        print(note)
     test = align_classes(data, found.classes).test
     return session.evaluate(
         found.config,
         found.task,
         feed.examples(test, EVALUATION_BATCH),
         data=dataset,
-        headline=HEADLINE,
-        summarise=classifier.summarise,
+        headline=found.goal.headline,
+        summarise=targets.summarise,
+        tables=partial(targets.tables, classes=found.classes),
     )
 
 

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from dljax.data import class_balance
 from dljax.data.streaming import Stream
 
 Batch = Any
@@ -74,13 +75,15 @@ def in_memory(
     arrays: dict[str, np.ndarray],
     batch_size: int,
     pick: Callable[[int], np.ndarray] | None = None,
+    weights: np.ndarray | None = None,
 ) -> Feed:
     """Batches gathered on the device from arrays [examples, ...].
 
     pick: seed -> indices of the examples that this seed trains on; by default all.
+    weights: [examples], how often each is drawn (`class_balance.draw`); by default all alike.
 
-    Each epoch is a fresh permutation, a pure function of (seed, epoch); a batch may run over the
-    end of an epoch, so no example is ever dropped.
+    Each epoch is a fresh permutation, or a fresh draw of as many examples by the weights: a pure
+    function of (seed, epoch). A batch may run over the end of an epoch, so none is ever dropped.
     """
     n = _length(arrays)
     if not 0 < batch_size <= n:
@@ -89,7 +92,11 @@ def in_memory(
     @functools.lru_cache(maxsize=64)
     def order(seed: int, epoch: int) -> np.ndarray:
         picked = n if pick is None else pick(seed)
-        return np.random.default_rng([seed, epoch]).permutation(picked).astype(np.int32)
+        random = np.random.default_rng([seed, epoch])
+        if weights is None:
+            return random.permutation(picked).astype(np.int32)
+        index = np.arange(n) if pick is None else picked
+        return index[class_balance.draw(random, weights[index])].astype(np.int32)
 
     def chunk(seed: int, step: int, k: int) -> np.ndarray:
         n = len(order(seed, 0))

@@ -6,16 +6,18 @@ From memory (`in_memory_images`: the whole set lies on the device) or from the d
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from dljax.data import feed, sources
+from dljax.data.class_balance import sampling_weights
 from dljax.data.feed import Examples, Feed
 from dljax.data.record import DataRecord
 from dljax.data.record_kinds import images_record, streamed_record
-from dljax.data.sources.dataset import Arrays, Dataset, split
+from dljax.data.sources.dataset import CLASSIFICATION, Arrays, Dataset, split
 from dljax.data.sources.image import Levels
 from dljax.data.streaming import stream
 
@@ -30,6 +32,7 @@ class Images(NamedTuple):
     train_images: in memory ({"image", "label"}; all of them, or a sample of a streamed set).
     test_images: likewise. name: one line. notes: lines for the user. record: what was read.
     levels: of grey levels of more than 8 bits, the range that was scaled to 0..255.
+    problem: what the labels are, as of `Dataset`.
     """
 
     train: Feed
@@ -42,16 +45,23 @@ class Images(NamedTuple):
     notes: tuple[str, ...]
     record: DataRecord
     levels: Levels | None = None
+    problem: str = CLASSIFICATION
 
 
 def in_memory_images(
-    data: Dataset, batch_size: int, *, validation: float = 0.1, multiple: int = 1
+    data: Dataset,
+    batch_size: int,
+    *,
+    validation: float = 0.1,
+    multiple: int = 1,
+    balanced: float = 0.0,
 ) -> Images:
     """A `Dataset` with all its images on the device.
 
     validation: share of the training images held out (stratified), where the set has no validation
     part of its own; 0: none, and the set's own part is trained on too. multiple: what the size of
-    an evaluation batch must be a multiple of (the number of devices).
+    an evaluation batch must be a multiple of (the number of devices). balanced: the power of
+    `class_balance.sampling_weights` by which training images are drawn; 0: all alike.
     Raises ValueError for a batch larger than the set.
     """
     train, held_out = data.train, data.validation
@@ -65,7 +75,11 @@ def in_memory_images(
         len(train["label"]), held_out and len(held_out["label"]), len(data.test["label"])
     )
     return Images(
-        feed.in_memory(train, batch_size),
+        feed.in_memory(
+            train,
+            batch_size,
+            weights=sampling_weights(train["label"], balanced) if balanced else None,
+        ),
         held_out and feed.examples(held_out, size, multiple),
         feed.examples(data.test, size, multiple),
         train,
@@ -79,6 +93,7 @@ def in_memory_images(
             data.left_out,
         ),
         data.levels,
+        data.problem,
     )
 
 
@@ -97,6 +112,11 @@ def streamed_images(
     `in_memory_images`. The examples held out are a fixed random choice, not stratified.
     Raises ValueError or FileNotFoundError as `sources.load_images` does.
     """
+    if os.path.isfile(os.path.expanduser(dataset)):
+        raise ValueError(
+            f"streaming reads tfds sets and folders of images per class, not {dataset}: leave out "
+            "--streaming"
+        )
     if not dataset.startswith("tfds:") and size is None:
         raise ValueError(
             "streaming from a folder needs --image_size: the images are not read beforehand"

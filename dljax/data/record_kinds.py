@@ -25,15 +25,16 @@ def images_record(
     """The record of labelled images in memory.
 
     parts: 'train', 'validation', 'test' -> {"image": [N, (D,) H, W, C], "label": int [N], or [N, K]
-    of 0 and 1} or None.
+    of 0 and 1, or float [N]} or None. classes: of numbers, the name of the number.
     """
     parts = {name: part for name, part in parts.items() if part}
     first = next(iter(parts.values()))
-    counts = {name: _label_counts(x["label"], len(classes)) for name, x in parts.items()}
+    told = _numbers if first["label"].dtype.kind == "f" else _classes
+    about, details = told({name: part["label"] for name, part in parts.items()}, classes)
     ranges = [_range(part["image"]) for part in parts.values()]
     summary = {
         "images": {name: len(part["label"]) for name, part in parts.items()},
-        "classes": dict(zip(classes, sum(counts.values()).tolist(), strict=True)),
+        **about,
         "shape": list(first["image"].shape[1:]),
         "range": [min(low for low, _ in ranges), max(high for _, high in ranges)],
     }
@@ -47,9 +48,32 @@ def images_record(
         digests,
         {"order of classes": list(classes)},
         left_out,
-        details=_by_class(counts, classes),
+        details=details,
         remarks=_twins(parts),
     )
+
+
+def _classes(
+    labels: Mapping[str, np.ndarray], classes: Sequence[str]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The examples of each class, of all parts and of each."""
+    counts = {name: _label_counts(x, len(classes)) for name, x in labels.items()}
+    total = dict(zip(classes, sum(counts.values()).tolist(), strict=True))
+    return {"classes": total}, _by_class(counts, classes)
+
+
+def _numbers(
+    labels: Mapping[str, np.ndarray], names: Sequence[str]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Mean, least and greatest number, of all parts and of each."""
+
+    def about(x: np.ndarray) -> dict[str, float]:
+        return {n: float(f"{f(x):.6g}") for n, f in (("mean", np.mean), ("least", np.min),
+                                                    ("greatest", np.max))}  # fmt: skip
+
+    (name,) = names
+    details = {f"{part} {name}": about(x) for part, x in labels.items()}
+    return {f"number {name}": about(np.concatenate(list(labels.values())))}, details
 
 
 def _label_counts(labels: np.ndarray, classes: int) -> np.ndarray:

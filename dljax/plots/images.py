@@ -10,6 +10,8 @@ from matplotlib.axes import Axes
 
 from dljax.plots import canvas
 
+CURVES = 8  # labels in one picture, at most
+
 # Results ------------------------------------------------------------------------------------------
 
 
@@ -101,21 +103,102 @@ def image_grid(
 
 
 def prediction(
-    image: np.ndarray, classes: Sequence[str], probabilities: np.ndarray, path: Path | str
+    image: np.ndarray,
+    classes: Sequence[str],
+    probabilities: np.ndarray,
+    path: Path | str,
+    original: np.ndarray | None = None,
 ) -> None:
-    """The image beside a bar chart of its five most probable classes; probabilities [C]."""
+    """The image beside a bar chart of its five most probable classes; probabilities [C].
+
+    original: the picture that the image was made from, drawn before it.
+    """
     best = np.argsort(-np.asarray(probabilities), kind="stable")[:5]
     chance = np.asarray(probabilities, float)[best]
     names = [classes[index] for index in best]
-    figure = canvas.figure(6.4, 2.9)
-    left, right = figure.subplots(1, 2, width_ratios=(1, 1.3))
-    canvas.show(left, image)
-    left.set_title(f"{names[0]} ({chance[0]:.1%})", fontsize=11)
+    right = _pictures(image, original, f"{names[0]} ({chance[0]:.1%})", 1.3)[-1]
     bars = right.barh(names, chance, color=[canvas.MAIN] + [canvas.OTHER] * (len(best) - 1))
     right.bar_label(bars, labels=[f"{value:.1%}" for value in chance], padding=3, fontsize=9)
     right.invert_yaxis()
-    right.set(xlim=(0, 1.2), xticks=(0, 0.5, 1), xlabel="probability")
+    right.set(xlim=(0, 1), xticks=(0, 0.5, 1), xlabel="probability")
     right.spines[["top", "right"]].set_visible(False)
+    canvas.save(right.figure, path)
+
+
+def predicted_number(
+    image: np.ndarray, title: str, path: Path | str, original: np.ndarray | None = None
+) -> None:
+    """The image under what is told of it; original: the picture that it was made from."""
+    axes = _pictures(image, original, title, 0)
+    canvas.save(axes[0].figure, path)
+
+
+def _pictures(
+    image: np.ndarray, original: np.ndarray | None, title: str, more: float
+) -> list[Axes]:
+    """Axes of the original, of the image, and empty ones of the width `more`."""
+    shown = [(image, title)]
+    if original is not None:
+        height, width = np.shape(original)[:2]
+        size = "x".join(map(str, np.shape(image)[:2]))
+        shown = [
+            (original, f"the picture, {height}x{width}"),
+            (image, f"{title}\nas the network saw it, {size}"),
+        ]
+    widths = (*(1 for _ in shown), *((more,) if more else ()))
+    axes = canvas.figure(2.8 * sum(widths), 2.9 + 0.2 * (original is not None)).subplots(
+        1, len(widths), width_ratios=widths, squeeze=False
+    )[0]
+    for place, (picture, text) in zip(axes, shown, strict=False):
+        canvas.show(place, picture)
+        place.set_title(text, fontsize=10)
+    return list(axes)
+
+
+def precision_recall(
+    p: np.ndarray, positive: np.ndarray, labels: Sequence[str], path: Path | str
+) -> None:
+    """Precision against recall of probabilities [N, K], of the first CURVES labels that occur.
+
+    positive: bool [N, K]. Dots are at the probability of one half; the legend has the areas.
+    """
+    figure = canvas.figure(5.6, 5.0)
+    axes = figure.add_subplot()
+    for k in np.flatnonzero(positive.any(0))[:CURVES]:
+        order = np.argsort(-p[:, k], kind="stable")
+        scores, truth = p[order, k], positive[order, k]
+        last = np.r_[scores[1:] != scores[:-1], True]  # of each run of equal scores
+        found = np.cumsum(truth)[last]
+        precision, recall = found / (np.flatnonzero(last) + 1), found / truth.sum()
+        area = np.sum(np.diff(recall, prepend=0) * precision)
+        text = f"{labels[k]}: {area:.3f}"
+        (curve,) = axes.step(recall, precision, where="pre", linewidth=1.6, label=text)
+        called = scores[last] > 0.5
+        if called.any():
+            at = called.sum() - 1
+            axes.plot(recall[at], precision[at], "o", color=curve.get_color(), markersize=7)
+    axes.set(xlabel="recall", ylabel="precision", xlim=(-0.01, 1.02), ylim=(0, 1.02))
+    axes.set_title("Test part; dot: called from probability 1/2 on", fontsize=11)
+    axes.legend(fontsize=8, title="average precision", loc="lower left")
+    canvas.save(figure, path)
+
+
+def predicted_and_actual(
+    actual: np.ndarray, predicted: np.ndarray, name: str, path: Path | str
+) -> None:
+    """A dot for each example: the predicted number over the actual one, both [N]."""
+    figure = canvas.figure(4.8, 4.8)
+    axes = figure.add_subplot()
+    low, high = min(actual.min(), predicted.min()), max(actual.max(), predicted.max())
+    margin = 0.04 * (high - low) or 1.0
+    limits = (low - margin, high + margin)
+    axes.plot(limits, limits, "--", color="black", linewidth=1, label="predicted = actual")
+    axes.plot(actual, predicted, ".", color=canvas.MAIN, markersize=5, alpha=0.6)
+    axes.set(xlim=limits, ylim=limits, xlabel=f"actual {name}", ylabel=f"predicted {name}")
+    axes.set_aspect("equal")
+    error = np.abs(predicted - actual).mean()
+    axes.set_title(f"Test part: mean absolute error {error:.4g}", fontsize=11)
+    axes.legend(fontsize=8, loc="upper left")
     canvas.save(figure, path)
 
 

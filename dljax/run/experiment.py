@@ -11,6 +11,7 @@ import numpy as np
 from dljax.data.feed import Examples, Feed
 from dljax.data.record import DataRecord
 from dljax.train import loop, metrics
+from dljax.train.class_tables import Rows
 from dljax.train.parallel import Placement
 
 
@@ -40,7 +41,8 @@ class Experiment(NamedTuple):
     validation: evaluated at intervals. choose_by: the metric of it that chooses the best
     checkpoint, "max:NAME" or "min:NAME"; "": none does. use_best: test, draw and analyze from that
     checkpoint rather than from the last step.
-    test: evaluated once, at the end. summarise: Sums -> metrics [seeds].
+    test: evaluated once, at the end. summarise: Sums -> metrics [seeds]. tables: test Sums of the
+    seeds that were not dropped -> name -> rows, each a NAME.csv in the workdir.
     metadata: what the trained model needs to be used again without its data (metadata.json).
     notes: lines for the user. baselines: () -> name -> metrics of simple methods on the same split.
     draw: (Run, test Sums, plots folder) -> None, beside the learning curves.
@@ -61,6 +63,7 @@ class Experiment(NamedTuple):
     use_best: bool = False
     test: Examples | None = None
     summarise: Callable[[loop.Sums], dict[str, np.ndarray]] = metrics.scalars
+    tables: Callable[[loop.Sums], Mapping[str, Rows]] | None = None
     metadata: Mapping[str, Any] = {}
     notes: tuple[str, ...] = ()
     baselines: Callable[[], dict[str, Any]] | None = None

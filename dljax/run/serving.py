@@ -21,7 +21,7 @@ def export(path: Path, model: Serving, platforms: Sequence[str] = exported.PLATF
     print(f"{path}: {path.stat().st_size / 1e6:.3g} MB, for {', '.join(platforms)}")
     for kind, fields in ("input", model.inputs), ("output", model.outputs):
         for name, field in fields.items():
-            print(f"{kind} {name}: {field.dtype} [batch, {', '.join(map(str, field.shape))}]")
+            print(f"{kind} {name}: {field.dtype} [{', '.join(map(str, ('batch', *field.shape)))}]")
     try:
         difference = largest_difference(path, model)
     except exported.OtherPlatform as error:

@@ -24,7 +24,8 @@ from dljax.run.config import C, Config, from_json, to_json
 from dljax.run.experiment import Analysis, Experiment, Outcome
 from dljax.run.sweep import Chosen, Sweep
 from dljax.train import checkpoint, driver, loop, metrics, report, sweep_task
-from dljax.train.files import write_json
+from dljax.train.class_tables import Rows
+from dljax.train.files import write_csv, write_json
 from dljax.train.parallel import Placement, place
 
 Score = Callable[[dict[str, np.ndarray]], float]
@@ -97,6 +98,10 @@ def train(config: Config, experiment: Experiment, *, show_data: bool = True) -> 
         if first:
             workdirs.write_metadata(workdir, experiment, trained.chosen, analysis)
         summary = _summarise(config, experiment, trained, analysis, baselines, seconds, first)
+        if experiment.tables and first:
+            kept = driver.healthy(trained.sums, trained.result.dropped)
+            for name, rows in experiment.tables(kept).items():
+                write_csv(workdir / f"{name}.csv", rows)
         if config.plots and first:
             _draw(experiment, trained, run, analysis, workdir)
         table = sweep.lines(trained.chosen, experiment.headline) if plan else []
@@ -322,21 +327,25 @@ def evaluate(
     headline: tuple[str, ...] = ("loss",),
     summarise: Callable[[loop.Sums], dict[str, np.ndarray]] = metrics.scalars,
     measure: Callable[[loop.Run], Mapping[str, np.ndarray]] | None = None,
+    tables: Callable[[loop.Sums], Mapping[str, Rows]] | None = None,
 ) -> dict[str, Any]:
     """Scores the best checkpoint in config.workdir on other labelled examples; trains nothing.
 
     data: what the examples were read from. measure: further metrics [seeds]. Prints a line and
     writes workdir/evaluations/NAME.json; returns its content: data, step, and metrics as in
-    summary.json.
+    summary.json. tables: as of `Experiment`, each NAME_TABLE.csv beside it.
     """
     placement = place("none")
     run, step = restore(config, task, placement)
-    values = summarise(loop.evaluate(task, run, examples, placement))
+    sums = loop.evaluate(task, run, examples, placement)
+    values = summarise(sums)
     values |= measure(run) if measure else {}
     described = {n: metrics.describe(x) for n, x in values.items() if np.ndim(x) == 1}
     found = {"data": data, "step": step, "metrics": described}
     path = workdirs.evaluation_path(config.workdir, data)
     write_json(path, found)
+    for name, rows in (tables(sums) if tables else {}).items():
+        write_csv(path.with_name(f"{path.stem}_{name}.csv"), rows)
     print(f"{data}: {_text(described, headline)}; checkpoint of step {step}; {path}")
     return found
 

@@ -24,6 +24,8 @@ LEFT_BEHIND = (
     "evaluations",
     "samples",
     "snapshots",
+    "per_class.csv",
+    "confusion.csv",
     "config.json",
     "metadata.json",
     "facts.json",  # metadata.json's name before

@@ -33,14 +33,19 @@ def mean(values: Array, mask: Array | None = None) -> Pair:
     return _masked(values, weight).sum(), weight.sum()
 
 
-def softmax_loss(logits: Array, targets: Array, label_smoothing: float = 0.0) -> Array:
+def softmax_loss(
+    logits: Array, targets: Array, label_smoothing: float = 0.0, weights: Array | None = None
+) -> Array:
     """Cross-entropy of each example in nats.
 
     logits [..., C]; targets are labels, int [...], or a distribution over the classes [..., C]
     (one-hot, mixup). Smoothing e mixes the target with the uniform distribution:
-    (1 - e) target + e / C (Szegedy et al. 2016, section 7). Returns float32 [...].
+    (1 - e) target + e / C (Szegedy et al. 2016, section 7). weights [C] multiply the terms of the
+    classes, after the smoothing. Returns float32 [...].
     """
     log_p = jax.nn.log_softmax(logits.astype(jnp.float32))
+    if weights is not None:
+        log_p = log_p * weights
     if targets.ndim == logits.ndim:
         loss = -(targets * log_p).sum(-1)
     else:

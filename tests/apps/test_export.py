@@ -11,6 +11,7 @@ from PIL import Image
 
 from dljax.apps import export, forecasting, image_classification
 from dljax.apps.configs.export import Config
+from dljax.cnn.classification import targets
 from dljax.run import session
 from dljax.run.command_line import parse
 from dljax.run.config import to_json
@@ -43,7 +44,7 @@ def leave_run(app, config, metadata) -> None:
     if app is image_classification:
         shape, classes = metadata["image_shape"], len(metadata["classes"])
         model = app.network(config, classes, shape)
-        task = app.make_task(config, model, lambda x: x, classes, shape)
+        task = app.make_task(config, model, lambda x: x, targets.one_class(classes), shape)
     else:
         task = app.make_task(config, app.make_forecaster(config), metadata["shapes"])
     with Store(config.workdir) as store:

@@ -14,7 +14,10 @@ import pytest
 from PIL import Image
 
 from dljax.apps import image_classification as app
+from dljax.apps import image_goals
 from dljax.apps.configs.image_classification import MODELS, Config
+from dljax.cnn.classification import targets
+from dljax.data.class_balance import class_weights
 from dljax.run.command_line import run_main
 from tests.helpers import stripes
 
@@ -87,7 +90,7 @@ def test_every_other_model_takes_a_step(model):
     shape, classes = (8, 8, 1), 10
     config = configured(model=model)
     network = app.network(config, classes, shape)
-    task = app.make_task(config, network, lambda x: x, classes, shape)
+    task = app.make_task(config, network, lambda x: x, targets.one_class(classes), shape)
     key = jax.random.key(0)
     batch = {
         "image": jax.ShapeDtypeStruct((4, *shape), np.uint8),
@@ -124,6 +127,24 @@ def test_a_run_leaves_pictures_and_a_summary(trained):
     summary = json.loads((trained / "summary.json").read_text())
     assert "streamed" in summary["dataset"] and summary["baselines"] == {}
     assert summary["metrics"]["accuracy"]["mean"] > 0.9
+
+
+def read_csv(path: Path) -> list[dict[str, str]]:
+    with open(path, newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def test_the_numbers_of_each_class_are_csv_files(trained):
+    summary = json.loads((trained / "summary.json").read_text())["metrics"]
+    rows = {row.pop("class"): row for row in read_csv(trained / "per_class.csv")}
+    assert list(rows)[:3] == ["level", "sloping", "upright"]
+    assert float(rows["macro average"]["f1"]) == pytest.approx(
+        summary["macro_f1"]["mean"], abs=1e-6
+    )
+    assert rows["macro average"]["support"] == "12"
+    table = read_csv(trained / "confusion.csv")
+    hits = sum(int(row[row["true \\ predicted, 2 seeds added up"]]) for row in table)
+    assert hits / 24 == pytest.approx(summary["accuracy"]["mean"])
 
 
 def test_a_folder_in_memory_and_streamed(folder):
@@ -170,6 +191,8 @@ def test_predict_an_image(trained, tmp_path, capsys):
     rows, printed = predict(trained, tmp_path / "one.png", capsys)
     assert rows[0]["label"] == "upright" and rows[0]["probability"] > 0.5
     assert "one.png: upright (0." in printed or "one.png: upright (1." in printed
+    assert "1 of 1 pictures: 8x8 grey became 8x8 colour" in printed
+    assert f"training images: {trained}/plots/training_images.png" in printed
     assert list((trained / "predictions").glob("*one.png"))
 
 
@@ -204,6 +227,12 @@ def test_the_model_is_scored_on_other_images(trained, tmp_path, capsys):
     assert found["metrics"]["accuracy"]["mean"] > 0.8
     assert json.loads((trained / "evaluations" / "more.json").read_text()) == found
     assert "more: accuracy " in capsys.readouterr().out
+    rows = read_csv(trained / "evaluations" / "more_per_class.csv")
+    assert [row["class"] for row in rows[:3]] == ["level", "sloping", "upright"]
+    assert (rows[1]["support"], rows[1]["recall"]) == ("0", "")
+    level, _, upright, both, _ = (int(row["support"]) for row in rows)
+    assert min(level, upright) > 0 and level + upright == both
+    assert (trained / "evaluations" / "more_confusion.csv").exists()
     (tmp_path / "more" / "level").rename(tmp_path / "more" / "dotted")
     with pytest.raises(ValueError, match="has the class 'dotted', which is none of the model's"):
         app.evaluate(configured(workdir=trained), str(tmp_path / "more"))
@@ -231,6 +260,81 @@ def test_a_run_knows_its_classes_and_images(trained, folder, tmp_path):
     assert (tmp_path / "run" / "metadata.json").read_bytes() == before
 
 
+@pytest.fixture(scope="module")
+def tables(tmp_path_factory):
+    """tags.csv and width.csv beside 40 images of stripes: several labels, and a number, of each."""
+    root, data = tmp_path_factory.mktemp("tables"), stripes(40, seed=5)
+    tags, width = ["file,tags"], ["file,width,split"]
+    for i, (image, label) in enumerate(zip(data["image"], data["label"], strict=True)):
+        Image.fromarray(image[..., 0]).save(root / f"{i}.png")
+        tags.append(f"{i}.png,{('up', 'up|down', 'down')[label]}")
+        width.append(f"{i}.png,{label * 2.5},{('train', 'train', 'test', 'val')[i % 4]}")
+    (root / "tags.csv").write_text("\n".join(tags))
+    (root / "width.csv").write_text("\n".join(width))
+    return root
+
+
+SMALL = {"model": "lenet", "widths": (2, 3), "crop": 0, "rotation": 0.0, "zoom": 0.0, "shear": 0.0}
+
+
+def test_several_labels(tables, tmp_path, capsys):
+    dataset, workdir = str(tables / "tags.csv"), tmp_path / "run"
+    config = configured(workdir=workdir, dataset=dataset, plots=True, balance=0.5, **SMALL)
+    summary = app.train(config).summary
+    assert {"auc", "map", "macro_f1", "exact_match"} <= set(summary["metrics"])
+    assert {x.stem for x in (workdir / "plots").iterdir()} >= {"precision_recall", "most_wrong"}
+    assert [row["class"] for row in read_csv(workdir / "per_class.csv")[:2]] == ["down", "up"]
+    rows, _ = predict(workdir, tables / "0.png", capsys)
+    p = [rows[0][f"probability_{name}"] for name in ("down", "up")]
+    called = [name for name, x in zip(("down", "up"), p, strict=True) if x > 0.5]
+    assert rows[0]["label"] == "|".join(called)
+    found = app.evaluate(configured(workdir=workdir), dataset)
+    assert found["metrics"]["auc"] == summary["metrics"]["auc"]
+    assert (workdir / "evaluations" / "tags.csv_per_class.csv").exists()
+    for word in ("balanced_sampling", "classes"):
+        value = ("up", "down") if word == "classes" else 1.0
+        with pytest.raises(ValueError, match=f"--{word} is for one class an image"):
+            app.build(configured(dataset=dataset, **{word: value}))
+
+
+def test_a_number(tables, tmp_path, capsys):
+    dataset, workdir = str(tables / "width.csv"), tmp_path / "run"
+    given = {"dataset": dataset, "label_column": ("width",), "problem": "regression"}
+    config = configured(workdir=workdir, baselines=True, **given, **SMALL)
+    summary = app.train(config).summary
+    assert summary["metrics"]["mae"]["mean"] < 10 and "r2" in summary["metrics"]
+    assert summary["baselines"]["mean of train"]["r2"] <= 0
+    rows, printed = predict(workdir, tables / "0.png", capsys)
+    assert f"0.png: width {rows[0]['width']:.5g}" in printed
+    found = app.evaluate(configured(workdir=workdir), dataset)
+    assert found["metrics"]["mae"] == summary["metrics"]["mae"]
+    with pytest.raises(ValueError, match="--balance is for classes or labels"):
+        app.build(configured(balance=1.0, **given))
+    with pytest.raises(ValueError, match="--problem=regression predicts them"):
+        app.build(configured(dataset=dataset, label_column=("width",)))
+
+
+def test_weights_and_draws_by_class_frequency(npz):
+    """Of a set whose last class is rare."""
+    data = np.load(npz)
+    rare = np.flatnonzero((data["train_labels"][:, 0] < 2) | (np.arange(48) % 8 == 0))
+    path = Path(npz).with_name("rare.npz")
+    arrays = {name: data[name][rare] if name.startswith("train") else data[name] for name in data}
+    np.savez(path, **arrays)
+    plain = app.build(configured(dataset=str(path)))
+    even = app.build(configured(dataset=str(path), balanced_sampling=1.0))
+    label = arrays["train_labels"][:, 0]
+    drawn = [np.bincount(label[x.feed.chunk(0, 0, len(rare)).ravel()]) for x in (plain, even)]
+    assert drawn[0][2] == 8 * np.bincount(label)[2] and np.ptp(drawn[1]) <= 3 * 8
+    logits, encoded = np.zeros((3, 3), np.float32), np.eye(3, dtype=np.float32)
+    config, goal = (
+        configured(balance=1.0, label_smoothing=0.0),
+        image_goals.saved({"classes": "abc"}),
+    )
+    losses = image_goals.target_of(config, goal, label).losses(logits, encoded)
+    np.testing.assert_allclose(losses, np.log(3) * class_weights(label, 3, 1.0), rtol=1e-5)
+
+
 def test_predict_before_training(tmp_path):
     with pytest.raises(FileNotFoundError, match="holds no run: train first"):
         app.predict(configured(workdir=tmp_path / "new"), str(ROOT))
@@ -253,6 +357,10 @@ def run(capsys, *words) -> tuple[int, str]:
         (["--batch_size=100000"], 1, "batch_size=100000"),
         (["--model=fastnet"], 1, "fastnet needs images of 9x9 pixels or more: set --image_size"),
         (["--streaming", "--dataset=."], 1, "--image_size"),
+        (["--balance=1", "--balanced_sampling=1"], 2, "do the same: set one of them to 0"),
+        (["--streaming", "--balance=1"], 2, "balance is for a set in memory"),
+        (["--label_column=x"], 1, "--label_column is for a .csv"),
+        (["--problem=regression"], 1, "is for a .csv or .npz: digits has one class an image"),
         (["--parallel=data", "--batch_size=12"], 1, "not a multiple of the 8 devices"),
         (["--predict=x.png", "--workdir=/nowhere/at/all"], 1, "holds no run: train first"),
     ],

@@ -114,6 +114,8 @@ def test_evaluate_scores_as_the_test_does(compared, npz, capsys):
         found = inference.evaluate(one, npz)
         expected = summary["metrics"][f"accuracy_{method}_2"]["per_seed"]
         assert found["metrics"]["accuracy"]["per_seed"] == pytest.approx(expected)
+        tables = {x.name for x in Path(one.workdir).rglob("*per_class.csv")}
+        assert len(tables) == 2  # of the test, and of this evaluation
     with pytest.raises(ValueError, match="none of the model's"):
         inference.evaluate(one, "digits")
     assert "(12 images): accuracy 0." in capsys.readouterr().out

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dljax.cnn.classification import classifier, inspection
+from dljax.cnn.classification import classifier, inspection, targets
 from dljax.cnn.classification.baselines import image_baselines
 from dljax.data import augment
 from dljax.data.image_scaling import normalization, standardized
@@ -65,8 +65,10 @@ def test_evaluation_by_hand(state):
     np.testing.assert_allclose(sums["loss"], (loss.sum(), 5), rtol=1e-5)
     assert sums["accuracy"] == ((p.argmax(-1) == labels)[kept].sum(), 5)
     assert sums["top_5"] == (5, 5)  # of three classes
-    values = classifier.summarise(jax.tree.map(lambda x: np.asarray(x)[None], sums))
-    assert set(values) == {"loss", "accuracy", "top_5", "calibration_error"}
+    values = targets.summarise(jax.tree.map(lambda x: np.asarray(x)[None], sums))
+    assert set(values) == {
+        "loss", "accuracy", "top_5", "calibration_error", "balanced_accuracy", "macro_f1"
+    }  # fmt: skip
 
 
 def test_flip_at_evaluation_averages_both_views(state):

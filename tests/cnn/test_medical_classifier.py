@@ -43,16 +43,6 @@ def test_losses():
     np.testing.assert_allclose(several, expected, rtol=1e-5)
 
 
-def test_balanced_weights():
-    labels = np.array([0, 0, 0, 1])
-    weights = classifier.balanced_weights(labels, 2, 1.0)
-    np.testing.assert_allclose(weights, [2 / 3, 2])
-    assert np.mean(np.array(weights)[labels]) == pytest.approx(1)
-    root = classifier.balanced_weights(labels, 2, 0.5)
-    assert root[1] / root[0] == pytest.approx(np.sqrt(3))
-    assert classifier.balanced_weights(labels, 2, 0.0) == ()
-
-
 @pytest.mark.parametrize("multi_label", [False, True])
 def test_evaluation_by_hand(multi_label):
     """The loss is that of the labels themselves, whatever was trained on; views are averaged."""
@@ -80,8 +70,10 @@ def test_evaluation_by_hand(multi_label):
     np.testing.assert_allclose(sums["loss"], (loss.sum(), 5), rtol=1e-5)
     assert sums["accuracy"][0] == right
     assert sums["ranks"][0].sum() == 15  # each image is once with or without each class
-    values = classifier.summarise(jax.tree.map(lambda x: np.asarray(x)[None], sums))
-    assert set(values) == {"loss", "accuracy", "auc"}
+    sums = jax.tree.map(lambda x: np.asarray(x)[None], sums)
+    assert set(classifier.summarise(sums)) == {"loss", "accuracy", "auc"}
+    tables = classifier.tables(sums, ("low", "mid", "high"))
+    assert set(tables) == (set() if multi_label else {"per_class", "confusion"})
 
 
 def small_model():

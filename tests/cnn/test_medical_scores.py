@@ -8,6 +8,7 @@ from sklearn.metrics import accuracy_score, cohen_kappa_score, roc_auc_score
 from dljax.cnn.medical import operating_point, review, scores
 from dljax.cnn.medical.calibration import calibration_counts, fit_temperature, scaled
 from dljax.cnn.medical.review import Goal
+from dljax.train import ranking
 from dljax.train.metrics import expected_calibration_error
 
 
@@ -54,12 +55,12 @@ def test_auc_while_training(kind):
     logits, labels = made(kind)
     mask = np.ones(len(logits))
     mask[50:] = 0
-    counts, total = scores.rank_counts(
+    counts, total = ranking.rank_counts(
         jnp.asarray(logits), jnp.asarray(labels), jnp.asarray(mask), kind == "multi"
     )
     auc, _ = official(scaled(logits, 1.0, kind == "multi")[:50], labels[:50])
     assert total == 50
-    np.testing.assert_allclose(scores.auc_of_counts(np.asarray(counts, float)), auc, atol=2e-3)
+    np.testing.assert_allclose(ranking.auc_of_counts(np.asarray(counts, float)), auc, atol=2e-3)
 
 
 def test_auc_by_hand():

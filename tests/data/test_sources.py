@@ -5,7 +5,7 @@ import pickle
 import numpy as np
 import pytest
 
-from dljax.data.sources import letters, load_images, split
+from dljax.data.sources import Columns, letters, load_images, split
 
 
 def test_digits_have_the_documented_split():
@@ -99,9 +99,9 @@ def test_unknown_values_list_what_is_accepted(dataset, error, message):
 
 
 def test_other_files_and_formats_are_refused(tmp_path):
-    (tmp_path / "data.csv").write_text("a,b\n")
+    (tmp_path / "data.txt").write_text("a,b\n")
     with pytest.raises(ValueError, match="is a file that is not read here"):
-        load_images(str(tmp_path / "data.csv"))
+        load_images(str(tmp_path / "data.txt"))
     with pytest.raises(ValueError, match="1 .grey. or 3"):
         load_images("digits", channels=2)
     with pytest.raises(ValueError, match="two positive numbers"):
@@ -162,6 +162,25 @@ def test_wrong_arrays_are_named(tmp_path, key, value, message):
     with pytest.raises(ValueError, match=message) as error:
         load_images(path)
     assert "\n" not in str(error.value)
+
+
+def test_a_medmnist_file_of_several_labels_or_numbers(tmp_path):
+    """Only where these are asked for; of ChestMNIST by name."""
+    arrays, labels = medmnist(), np.random.RandomState(1).randint(0, 2, (6, 14))
+    rows = {**arrays, **{f"{part}_labels": labels for part in ("train", "val", "test")}}
+    path = tmp_path / "chestmnist.npz"
+    np.savez(path, **rows)
+    data = load_images(str(path), columns=Columns(problem="auto"))
+    assert data.problem == "multi_label" and data.classes[:2] == ("atelectasis", "cardiomegaly")
+    np.testing.assert_array_equal(data.validation["label"], labels)
+    np.savez(path, **{**rows, "test_labels": labels + 1})
+    with pytest.raises(ValueError, match="test_labels must hold 0 and 1"):
+        load_images(str(path), columns=Columns(problem="auto"))
+    number = load_images(save(tmp_path, arrays), columns=Columns(problem="regression"))
+    assert number.problem == "regression" and number.train["label"].dtype == np.float32
+    assert load_images(save(tmp_path, arrays), columns=Columns(problem="auto")).classes == (
+        "0", "1", "2",
+    )  # fmt: skip
 
 
 def test_a_medmnist_file_of_one_class_is_refused(tmp_path):

@@ -15,6 +15,7 @@ from dljax.apps import image_classification, image_gan
 from dljax.apps.configs import gan_augmentation
 from dljax.apps.configs.image_classification import Config as ClassifierConfig
 from dljax.apps.configs.image_gan import Config as GanConfig
+from dljax.cnn.classification import targets
 from dljax.data import feed
 from dljax.data.feed import Feed
 from dljax.data.image_scaling import Normalize
@@ -122,7 +123,8 @@ def trained(
     # Fixed numbers, since most of the images count as unknown.
     normalize = Normalize((0.5,) * shape[-1], (0.5,) * shape[-1])
     model = image_classification.network(flags, classes, shape)
-    task = image_classification.make_task(flags, model, normalize, classes, shape)
+    target = targets.one_class(classes, flags.label_smoothing)
+    task = image_classification.make_task(flags, model, normalize, target, shape)
     outcome, placement = _train(flags, data, labels, task, batches, normalize)
     return Trained(arm, labels, share, task, placement, outcome)
 

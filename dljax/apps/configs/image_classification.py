@@ -20,13 +20,43 @@ class Config(DataConfig, OptimizerConfig):
 
     name: ClassVar[str] = "image_classification"
 
-    dataset = override("digits", help="digits, letters, tfds:NAME, a folder, or a MedMNIST .npz")
+    dataset = override(
+        "digits",
+        help="digits, letters, tfds:NAME, a folder or .zip of images, a .csv that names images and "
+        "their labels, or a MedMNIST .npz",
+    )
     steps = override(1200)
     num_seeds = override(4)
     batch_size = override(64)
     learning_rate = override(3e-3)
 
     classes: tuple[str, ...] = field((), "names of the classes to tell apart; none: all")
+    file_column: str = field("", "of a .csv: the column of image files; none: by its usual names")
+    label_column: tuple[str, ...] = field(
+        (),
+        "of a .csv: the column of labels, or several columns of 0 and 1; none: by its usual names",
+    )
+    images: str = field(
+        "",
+        "folder of the images that a .csv names; none: that of the .csv",
+        path=True,
+        resume=False,
+    )
+    problem: str = field(
+        "auto",
+        "what is told of an image: one class, several labels (multi_label), or a number "
+        "(regression); auto: several labels where there are several columns, or | in a column",
+        choices=("auto", "classification", "multi_label", "regression"),
+    )
+    balance: float = field(
+        0.0, "class weights in the loss: power of the inverse class frequency", minimum=0, maximum=1
+    )
+    balanced_sampling: float = field(
+        0.0,
+        "draw rare classes more often: power of the inverse class frequency; 1: each alike",
+        minimum=0,
+        maximum=1,
+    )
     model: str = field("allconv", "network", choices=MODELS)
     widths: tuple[int, ...] = field((), "channels of its stages; none: its own", minimum=1)
     label_smoothing: float = field(0.1, "share of the target that is uniform", minimum=0, maximum=1)
@@ -54,9 +84,12 @@ class Config(DataConfig, OptimizerConfig):
     baselines: bool = field(True, "score scikit-learn's simple methods too", resume=False)
 
     predict: str = field(
-        "", "image or folder to classify with the trained model", path=True, resume=False,
+        "", "image or folder to apply the trained model to", path=True, resume=False,
         group="use",
     )  # fmt: skip
+    invert: bool = field(
+        False, "turn dark and bright of the pictures of --predict round", resume=False, group="use"
+    )
     evaluate: str = field(
         "", "labelled images to score the trained model on: as dataset", path=True, resume=False,
         group="use",
@@ -66,5 +99,9 @@ class Config(DataConfig, OptimizerConfig):
         super().__post_init__()
         if self.mixup and self.cutmix:
             raise ValueError("mixup and cutmix exclude each other: set one of them to 0")
-        if self.classes and self.streaming:
-            raise ValueError("classes are chosen of a set in memory: leave out --streaming")
+        if self.streaming:
+            for name in ("classes", "balance", "balanced_sampling"):
+                if getattr(self, name):
+                    raise ValueError(f"{name} is for a set in memory: leave out --streaming")
+        if self.balance and self.balanced_sampling:
+            raise ValueError("balance and balanced_sampling do the same: set one of them to 0")

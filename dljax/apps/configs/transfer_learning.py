@@ -19,7 +19,11 @@ class Config(DataConfig, OptimizerConfig):
     name: ClassVar[str] = "transfer_learning"
     not_served: ClassVar[tuple[str, ...]] = ("sweep",)
 
-    dataset = override("digits", help="digits, letters, tfds:NAME, a folder, or a MedMNIST .npz")
+    dataset = override(
+        "digits",
+        help="digits, letters, tfds:NAME, a folder or .zip of images, a .csv that names images and "
+        "their labels, or a MedMNIST .npz",
+    )
     steps = override(100)
     num_seeds = override(5)
     batch_size = override(32, help="examples in a step; at most all labelled ones")

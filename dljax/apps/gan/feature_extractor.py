@@ -20,11 +20,11 @@ from jax import Array
 
 from dljax.apps import image_classification
 from dljax.apps.configs.image_classification import Config
-from dljax.cnn.classification import classifier
+from dljax.cnn.classification import targets
 from dljax.data.image_scaling import normalization
 from dljax.data.images import in_memory_images
 from dljax.data.sources.cache import crc, user_cache
-from dljax.data.sources.dataset import Dataset
+from dljax.data.sources.dataset import CLASSIFICATION, Dataset
 from dljax.gan.adversarial import FeatureFunction
 from dljax.gan.scores import Features
 from dljax.nn.penultimate import penultimate
@@ -60,6 +60,8 @@ def load(data: Dataset, workdir: str = "", quiet: bool = False) -> Extractor:
     """
     workdir = workdir or _train(data, quiet)
     found = image_classification.load(workdir)
+    if found.goal.problem != CLASSIFICATION:
+        raise ValueError(f"the run in {workdir} tells no classes: --extractor takes a classifier")
     summary = Path(workdir) / "summary.json"
     if not summary.exists():
         raise ValueError(f"the run in {workdir} is not finished: train it to its end first")
@@ -122,7 +124,8 @@ def _experiment(config: Config, data: Dataset) -> Experiment:
     model = image_classification.network(config, len(data.classes), shape)
 
     def task(config: Config) -> Task:
-        return image_classification.make_task(config, model, normalize, len(data.classes), shape)
+        target = targets.one_class(len(data.classes), config.label_smoothing)
+        return image_classification.make_task(config, model, normalize, target, shape)
 
     return Experiment(
         name=config.name,
@@ -130,10 +133,10 @@ def _experiment(config: Config, data: Dataset) -> Experiment:
         task=task,
         feed=images.train,
         placement=session.placement(config),
-        headline=image_classification.HEADLINE,
+        headline=("accuracy", "loss"),
         data=images.record,
         test=images.test,
-        summarise=classifier.summarise,
+        summarise=targets.summarise,
         metadata={
             "classes": data.classes,
             "image_shape": shape,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -123,6 +124,7 @@ def build(config: Config) -> Experiment:
         use_best=True,
         test=examples(test),
         summarise=classifier.summarise,
+        tables=partial(classifier.tables, classes=classes),
         metadata={
             "kind": "classification",
             "classes": classes,
@@ -259,5 +261,6 @@ def evaluate(config: Config, dataset: str) -> dict[str, Any]:
         data=dataset,
         headline=HEADLINE,
         summarise=classifier.summarise,
+        tables=partial(classifier.tables, classes=found.goal.classes),
         measure=measure,
     )

@@ -14,6 +14,7 @@ from dljax.apps.configs.medical_imaging import Config
 from dljax.cnn.medical import classifier
 from dljax.cnn.medical.classifier import Scale, Target
 from dljax.data import augment, augment_nd
+from dljax.data.class_balance import class_weights
 from dljax.nn import allconv, resnet
 from dljax.nn.backbone_classifier import BackboneClassifier
 from dljax.nn.pooled_cnn import PooledCNN
@@ -95,8 +96,12 @@ def augmentations(config: Config, image_shape: tuple[int, ...]) -> list[augment.
 
 def target_of(config: Config, classes: int, labels: np.ndarray) -> Target:
     """What a Config learns from the labels [N] or [N, K] of the training images."""
-    weights = classifier.balanced_weights(labels, classes, config.balance)
-    return Target(classes, labels.ndim == 2, config.ordinal, config.label_smoothing, weights)
+    weights, several = (), labels.ndim == 2
+    if config.balance and several:
+        raise ValueError("--balance is for one class an image: these have several labels")
+    if config.balance:
+        weights = tuple(class_weights(labels, classes, config.balance).tolist())
+    return Target(classes, several, config.ordinal, config.label_smoothing, weights)
 
 
 def make_task(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,7 +15,7 @@ from dljax.apps.transfer import source as sources
 from dljax.apps.transfer.methods import EVALUATION_BATCH, HEADLINE, make_task, network
 from dljax.apps.transfer.source import Source
 from dljax.apps.transfer.target import WEIGHTS, checksum, features, fitted
-from dljax.cnn.classification import classifier, inspection
+from dljax.cnn.classification import inspection, targets
 from dljax.data import feed
 from dljax.data.image_scaling import Normalize, in_floats
 from dljax.data.sources import Levels, load_images, read_images
@@ -150,7 +151,8 @@ def evaluate(config: Config, dataset: str) -> dict[str, Any]:
         feed.examples(test, EVALUATION_BATCH),
         data=f"{data.name} ({len(test['label'])} images)",
         headline=HEADLINE,
-        summarise=classifier.summarise,
+        summarise=targets.summarise,
+        tables=partial(targets.tables, classes=trained.classes),
     )
 
 

@@ -13,7 +13,7 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 from dljax.apps.configs.transfer_learning import Config
 from dljax.apps.transfer.source import BUILT_IN, Source
 from dljax.apps.transfer.target import WEIGHTS, Target, feature_baselines
-from dljax.cnn.classification import classifier
+from dljax.cnn.classification import classifier, targets
 from dljax.data import augment, feed
 from dljax.data.sources.dataset import Arrays
 from dljax.nn.penultimate import HEAD
@@ -200,7 +200,8 @@ def build(config: Config, target: Target) -> Experiment:
         validation=examples("validation") if target.validation else None,
         choose_by="max:accuracy",
         test=examples("test"),
-        summarise=classifier.summarise,
+        summarise=targets.summarise,
+        tables=partial(targets.tables, classes=target.classes),
         metadata={
             "classes": target.classes,
             "image_shape": target.shape,

@@ -22,6 +22,7 @@ from dljax.apps.configs import transfer_learning
 from dljax.apps.configs.transfer_learning import METHODS
 from dljax.data.image_scaling import Normalize
 from dljax.data.sources import Dataset, letters
+from dljax.data.sources.dataset import CLASSIFICATION
 from dljax.run import session
 from dljax.transfer import pretrained
 
@@ -90,6 +91,8 @@ def from_run(workdir: str) -> Source:
             f"{workdir} is a run of {name}: --source takes those of image_classification"
         )
     trained = image_classification.load(workdir)
+    if trained.goal.problem != CLASSIFICATION:
+        raise ValueError(f"the run in {workdir} tells no classes: --source takes a classifier")
     variables = jax.tree.map(lambda x: np.asarray(x[0]), trained.states.variables())
     return Source(
         workdir,

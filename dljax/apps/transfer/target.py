@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from functools import cached_property
 
 import numpy as np
@@ -14,7 +13,7 @@ from dljax.apps.transfer.source import Source
 from dljax.data.image_scaling import Normalize
 from dljax.data.record import DataRecord
 from dljax.data.record_kinds import images_record
-from dljax.data.sources import Dataset, Levels, load_images
+from dljax.data.sources import Dataset, Levels, in_files, load_images
 from dljax.data.sources.cache import user_cache
 from dljax.data.sources.dataset import Arrays, select_classes, subsample_per_class
 from dljax.data.sources.image import convert_all
@@ -75,10 +74,10 @@ def prepare(config: Config) -> Target:
     built_in, source = config.source in sources.BUILT_IN, None
     if not built_in:
         source = sources.load(config)
-    # A folder's images may differ in size: they are resized as they are read, others when chosen.
-    folder = os.path.isdir(config.dataset)
+    # Images in files may differ in size: they are resized as they are read, others when chosen.
+    files = in_files(config.dataset)
     size = fitted(source, config).image_shape[:2] if source else (config.image_size,) * 2
-    size = size if (folder or built_in) and all(size) else None
+    size = size if (files or built_in) and all(size) else None
     data = load_images(config.dataset, config.data_dir, size=size, quiet=config.quiet)
     if built_in:
         source = sources.train_built_in(

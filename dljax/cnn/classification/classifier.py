@@ -1,8 +1,8 @@
 """Image classification: a network of your own, a loss, and a Task for the shared loop.
 
 State: parameters, BatchNorm statistics, optimiser state. A batch holds "image" uint8 [B, H, W, C],
-or whatever else a model reads in float32 (features [B, D]), and "label" int [B]; evaluation batches
-hold "example_mask" [B] too.
+or whatever else a model reads in float32 (features [B, D]), and "label": int [B], or as of another
+`Target`, int [B, K] or float [B]; evaluation batches hold "example_mask" [B] too.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ import chex
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 
+from dljax.cnn.classification import targets
+from dljax.cnn.classification.targets import Target
 from dljax.data import augment
 from dljax.data.image_scaling import in_floats
 from dljax.train import metrics
@@ -63,12 +64,36 @@ def task(
     label_smoothing: float = 0.0,
     views: Views = ITSELF,
 ) -> Task:
-    """Softmax classification of images.
+    """Softmax classification of images: the `image_task` of `targets.one_class`."""
+    return image_task(
+        model,
+        tx,
+        targets.one_class(classes, label_smoothing),
+        image_shape=image_shape,
+        normalize=normalize,
+        augmentation=augmentation,
+        mix=mix,
+        views=views,
+    )
 
-    model: called as model.apply(variables, images [B, H, W, C], train=bool) -> logits [B, classes];
-        may use "batch_stats" and the rng "dropout".
+
+def image_task(
+    model: nn.Module,
+    tx: optax.GradientTransformation,
+    target: Target,
+    *,
+    image_shape: tuple[int, ...],
+    normalize: Callable[[Array], Array] = lambda images: images,
+    augmentation: Callable[[Key, Array], Array] | None = None,
+    mix: Callable[[Key, Array, Array], tuple[Array, Array]] | None = None,
+    views: Views = ITSELF,
+) -> Task:
+    """A network of images that is trained for a target.
+
+    model: called as model.apply(variables, images [B, H, W, C], train=bool) -> [B, outputs], the
+        logits of classes or labels, or a number; may use "batch_stats" and the rng "dropout".
     augmentation: (key, image [H, W, C] in 0..1) -> image, for each training image.
-    mix: (key, images, targets [B, classes]) -> the same, mixup or cutmix; training accuracy is then
+    mix: (key, images, targets [B, outputs]) -> the same, mixup or cutmix; training accuracy is then
         counted against the heavier label.
     views: what of an image is averaged over at evaluation.
 
@@ -78,8 +103,8 @@ def task(
 
     def init(key: Key, start: Any = None) -> State:
         blank = jnp.zeros((1, *image_shape))
-        logits, variables = model.init_with_output(key, blank, train=False)
-        chex.assert_shape(logits, (1, classes))
+        outputs, variables = model.init_with_output(key, blank, train=False)
+        chex.assert_shape(outputs, (1, target.outputs))
         return create_state(merge_params(variables, start or {}), tx)
 
     def step(state: State, batch: dict[str, Array], key: Key) -> tuple[State, Sums]:
@@ -88,27 +113,26 @@ def task(
         images = in_floats(batch["image"])
         if augmentation:
             images = augment.batch(augmentation)(augment_key, images)
-        images = normalize(images)
-        targets = jax.nn.one_hot(batch["label"], classes)
+        images, encoded = normalize(images), target.encode(batch["label"])
         if mix:
-            images, targets = mix(mix_key, images, targets)
+            images, encoded = mix(mix_key, images, encoded)
 
         def loss(params):
             variables = {"params": params, **state.model_state}
-            logits, model_state = model.apply(
+            outputs, model_state = model.apply(
                 variables,
                 images,
                 train=True,
                 rngs={"dropout": dropout_key},
                 mutable=list(state.model_state),
             )
-            values = metrics.softmax_loss(logits, targets, label_smoothing)
-            return values.mean(), (model_state, (logits, values))
+            values = target.losses(outputs, encoded)
+            return values.mean(), (model_state, (outputs, values))
 
-        state, (logits, values), gradient_norm = gradient_step(state, tx, loss)
+        state, (outputs, values), gradient_norm = gradient_step(state, tx, loss)
         sums = {
             "loss": metrics.mean(values),
-            "accuracy": metrics.accuracy(logits, targets.argmax(-1)),
+            **target.progress(outputs, encoded),
             "gradient_norm": gradient_norm,
         }
         return state, sums
@@ -116,16 +140,8 @@ def task(
     def evaluate(state: State, batch: dict[str, Array], key: Key) -> Sums:
         del key
         chex.assert_shape(batch["image"], (None, *image_shape))
-        logits = predict_logits(model, state, batch["image"], normalize, views)
-        labels, mask = batch["label"], batch["example_mask"]
-        return {
-            "loss": metrics.cross_entropy(logits, labels, mask),
-            "accuracy": metrics.accuracy(logits, labels, mask),
-            "top_5": metrics.top_k(logits, labels, min(5, classes), mask),
-            "per_class_accuracy": metrics.per_class_accuracy(logits, labels, mask),
-            "confusion": metrics.confusion(logits, labels, mask),
-            "calibration": metrics.calibration(logits, labels, mask),
-        }
+        outputs = predict_logits(model, state, batch["image"], normalize, views)
+        return target.evaluate(outputs, batch["label"], batch["example_mask"])
 
     return Task(init, step, evaluate)
 
@@ -137,18 +153,10 @@ def predict_logits(
     normalize: Callable[[Array], Array] = lambda images: images,
     views: Views = ITSELF,
 ) -> Array:
-    """Logits float32 [B, classes] of uint8 images [B, H, W, C], the mean over their views.
+    """Outputs float32 [B, outputs] of uint8 images [B, H, W, C], the mean over their views.
 
     By the averaged parameters if there are any.
     """
     images = normalize(in_floats(images))
     logits = [model.apply(state.variables(), x, train=False) for x in views(images)]
     return sum(x.astype(jnp.float32) for x in logits) / len(logits)
-
-
-def summarise(sums: Sums) -> dict[str, np.ndarray]:
-    """Metrics [seeds] on the host: the ratios that are one number, and the calibration error."""
-    values = metrics.scalars(sums)
-    if "calibration" in sums:
-        values["calibration_error"] = metrics.expected_calibration_error(sums["calibration"])
-    return values

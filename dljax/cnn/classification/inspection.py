@@ -16,9 +16,12 @@ import numpy as np
 
 from dljax import plots
 from dljax.cnn.classification.classifier import ITSELF, State, Views, predict_logits
+from dljax.cnn.classification.targets import class_probability
 from dljax.train import optim
 from dljax.train.export import Field, Serving, in_pieces
 from dljax.train.loop import Array, Run, Sums
+
+EXAMPLES = 24  # images in a picture of them
 
 
 def one_seed(run: Run, seed: int = 0) -> State:
@@ -39,23 +42,38 @@ def probabilities(
 
     states: with the leading seed axis, as in a Run.
     """
-    function = partial(jax.jit(answer(model, normalize, views)), states)
-    return in_pieces(function, {"image": images}, batch_size)["probability"]
+    return answers(answer(model, normalize, views), states, images, batch_size)
+
+
+def answers(
+    function: Callable[[State, dict[str, Array]], dict[str, Array]],
+    states: State,
+    images: np.ndarray,
+    batch_size: int = 256,
+) -> np.ndarray:
+    """The only output [N, ...] of `answer`'s function for uint8 images [N, H, W, C]."""
+    found = in_pieces(partial(jax.jit(function), states), {"image": images}, batch_size)
+    (output,) = found.values()
+    return output
 
 
 def answer(
-    model: nn.Module, normalize: Callable[[Array], Array], views: Views = ITSELF
+    model: nn.Module,
+    normalize: Callable[[Array], Array],
+    views: Views = ITSELF,
+    meaning: Callable[[Array], dict[str, Array]] = class_probability,
 ) -> Callable[[State, dict[str, Array]], dict[str, Array]]:
     """The pure function (states, {"image": uint8 [B, H, W, C]}) -> {"probability": [B, classes]}.
 
-    states: with the leading seed axis; the probability is the mean over it.
+    states: with the leading seed axis; the probability is the mean over it. meaning: of the
+    network's outputs, `Target.answer`, where it tells something else than classes.
     """
 
     def function(states: State, inputs: dict[str, Array]) -> dict[str, Array]:
         def of_seed(state):
-            return jax.nn.softmax(predict_logits(model, state, inputs["image"], normalize, views))
+            return meaning(predict_logits(model, state, inputs["image"], normalize, views))
 
-        return {"probability": jax.lax.map(of_seed, states).mean(0)}
+        return {name: x.mean(0) for name, x in jax.lax.map(of_seed, states).items()}
 
     return function
 
@@ -66,15 +84,21 @@ def serving(
     image_shape: tuple[int, int, int],
     classes: tuple[str, ...],
     metadata: dict[str, Any],
+    value: str = "",
 ) -> Serving:
-    """A classifier of images for --predict and for export; function: as `answer` makes it."""
+    """A network of images for --predict and for export; function: as `answer` makes it.
+
+    value: the name of the number that it tells; "": it tells the probabilities of the classes.
+    """
     color = "grey" if image_shape[-1] == 1 else "RGB"
     about = f"{color} pixels, rows from the top"
     return Serving(
         function,
         weights,
         {"image": Field(image_shape, "uint8", 0, 255, about=about)},
-        {"probability": Field((len(classes),), names=classes, about="of each class")},
+        {"value": Field((), about=value)}
+        if value
+        else {"probability": Field((len(classes),), names=classes, about="of each class")},
         metadata,
     )
 
@@ -130,18 +154,77 @@ def draw(
 
     p = probabilities(model, run.states, test["image"], normalize, views)
     labels, predicted = test["label"], p.argmax(-1)
-    worst = np.argsort(p[np.arange(len(p)), labels], kind="stable")[:24]
+    worst = np.argsort(p[np.arange(len(p)), labels], kind="stable")[:EXAMPLES]
     titles = [
         f"{classes[labels[i]]} → {classes[predicted[i]]} {p[i, predicted[i]]:.2f}" for i in worst
     ]
     title = f"Least probable test images ({np.sum(predicted != labels)} of them all are wrong)"
     plots.image_grid(test["image"][worst], titles, folder / "most_wrong.png", title)
+    draw_network(folder, run, model, normalize, test["image"][0])
 
+
+def draw_examples(folder: Path, train: dict[str, np.ndarray], classes: tuple[str, ...]) -> None:
+    """Training images as the network sees them, with what is to be told of them."""
+    labels = train["label"]
+    chosen = np.arange(min(len(labels), EXAMPLES))
+    if labels.ndim == 1 and labels.dtype.kind == "i":  # as many of each class as fit
+        order = np.argsort(labels, kind="stable")
+        chosen = order[np.linspace(0, len(order) - 1, min(len(order), EXAMPLES)).astype(int)]
+    titles = [_told(labels[i], classes) for i in chosen]
+    height, width, channels = train["image"].shape[1:]
+    title = f"Training images, {height}x{width} {'grey' if channels == 1 else 'colour'}"
+    plots.image_grid(train["image"][chosen], titles, folder / "training_images.png", title)
+
+
+def _told(label: np.ndarray, classes: tuple[str, ...]) -> str:
+    if label.ndim:
+        return (
+            ", ".join(name for name, has in zip(classes, label, strict=True) if has) or "no label"
+        )
+    return classes[label] if label.dtype.kind == "i" else f"{label:.4g}"
+
+
+def draw_labels(
+    folder: Path, p: np.ndarray, test: dict[str, np.ndarray], classes: tuple[str, ...]
+) -> None:
+    """Pictures of several labels an image, by probabilities [N, K] of the mean over seeds.
+
+    Precision against recall of the labels, and the test images of which a label is the most wrong.
+    """
+    present = test["label"] > 0
+    plots.precision_recall(p, present, classes, folder / "precision_recall.png")
+    gap = np.abs(present - p)
+    worst = np.argsort(-gap.max(1), kind="stable")[:EXAMPLES]
+    titles = []
+    for i in worst:
+        k = gap[i].argmax()
+        titles.append(f"{'' if present[i, k] else 'not '}{classes[k]}: {p[i, k]:.2f}")
+    title = "Test images whose label got the most wrong probability"
+    plots.image_grid(test["image"][worst], titles, folder / "most_wrong.png", title)
+
+
+def draw_numbers(folder: Path, value: np.ndarray, test: dict[str, np.ndarray], name: str) -> None:
+    """Pictures of predicted numbers [N], the mean over seeds: over the actual ones; the worst."""
+    actual = test["label"]
+    plots.predicted_and_actual(actual, value, name, folder / "predicted.png")
+    worst = np.argsort(-np.abs(value - actual), kind="stable")[:EXAMPLES]
+    titles = [f"{actual[i]:.4g} → {value[i]:.4g}" for i in worst]
+    title = f"Test images with the largest errors of {name}: actual → predicted"
+    plots.image_grid(test["image"][worst], titles, folder / "most_wrong.png", title)
+
+
+def draw_network(
+    folder: Path,
+    run: Run,
+    model: nn.Module,
+    normalize: Callable[[Array], Array],
+    image: np.ndarray,
+) -> None:
+    """Filters of the first seed's network, and what its layers make of an image [H, W, C]."""
     state = one_seed(run)
-    kernel = first_kernel(state, test["image"].shape[-1])
+    kernel = first_kernel(state, image.shape[-1])
     if kernel is not None:
         plots.filters(kernel, folder / "filters.png")
-    image = test["image"][0]
     maps = feature_maps(model, state, image, normalize)
     if maps:
         chosen = [maps[i] for i in np.unique(np.linspace(0, len(maps) - 1, 6).astype(int))]

@@ -18,10 +18,10 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from dljax.cnn.medical import scores
 from dljax.data import augment
 from dljax.data.image_scaling import in_floats
-from dljax.train import metrics
+from dljax.train import class_tables, metrics, ranking
+from dljax.train.class_tables import Rows
 from dljax.train.loop import Array, Key, Sums, Task
 from dljax.train.supervised import State, create_state, gradient_step, merge_params
 
@@ -61,24 +61,12 @@ def losses(target: Target, logits: Array, targets: Array) -> Array:
     weights = jnp.array(target.weights or (1.0,) * target.classes)
     if target.multi_label:
         return (weights * optax.sigmoid_binary_cross_entropy(logits, targets)).mean(-1)
-    return -(weights * targets * jax.nn.log_softmax(logits)).sum(-1)
+    return metrics.softmax_loss(logits, targets, weights=weights)
 
 
 def probability(logits: Array, multi_label: bool) -> Array:
     """Of each class or label, [..., C]."""
     return jax.nn.sigmoid(logits) if multi_label else jax.nn.softmax(logits)
-
-
-def balanced_weights(labels: np.ndarray, classes: int, power: float) -> tuple[float, ...]:
-    """Weights of the classes, (N / (C n_c)) ** power scaled to a mean of 1 over the examples.
-
-    labels: int [N], or [N, C] of 0 and 1, of which each label is weighted alike.
-    """
-    if labels.ndim == 2 or not power:
-        return ()
-    counts = np.bincount(labels, minlength=classes)
-    weights = (len(labels) / (classes * counts)) ** power
-    return tuple((weights / np.average(weights, weights=counts)).tolist())
 
 
 def task(
@@ -143,7 +131,7 @@ def task(
         sums = {
             "loss": metrics.mean(values, mask),
             "accuracy": _accuracy(target, logits, labels, mask),
-            "ranks": scores.rank_counts(logits, labels, mask, target.multi_label),
+            "ranks": ranking.rank_counts(logits, labels, mask, target.multi_label),
         }
         if not target.multi_label:
             sums["confusion"] = metrics.confusion(logits, labels, mask)
@@ -174,8 +162,15 @@ def summarise(sums: Sums) -> dict[str, np.ndarray]:
     """Metrics [seeds] on the host; the AUC is that of binned scores, within 0.001 of the exact."""
     values = metrics.scalars(sums)
     if "ranks" in sums:
-        values["auc"] = scores.auc_of_counts(np.asarray(sums["ranks"][0], np.float64))
+        values["auc"] = ranking.auc_of_counts(np.asarray(sums["ranks"][0], np.float64))
     return values
+
+
+def tables(sums: Sums, classes: tuple[str, ...]) -> dict[str, Rows]:
+    """The CSV files of an evaluation where an image has one class: per_class, confusion."""
+    if "confusion" not in sums:
+        return {}
+    return class_tables.confusion_tables(np.asarray(sums["confusion"][0]), classes)
 
 
 def _accuracy(target: Target, logits: Array, labels: Array, mask: Array | None) -> metrics.Pair:

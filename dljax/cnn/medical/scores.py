@@ -7,48 +7,9 @@ several labels the mean over labels at a threshold of one half (`medmnist/evalua
 
 from __future__ import annotations
 
-import jax
-import jax.numpy as jnp
 import numpy as np
-from jax import Array
 
-BINS, LARGEST = 400, 12.0  # of log odds, for the AUC while training
 LEVEL = 1.959964  # of the normal distribution, for 95 %
-
-
-# While training -----------------------------------------------------------------------------------
-
-
-def rank_counts(
-    logits: Array, labels: Array, mask: Array, multi_label: bool
-) -> tuple[Array, Array]:
-    """Counts [C, 2, BINS] of log odds, of images without and with each class; and of images."""
-    classes = logits.shape[-1]
-    if multi_label:
-        odds, positive = logits, labels
-    else:
-        others = jax.scipy.special.logsumexp(
-            jnp.where(jnp.eye(classes, dtype=bool), -jnp.inf, logits[:, None]), axis=-1
-        )
-        odds, positive = logits - others, jax.nn.one_hot(labels, classes)
-    place = jnp.clip((odds + LARGEST) * (BINS / (2 * LARGEST)), 0, BINS - 1).astype(jnp.int32)
-    member = jax.nn.one_hot(place, BINS) * mask[:, None, None]
-    positive = positive.astype(jnp.float32)
-    sides = jnp.stack([1 - positive, positive], -1)
-    return jnp.einsum("bck,bcs->csk", member, sides), mask.sum()
-
-
-def auc_of_counts(counts: np.ndarray) -> np.ndarray:
-    """The mean AUC [...] over classes of `rank_counts` [..., C, 2, BINS]; a bin is a tie."""
-    without, having = counts[..., 0, :], counts[..., 1, :]
-    below = np.cumsum(without, -1) - without / 2
-    pairs = without.sum(-1) * having.sum(-1)
-    each = (having * below).sum(-1) / np.where(pairs == 0, np.nan, pairs)
-    known = ~np.isnan(each)
-    return np.where(known, each, 0).sum(-1) / np.maximum(known.sum(-1), 1)
-
-
-# Of a trained network -----------------------------------------------------------------------------
 
 
 def one_against_rest(labels: np.ndarray, classes: int) -> np.ndarray:

@@ -8,10 +8,15 @@ import numpy as np
 from dljax.data.sources.image import Levels
 
 Arrays = dict[str, np.ndarray]
+CLASSIFICATION, MULTI_LABEL, REGRESSION = "classification", "multi_label", "regression"
 
 
 class Dataset(NamedTuple):
-    """A data set in memory. Images: {'image': uint8 [N, H, W, C], 'label': int32 [N]}."""
+    """A data set in memory. Images: {'image': uint8 [N, H, W, C], 'label': int32 [N]}.
+
+    problem: what the labels are: classes [N]; several labels an image, int32 [N, K] of 0 and 1; or
+    numbers, float32 [N].
+    """
 
     name: str
     train: Arrays
@@ -27,13 +32,16 @@ class Dataset(NamedTuple):
     """Of grey levels of more than 8 bits: the range that was scaled to 0..255."""
     files: Mapping[str, tuple[str, ...]] | None = None
     """Of a folder: part -> the file of each example, relative to the folder, with '/'."""
+    problem: str = CLASSIFICATION
+    """CLASSIFICATION, MULTI_LABEL (classes: names of the labels) or REGRESSION (of the number)."""
 
 
 def split(arrays: Arrays, fraction: float, seed: int = 0) -> tuple[Arrays, Arrays]:
     """Holds out a share of the examples, the same share of every class.
 
     Of a class with n examples, round(fraction n) are held out, but at least one where n > 1, and
-    never all. Both parts keep the order of the examples.
+    never all. Several labels an image, or numbers, are one class here. Both parts keep the order of
+    the examples.
 
     Args:
       arrays: {'label': int [N], ...}, all with the same leading axis.
@@ -49,6 +57,8 @@ def split(arrays: Arrays, fraction: float, seed: int = 0) -> tuple[Arrays, Array
     if not 0 < fraction < 1:
         raise ValueError(f"The share to hold out must lie between 0 and 1, not {fraction}.")
     labels = np.asarray(arrays["label"])
+    if labels.ndim > 1 or labels.dtype.kind == "f":
+        labels = np.zeros(len(labels), int)
     random = np.random.RandomState(seed)
     held = np.zeros(len(labels), bool)
     for label in np.unique(labels):
@@ -86,6 +96,8 @@ def select_classes(data: Dataset, classes: Sequence[str]) -> Dataset:
 
     Raises ValueError for a class that it does not have, or twice, and for fewer than two.
     """
+    if data.problem != CLASSIFICATION:
+        raise ValueError(f"--classes is for one class an image, not for {data.name}")
     unknown = [name for name in classes if name not in data.classes]
     if unknown:
         have = ", ".join(data.classes[:20])
@@ -114,8 +126,11 @@ def select_classes(data: Dataset, classes: Sequence[str]) -> Dataset:
 def align_classes(data: Dataset, classes: Sequence[str]) -> Dataset:
     """The data set with its labels numbered as in `classes`, of which it may lack some.
 
-    Raises ValueError for a class that is not among them.
+    A label that it lacks, of several, is on none of its images. What a number is called does not
+    matter. Raises ValueError for a class that is not among them.
     """
+    if data.problem == REGRESSION:
+        return data
     unknown = [name for name in data.classes if name not in classes]
     if unknown:
         raise ValueError(
@@ -125,7 +140,13 @@ def align_classes(data: Dataset, classes: Sequence[str]) -> Dataset:
     number = np.array([classes.index(name) for name in data.classes], np.int32)
 
     def part(arrays: Arrays | None) -> Arrays | None:
-        return arrays and {**arrays, "label": number[arrays["label"]]}
+        if arrays is None:
+            return None
+        if data.problem == MULTI_LABEL:
+            label = np.zeros((len(arrays["label"]), len(classes)), np.int32)
+            label[:, number] = arrays["label"]
+            return {**arrays, "label": label}
+        return {**arrays, "label": number[arrays["label"]]}
 
     return data._replace(
         train=part(data.train),
@@ -136,5 +157,6 @@ def align_classes(data: Dataset, classes: Sequence[str]) -> Dataset:
 
 
 def labelled(images: np.ndarray, labels: np.ndarray) -> Arrays:
-    """The arrays of a part of a `Dataset`, with the labels as int32."""
-    return {"image": images, "label": np.asarray(labels, np.int32)}
+    """The arrays of a part of a `Dataset`, with the labels as int32, or float32 where they are."""
+    labels = np.asarray(labels)
+    return {"image": images, "label": labels.astype("f4" if labels.dtype.kind == "f" else "i4")}

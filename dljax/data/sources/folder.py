@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from dljax.data.sources.dataset import Dataset, labelled
+from dljax.data.sources.dataset import CLASSIFICATION, Dataset, labelled
 from dljax.data.sources.image import (
     Levels,
     UnreadableImage,
@@ -21,6 +21,7 @@ from dljax.data.sources.image import (
     usual_levels,
 )
 from dljax.data.sources.layout import (
+    Listing,
     Part,
     by_ending,
     image_files,
@@ -74,7 +75,23 @@ def image_folder(
       ValueError: one line: no images, an empty class, one class only, a class that train lacks, too
         many unreadable files.
     """
-    parts, classes, notes, left_out = list_parts(Path(root))
+    return read_listing(root, list_parts(Path(root)), Path(root), size, channels, levels, quiet)
+
+
+def read_listing(
+    name: str,
+    listing: Listing,
+    root: Path,
+    size: tuple[int, int] | None = None,
+    channels: int | None = None,
+    levels: Levels | None = None,
+    quiet: bool = False,
+) -> Dataset:
+    """Reads the files of a listing; name: of the set. Other arguments and errors: `image_folder`.
+
+    root: the folder that the names of files are relative to.
+    """
+    parts, classes, notes, left_out, problem = listing
     files = [file for part in parts.values() for file in part.files]
     bad: dict[Path, str] = {}
     if size is None:
@@ -82,26 +99,26 @@ def image_folder(
         size = sizes.pop() if len(sizes) == 1 else DEFAULT_SIZE
         if sizes:
             notes.append(
-                f"The images of {root} differ in size: all are resized to "
+                f"The images of {name} differ in size: all are resized to "
                 f"{size[0]} x {size[1]}; give a size to change that."
             )
     good = [file for file in files if file not in bad]
-    images, levels, note = _read_all(root, good, bad, size, channels, levels, quiet)
+    images, levels, note = _read_all(name, good, bad, size, channels, levels, quiet)
     notes += note
     if bad:
-        notes.append(_skipped(root, bad, len(files)))
+        notes.append(_skipped(name, root, bad, len(files)))
 
     depth = channels or max(image.shape[-1] for image in images.values())
     arrays = {name: _stack(part, images, depth) for name, part in parts.items()}
     read = {
-        name: tuple(x.relative_to(root).as_posix() for x in part.files if x in images)
+        name: tuple(_relative(x, root) for x in part.files if x in images)
         for name, part in parts.items()
     }
-    for index, name in enumerate(classes):
+    for index, label in enumerate(classes if problem == CLASSIFICATION else ()):
         if index not in arrays["train"]["label"]:
-            raise ValueError(f"{root}: class {name} has no readable image to train on.")
+            raise ValueError(f"{name}: class {label} has no readable image to train on.")
     return Dataset(
-        name=root,
+        name=name,
         train=arrays["train"],
         test=arrays["test"],
         classes=classes,
@@ -110,7 +127,12 @@ def image_folder(
         left_out=tuple(left_out),
         levels=levels,
         files=read,
+        problem=problem,
     )
+
+
+def _relative(file: Path, root: Path) -> str:
+    return Path(os.path.relpath(file, root)).as_posix()
 
 
 def _read_all(
@@ -233,7 +255,7 @@ def plain_folder(root: str, size: tuple[int, int] | None = None) -> Dataset | No
     order = sorted(range(len(files)), key=files.__getitem__)
     pictures, files = images.images[order], [files[i] for i in order]
     test = np.isin([str(x) for x in files], [str(x) for x in split_by_hash(files, folder)[0]])
-    parts = [labelled(pictures[x], np.zeros(x.sum())) for x in (~test, test)]
+    parts = [labelled(pictures[x], np.zeros(x.sum(), int)) for x in (~test, test)]
     notes = (*(f"skipped: {skipped}" for skipped in images.skipped), *images.notes)
     others = other_files(folder)
     left_out = (f"left out, no images that are read: {by_ending(others)}",) if others else ()
@@ -260,7 +282,7 @@ class FolderSource(Sequence):
     ):
         self.classes, self.levels = classes, levels
         self.notes, self.left_out = tuple(notes), tuple(left_out)
-        self.labels = np.array(part.labels, np.int32)
+        self.labels = labelled(np.empty(0), part.labels)["label"]
         self._part, self._size, self._channels = part, size, channels
 
     def __len__(self) -> int:
@@ -299,7 +321,7 @@ def image_folder_source(
     folder = Path(root).expanduser()
     if not folder.is_dir():
         raise FileNotFoundError(f"There is no folder {root}.")
-    parts, classes, notes, left_out = list_parts(folder)
+    parts, classes, notes, left_out, _ = list_parts(folder)
     if part not in parts:
         raise ValueError(f"{root} has no images for {part}, only for {', '.join(parts)}.")
     if levels is None:
@@ -332,16 +354,16 @@ def _apply(
     return {file: result for file, result in results.items() if file not in failed}
 
 
-def _skipped(root: str, bad: dict[Path, str], total: int) -> str:
+def _skipped(name: str, root: Path, bad: dict[Path, str], total: int) -> str:
     """The note about the files that are skipped; refuses where they are too many."""
     allowed = max(1, int(UNREADABLE_SHARE * total))
-    listed = some([f"{file.relative_to(root)} ({reason})" for file, reason in bad.items()])
+    listed = some([f"{_relative(file, root)} ({reason})" for file, reason in bad.items()])
     if len(bad) > allowed or len(bad) == total:
         raise ValueError(
-            f"{root}: {len(bad)} of {total} images can't be read, "
+            f"{name}: {len(bad)} of {total} images can't be read, "
             f"of which {allowed} may be skipped: {listed}."
         )
-    return f"{root}: skipped {len(bad)} of {total} images that can't be read: {listed}."
+    return f"{name}: skipped {len(bad)} of {total} images that can't be read: {listed}."
 
 
 def _stack(part: Part, images: dict[Path, np.ndarray], depth: int) -> dict[str, np.ndarray]:

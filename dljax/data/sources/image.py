@@ -165,6 +165,16 @@ def image_size(file: str | PathLike) -> tuple[int, int]:
     return (width, height) if orientation >= 5 else (height, width)
 
 
+def described(file: str | PathLike) -> str:
+    """Height, width and whether a file holds colours, from its header alone: '120x90 colour'."""
+    from PIL import Image
+
+    height, width = image_size(file)
+    with Image.open(file) as image:
+        grey = image.mode[0] in "1LIF" and image.mode != "LAB"
+    return f"{height}x{width} {'grey' if grey else 'colour'}"
+
+
 def image_header(file: str | PathLike) -> tuple[tuple[int, int], int]:
     """The (height, width) as stored, and the EXIF orientation: 1 to 8, 1 upright, 5 on turned."""
     from PIL import ExifTags, Image

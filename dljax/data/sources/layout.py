@@ -4,7 +4,7 @@ import hashlib
 import os
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,23 +17,24 @@ SYSTEM = ("thumbs.db", "ehthumbs.db", "desktop.ini")  # of Windows, as hidden as
 
 
 class Part(NamedTuple):
-    """The files of one part of a data set, and the index of each file's class."""
+    """The files of one part of a data set, and the label of each: of classes their index."""
 
     files: list[Path]
-    labels: list[int]
+    labels: Sequence
 
 
 class Listing(NamedTuple):
     """What a folder holds.
 
     parts: by name: 'train', 'test', perhaps 'validation'. notes: lines about what was taken for
-    what. left_out: lines, what was not read and why.
+    what. left_out: lines, what was not read and why. problem: as of `Dataset`.
     """
 
     parts: dict[str, Part]
     classes: tuple[str, ...]
     notes: list[str]
     left_out: list[str]
+    problem: str = "classification"
 
 
 class _Classes(NamedTuple):
@@ -263,7 +264,8 @@ def split_by_hash(files: list[Path], root: Path) -> tuple[list[Path], list[Path]
     """(test, train): a fifth of the files, those with the smallest SHA-256 of the relative path."""
 
     def digest(file: Path) -> bytes:
-        return hashlib.sha256(file.relative_to(root).as_posix().encode()).digest()
+        relative = Path(os.path.relpath(file, root)).as_posix()
+        return hashlib.sha256(relative.encode()).digest()
 
     count = min(max(1, round(TEST_SHARE * len(files))), len(files) - 1)
     test = set(sorted(files, key=digest)[:count])

@@ -66,12 +66,15 @@ def shown(cell: str) -> str:
     return repr(cell if len(cell) <= 40 else cell[:37] + "...") + hint
 
 
-def read_table(path: str, decimal: str = "auto", absent: Sequence[str] = ()) -> Table:
+def read_table(
+    path: str, decimal: str = "auto", absent: Sequence[str] = (), headers: int = MOST_HEADERS
+) -> Table:
     """Reads a CSV with a header line; gzip is unpacked.
 
     Separators: comma, semicolon, tab, bar. Encodings: UTF-8 and UTF-16 with or without
     byte order marks, else Windows-1252. Comment lines (#) and lines of another width above the
-    header are left out, several header lines are joined. decimal, absent: of the `Table`.
+    header are left out; header lines, those above the first number or date, are joined, `headers`
+    of them at most. decimal, absent: of the `Table`.
 
     Raises:
       FileNotFoundError: there is no such file.
@@ -84,11 +87,13 @@ def read_table(path: str, decimal: str = "auto", absent: Sequence[str] = ()) -> 
         raise FileNotFoundError(f"There is no file {path}.")
     if file.is_dir():
         raise ValueError(f"{path} is a folder: give a CSV file.")
-    table = parse_table(file.read_bytes(), str(path))
+    table = parse_table(file.read_bytes(), str(path), headers=headers)
     return table._replace(decimal=decimal, absent=tuple(absent))
 
 
-def parse_table(content: bytes, name: str, columns: Sequence[str] = ()) -> Table:
+def parse_table(
+    content: bytes, name: str, columns: Sequence[str] = (), headers: int = MOST_HEADERS
+) -> Table:
     """The `Table` in the content of a CSV file; see `read_table`.
 
     columns: the names of them, of a file that has no header.
@@ -110,7 +115,7 @@ def parse_table(content: bytes, name: str, columns: Sequence[str] = ()) -> Table
         width = _usual_width(rows)
         rows, lines, more = header.from_header_on(rows, lines, width)
         notes += more
-        columns, count, more = header.column_names(rows, MOST_HEADERS)
+        columns, count, more = header.column_names(rows, headers)
         notes += more
         rows, lines = rows[count:], lines[count:]
     while columns and not columns[-1] and all(len(r) < len(columns) or not r[-1] for r in rows):

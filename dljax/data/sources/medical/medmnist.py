@@ -5,52 +5,12 @@ Images in two or three dimensions, grey or colour; one class for each, or a row 
 
 from __future__ import annotations
 
-import re
-from pathlib import Path
-
 import numpy as np
 
 from dljax.data.sources.layout import some
 from dljax.data.sources.medical.labels import Arrays, LabelledImages
+from dljax.data.sources.medmnist_names import names_of
 from dljax.data.sources.npz import part_arrays
-
-ORGANS = (
-    "bladder", "femur-left", "femur-right", "heart", "kidney-left", "kidney-right", "liver",
-    "lung-left", "lung-right", "pancreas", "spleen",
-)  # fmt: skip
-NAMES = {  # of labels 0, 1, ..., by the name of the file; after medmnist 3.0.2, info.py
-    "adrenalmnist3d": ("normal", "hyperplasia"),
-    "bloodmnist": (
-        "basophil", "eosinophil", "erythroblast", "immature granulocyte", "lymphocyte", "monocyte",
-        "neutrophil", "platelet",
-    ),
-    "breastmnist": ("malignant", "normal or benign"),
-    "chestmnist": (
-        "atelectasis", "cardiomegaly", "effusion", "infiltration", "mass", "nodule", "pneumonia",
-        "pneumothorax", "consolidation", "edema", "emphysema", "fibrosis", "pleural", "hernia",
-    ),
-    "dermamnist": (
-        "actinic keratosis", "basal cell carcinoma", "benign keratosis", "dermatofibroma",
-        "melanoma", "melanocytic nevus", "vascular lesion",
-    ),
-    "fracturemnist3d": ("buckle", "nondisplaced", "displaced"),
-    "nodulemnist3d": ("benign", "malignant"),
-    "octmnist": ("choroidal neovascularization", "diabetic macular edema", "drusen", "normal"),
-    "organamnist": ORGANS,
-    "organcmnist": ORGANS,
-    "organsmnist": ORGANS,
-    "organmnist3d": (
-        "liver", "kidney-right", "kidney-left", "femur-right", "femur-left", "bladder", "heart",
-        "lung-right", "lung-left", "spleen", "pancreas",
-    ),
-    "pathmnist": (
-        "adipose", "background", "debris", "lymphocytes", "mucus", "smooth muscle",
-        "normal mucosa", "cancer-associated stroma", "adenocarcinoma epithelium",
-    ),
-    "pneumoniamnist": ("normal", "pneumonia"),
-    "synapsemnist3d": ("inhibitory", "excitatory"),
-    "vesselmnist3d": ("vessel", "aneurysm"),
-}  # fmt: skip
 
 
 def read(path: str, classes: tuple[str, ...] = ()) -> LabelledImages:
@@ -146,8 +106,4 @@ def _names(
                 "in the order of their numbers"
             )
         return given, ()
-    stem = re.sub(r"_\d+$", "", Path(path).stem.lower())  # MedMNIST+: pneumoniamnist_64
-    if len(NAMES.get(stem, ())) == count:
-        note = f"{path}: its classes have the names of MedMNIST's {stem}: {some(NAMES[stem], 20)}"
-        return NAMES[stem], (note,)
-    return tuple(map(str, range(count))), ()
+    return names_of(path, count)
