@@ -34,11 +34,12 @@ class Trained(NamedTuple):
     """A trained run while it is scored: of a sweep, from `_choose` on, its chosen members alone.
 
     result: of the loop, its metrics those of the validation part. sums, scores: of the test part.
-    best: step of the best checkpoint; chosen: of a sweep.
+    best: step of the best checkpoint; scored: of the one that is in result; chosen: of a sweep.
     """
 
     result: driver.Result
     best: int | None
+    scored: int
     sums: loop.Sums
     scores: dict[str, np.ndarray]
     chosen: Chosen | None = None
@@ -174,16 +175,16 @@ def _train(
             and (lambda step, sums: callback(step, sums, workdir / "snapshots")),
             on_nan="drop" if plan else config.on_nan,
         )
-        best = store.best_step()
+        best, scored = store.best_step(), result.steps
         if experiment.use_best and best is not None:
             like = loop.abstract_run(task, seeds(config), experiment.placement, init_args)
             try:
                 run, meta = store.restore(like, best)
-                scored = {name: np.asarray(x, float) for name, x in meta["metrics"].items()}
-                result = result._replace(run=run, metrics=scored)
+                newest = {name: np.asarray(x, float) for name, x in meta["metrics"].items()}
+                result, scored = result._replace(run=run, metrics=newest), best
             except checkpoint.CheckpointError as error:
                 output.warn(f"the last step is scored, not the best one: {error}")
-    return Trained(result, best, {}, result.metrics)
+    return Trained(result, best, scored, {}, result.metrics)
 
 
 def _test(experiment: Experiment, task: loop.Task, trained: Trained) -> Trained:
@@ -261,6 +262,11 @@ def _summarise(
         parameters=_parameters(result.run),
         steps_per_call=result.steps_per_call,
         best_step=trained.best,
+        checkpoint={
+            "step": trained.scored,
+            "best": trained.scored == trained.best,
+            "last": trained.scored == result.steps,
+        },
         dropped_seeds=[seeds(config)[i] for i in result.dropped],
         notes=[*experiment.notes, *analysis.lines],
         **findings,
@@ -396,9 +402,18 @@ def _text(described: Mapping[str, Mapping[str, Any]], names: tuple[str, ...]) ->
     )
 
 
+def _named(checkpoint: Mapping[str, Any], best_step: int | None) -> str:
+    """What is scored, as 'last checkpoint, step 300 (best by validation: step 240)'."""
+    kind = " and ".join(name for name in ("last", "best") if checkpoint[name])
+    better = f" (best by validation: step {best_step})"
+    other = best_step is not None and not checkpoint["best"]
+    return f"{kind} checkpoint, step {checkpoint['step']}{better if other else ''}"
+
+
 def closing(summary: dict[str, Any], headline: tuple[str, ...], workdir: Path) -> str:
     """What a reader wants to know at the end, a few lines."""
-    lines = [f"test: {_text(summary['metrics'], headline)}"]
+    shown = _text(summary["metrics"], headline)
+    lines = [f"test: {shown}; {_named(summary['checkpoint'], summary['best_step'])}"]
     for name, values in summary["baselines"].items():
         known = {n: v for n, v in values.items() if v is not None}
         shown = [n for n in headline if n in known] or list(known)

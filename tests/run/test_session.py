@@ -166,6 +166,26 @@ def test_patience_ends_a_run(tmp_path, steps_per_call):
     assert_same(longer.run, whole.run)
 
 
+@pytest.mark.parametrize(
+    "changes, flags, scored, line",
+    [
+        ({}, {}, (20, True, True), "last and best checkpoint, step 20"),
+        ({"validation": None}, {}, (20, False, True), "last checkpoint, step 20"),
+        ({}, {"choose_by": "max:loss"}, (20, False, True),
+         "last checkpoint, step 20 (best by validation: step 2)"),
+        ({"use_best": True}, {"choose_by": "max:loss"}, (2, True, False),
+         "best checkpoint, step 2"),
+    ],
+)  # fmt: skip
+def test_the_checkpoint_that_is_scored_is_named(tmp_path, capsys, changes, flags, scored, line):
+    for _ in range(2):  # also by a second start, which trains nothing
+        outcome = train(tmp_path, changes, quiet=False, **flags)
+        step, best, last = scored
+        assert outcome.summary["checkpoint"] == {"step": step, "best": best, "last": last}
+        shown = capsys.readouterr().err.splitlines()
+        assert [x.endswith(f"; {line}") for x in shown if x.startswith("test: loss ")] == [True]
+
+
 def test_what_chooses_is_named_or_refused(tmp_path):
     with pytest.raises(ValueError, match="there is no validation metric 'accuracy', but loss"):
         train(tmp_path / "a", choose_by="max:accuracy")
