@@ -112,6 +112,12 @@ class Config:
     )
     quiet: bool = field(False, "no progress on the terminal", resume=False, group="run")
     plots: bool = field(True, "draw the pictures at the end", resume=False, group="run")
+    wandb: str = field(
+        "",
+        "project of Weights & Biases (wandb.ai) to log to as well; none: none",
+        resume=False,
+        group="run",
+    )
 
     eval_every: int = field(
         0, "steps between evaluations; 0: a tenth of all", minimum=0, resume=False, group="training"

@@ -26,6 +26,7 @@ from dljax.run.sweep import Chosen, Sweep
 from dljax.train import checkpoint, driver, loop, metrics, report, sweep_task
 from dljax.train.files import write_json
 from dljax.train.parallel import Placement, place
+from dljax.train.trackers import WeightsAndBiases
 
 Score = Callable[[dict[str, np.ndarray]], float]
 
@@ -75,6 +76,10 @@ def train(config: Config, experiment: Experiment, *, show_data: bool = True) -> 
         config.steps,
         quiet=config.quiet or not first,
         headline=experiment.headline,
+        members=[{"seed": x, **y} for x, y in zip(seeds(config), plan.members(), strict=True)],
+        trackers=[WeightsAndBiases(config.wandb, workdir, to_json(config))]
+        if config.wandb and first
+        else [],
     )
     with reporter as output, checkpoint.lock(workdir):
         task, init_args = sweep.task(plan, config, experiment)
@@ -100,6 +105,7 @@ def train(config: Config, experiment: Experiment, *, show_data: bool = True) -> 
         summary = _summarise(config, experiment, trained, analysis, baselines, seconds, first)
         if config.plots and first:
             _draw(experiment, trained, run, analysis, workdir)
+            output.pictures(trained.result.steps, workdir / "plots")
         table = sweep.lines(trained.chosen, experiment.headline) if plan else []
         for line in (*table, *analysis.lines):
             output.say(line)

@@ -52,9 +52,13 @@ class Sweep(NamedTuple):
         """How many members are trained side by side: points times seeds."""
         return len(self.points) * self.num_seeds
 
+    def members(self) -> list[Point]:
+        """The point of each member."""
+        return [point for point in self.points for _ in range(self.num_seeds)]
+
     def values(self) -> dict[str, np.ndarray]:
         """The value of each member, name -> [members]."""
-        each = [point for point in self.points for _ in range(self.num_seeds)]
+        each = self.members()
         kinds = {int: np.int32, float: np.float32}
         return {
             name: np.array([point[name] for point in each], kinds[type(each[0][name])])

@@ -28,6 +28,9 @@ LEFT_BEHIND = (
     "metadata.json",
     "facts.json",  # metadata.json's name before
     "metrics.jsonl",
+    "metrics.csv",
+    "wandb",
+    "wandb_id.txt",
     "summary.json",
 )
 

@@ -1,6 +1,7 @@
 """What a run knows of its data and its workdir, when it stops early, and what it keeps."""
 
 import json
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -213,6 +214,13 @@ def test_a_checkpoint_is_scored_on_other_examples(trained, capsys):
     assert more == again
     session.evaluate(config, task, helpers.episodes(7, 7), data=".")  # the folder's own name
     assert (trained / "evaluations" / f"{Path.cwd().name}.json").exists()
+
+
+def test_wandb_is_refused_where_it_is_not_installed(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "wandb", None)
+    with pytest.raises(ValueError, match="--wandb needs the package wandb: pip install wandb, or"):
+        train(tmp_path / "run", wandb="project")
+    assert not (tmp_path / "run").exists()
 
 
 def test_flags_that_the_numbers_do_not_depend_on_count_for_a_trained_run(trained):
