@@ -267,6 +267,7 @@ def _summarise(
         baselines=baselines,
         parameters=_parameters(result.run),
         steps_per_call=result.steps_per_call,
+        headline=[name for name in experiment.headline if name in trained.scores],
         best_step=trained.best,
         checkpoint={
             "step": trained.scored,

@@ -247,6 +247,12 @@ def read_metrics(workdir: Path | str) -> dict[str, tuple[np.ndarray, np.ndarray]
     }
 
 
+def read_seconds(workdir: Path | str) -> dict[int, float]:
+    """Seconds of training until each step that metrics.jsonl reports."""
+    lines = _read_lines(Path(workdir) / "metrics.jsonl")
+    return {line["step"]: line["seconds"] for line in lines}
+
+
 def summary(
     workdir: Path | str | None,
     *,

@@ -138,6 +138,7 @@ def test_runs_of_older_code_go_on(tmp_path):
 def test_the_summary_says_what_was_read_and_how_it_was_made(trained, capsys):
     summary = json.loads((trained / "summary.json").read_text())
     assert summary["data"]["rows"] == 10 and summary["data"]["left_out"] == []
+    assert summary["headline"] == ["loss"]
     assert summary["command"].startswith("python -m experiments.toy --workdir=")
     assert summary["commit"] is None or len(summary["commit"].rstrip("+")) == 12
     train(trained, dataset="a.csv", quiet=False)

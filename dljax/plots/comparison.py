@@ -1,0 +1,64 @@
+"""Learning curves of several runs over each other, as SVG for a page."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Mapping, Sequence
+
+import matplotlib
+import numpy as np
+
+from dljax.plots import canvas
+from dljax.plots.training import y_scale
+
+# Ten colours that can be told apart (Tableau's), then the same with other dashes.
+COLOURS = (
+    "#1f77b4", "#ff7f0e", "#2ca02c", "#d62728", "#9467bd",
+    "#8c564b", "#e377c2", "#7f7f7f", "#bcbd22", "#17becf",
+)  # fmt: skip
+DASHES = ((), (6, 2), (2, 2), (6, 2, 2, 2))
+
+Curve = tuple[np.ndarray, np.ndarray]
+
+
+def style(run: int) -> tuple[str, Sequence[int]]:
+    """Colour and dashes (lengths of line and gap, none: solid) of a run's curves by its number."""
+    return COLOURS[run % len(COLOURS)], DASHES[run // len(COLOURS) % len(DASHES)]
+
+
+def curves(panels: Mapping[str, Mapping[int, Curve]], axis: str) -> str:
+    """An <svg> with one panel a metric, a line a run, a band from its smallest to largest seed.
+
+    panels: 'part/metric' -> number of a run -> (x [T], values [T, S]); NaN is left out. axis: what
+    x is. Line and band of a run are groups whose id begins with 'run-NUMBER-'; there is no legend.
+    """
+    columns = min(len(panels), 3)
+    rows = math.ceil(len(panels) / columns)
+    figure = canvas.figure(4.4 * columns, 3.2 * rows)
+    for index, (name, runs) in enumerate(panels.items()):
+        axes = figure.add_subplot(rows, columns, index + 1)
+        for run, (x, values) in runs.items():
+            known = ~np.isnan(values).all(axis=1)
+            x, values = x[known], values[known]
+            colour, dashes = style(run)
+            marker = "o" if len(x) < 20 else None
+            (line,) = axes.plot(
+                x, np.nanmean(values, axis=1), color=colour, marker=marker, markersize=3,
+                gid=f"run-{run}-line-{index}",
+            )  # fmt: skip
+            line.set_dashes(dashes) if dashes else None
+            if values.shape[1] > 1:
+                low, high = np.nanmin(values, axis=1), np.nanmax(values, axis=1)
+                axes.fill_between(
+                    x, low, high, color=colour, alpha=0.2, linewidth=0,
+                    gid=f"run-{run}-band-{index}",
+                )  # fmt: skip
+        y_scale(axes, [values for _, values in runs.values()])
+        axes.set_title(name.replace("_", " "), parse_math=False)
+        axes.set_xlabel(axis)
+        axes.grid(alpha=0.3, which="both", linewidth=0.5)
+    text = io.StringIO()
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "dljax"}):
+        figure.savefig(text, format="svg", metadata={"Date": None})
+    return text.getvalue().partition("<!DOCTYPE")[2].partition(">")[2].strip()
