@@ -109,10 +109,11 @@ class WeightsAndBiases:
     def __init__(self, project: str, directory: Path, config: Mapping[str, Any]):
         try:
             self._wandb = importlib.import_module("wandb")
-        except ImportError:
+        except ImportError as error:
+            why = "" if getattr(error, "name", None) == "wandb" else f" ({error})"
             raise ValueError(
-                "--wandb needs the package wandb: pip install wandb, or leave the flag out"
-            ) from None
+                f"--wandb needs the package wandb{why}: pip install wandb, or leave the flag out"
+            ) from error
         self._project, self._directory, self._config = project, directory, config
         self._run: Any = None
 
