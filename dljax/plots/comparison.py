@@ -8,9 +8,10 @@ from collections.abc import Mapping, Sequence
 
 import matplotlib
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.ticker import LogLocator
 
 from dljax.plots import canvas
-from dljax.plots.training import y_scale
 
 # Ten colours that can be told apart (Tableau's), then the same with other dashes.
 COLOURS = (
@@ -33,7 +34,7 @@ def curves(panels: Mapping[str, Mapping[int, Curve]], axis: str) -> str:
     panels: 'part/metric' -> number of a run -> (x [T], values [T, S]); NaN is left out. axis: what
     x is. Line and band of a run are groups whose id begins with 'run-NUMBER-'; there is no legend.
     """
-    columns = min(len(panels), 3)
+    columns = len(panels) if len(panels) < 4 else 2 if len(panels) == 4 else 3
     rows = math.ceil(len(panels) / columns)
     figure = canvas.figure(4.4 * columns, 3.2 * rows)
     for index, (name, runs) in enumerate(panels.items()):
@@ -54,7 +55,7 @@ def curves(panels: Mapping[str, Mapping[int, Curve]], axis: str) -> str:
                     x, low, high, color=colour, alpha=0.2, linewidth=0,
                     gid=f"run-{run}-band-{index}",
                 )  # fmt: skip
-        y_scale(axes, [values for _, values in runs.values()])
+        _y_scale(axes, np.concatenate([values.ravel() for _, values in runs.values()]))
         axes.set_title(name.replace("_", " "), parse_math=False)
         axes.set_xlabel(axis)
         axes.grid(alpha=0.3, which="both", linewidth=0.5)
@@ -62,3 +63,13 @@ def curves(panels: Mapping[str, Mapping[int, Curve]], axis: str) -> str:
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "dljax"}):
         figure.savefig(text, format="svg", metadata={"Date": None})
     return text.getvalue().partition("<!DOCTYPE")[2].partition(">")[2].strip()
+
+
+def _y_scale(axes: Axes, values: np.ndarray) -> None:
+    """A logarithmic one where all values are positive and span a factor of 10."""
+    values = values[np.isfinite(values)]
+    if len(values) and values.min() > 0 and values.max() > 10 * values.min():
+        axes.set_yscale("log")
+        axes.yaxis.set_minor_locator(LogLocator(subs=(2, 5)))
+        axes.yaxis.set_major_formatter("{x:g}")
+        axes.yaxis.set_minor_formatter("{x:g}")

@@ -34,7 +34,7 @@ def learning_curves(metrics: Mapping[str, tuple[np.ndarray, np.ndarray]], path: 
         axes = figure.add_subplot(rows, columns, index + 1)
         for part, (steps, values) in parts.items():
             _curve(axes, part, steps, values)
-        y_scale(axes, [values for _, values in parts.values()])
+        _y_scale(axes, [values for _, values in parts.values()])
         axes.set(title=metric.replace("_", " "), xlabel="step")
         axes.grid(alpha=0.3, which="both", linewidth=0.5)
         axes.legend(fontsize=8, framealpha=0.8)
@@ -91,8 +91,7 @@ def _curve(axes: Axes, part: str, steps: np.ndarray, values: np.ndarray) -> None
         axes.fill_between(steps, low, high, color=line.get_color(), alpha=0.25, linewidth=0)
 
 
-def y_scale(axes: Axes, series: Sequence[np.ndarray]) -> None:
-    """Logarithmic for positive values [T, S] over a factor of 10, else from a tenth of T on."""
+def _y_scale(axes: Axes, series: Sequence[np.ndarray]) -> None:
     every = np.concatenate([values.ravel() for values in series])
     every = every[np.isfinite(every)]
     if len(every) and every.min() > 0 and every.max() > 10 * every.min():
