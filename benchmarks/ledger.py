@@ -295,7 +295,7 @@ def with_numbers(text: str, results: Sequence[Result]) -> str:
             f"`{result.name}`: {_leaf(result.metric)} {ARROWS[result.better]} {shown(result)}, "
             f"{_seconds(result.seconds)} s on {result.machine}"
         )
-        shell = f"```sh\n{result.command}\n```"
+        shell = f"```\n{result.command}\n```"
         return f"<!-- result:{result.name} -->\n{told}\n\n{shell}\n<!-- /result -->"
 
     return re.sub(r"<!-- result:([\w.-]+) -->\n.*?<!-- /result -->", entry, text, flags=re.S)

@@ -191,7 +191,7 @@ def test_the_gallery_has_number_time_and_command_of_each_picture():
     places = f"# A\n{begin.format('probe')}{{}}<!-- /result -->\n# B\n"
     places += f"{begin.format('other')}{{}}<!-- /result -->"
     shown = "`{}`: accuracy {} ± 1.2 % (4 seeds), {} s on 2 cores\n\n"
-    shown += "```sh\npython -m probe --steps=3\n```\n"
+    shown += "```\npython -m probe --steps=3\n```\n"
     other = dataclasses.replace(RESULT, name="other", better="lower", seconds=3.0)
     filled = places.format(shown.format("probe", "↑ 98.8", 61), shown.format("other", "↓ 98.8", 3))
     for before in (places.format("", ""), places.format("", "`other`: old\n"), filled):
