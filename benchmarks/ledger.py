@@ -1,7 +1,7 @@
-"""The ledger of all measured results: results.toml, and the page docs/results.md made from it.
+"""The ledger of all measured results: results.toml, and what docs/ shows of it.
 
-    python -m benchmarks.ledger                     write docs/results.md
-    python -m benchmarks.ledger --check             exit 1 if docs/results.md is out of date
+    python -m benchmarks.ledger                     write docs/results.md and docs/gallery.md
+    python -m benchmarks.ledger --check             exit 1 if one of them is out of date
     python -m benchmarks.ledger add NAME WORKDIR    add or replace the result of a finished run
 
 Each command of the ledger takes --workdir and leaves a summary.json there, experiments and
@@ -29,6 +29,7 @@ from dljax.run import config as run_config
 ROOT = pathlib.Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks" / "results.toml"
 PAGE = ROOT / "docs" / "results.md"
+GALLERY = ROOT / "docs" / "gallery.md"
 BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
 TOPICS = {
     "Image classification": ("image_classification",),
@@ -279,16 +280,45 @@ def updated(text: str, results: Sequence[Result]) -> str:
     return f"{before}{BEGIN}\n{page(results)}\n{END}{after}"
 
 
-def update_page(path: pathlib.Path | None = None) -> None:
-    """Write the results of the ledger into a page (docs/results.md by default)."""
-    path = path or PAGE
-    path.write_text(updated(path.read_text(encoding="utf-8"), load()), encoding="utf-8")
+def with_numbers(text: str, results: Sequence[Result]) -> str:
+    """The gallery with number, time and command between <!-- result:NAME --> and <!-- /result -->.
+
+    Raises ValueError for a name that the ledger lacks.
+    """
+    named = {result.name: result for result in results}
+
+    def entry(match: re.Match) -> str:
+        if match[1] not in named:
+            raise ValueError(f"the gallery shows {match[1]!r}, which the ledger lacks")
+        result = named[match[1]]
+        told = (
+            f"`{result.name}`: {_leaf(result.metric)} {ARROWS[result.better]} {shown(result)}, "
+            f"{_seconds(result.seconds)} s on {result.machine}"
+        )
+        shell = f"```\n{result.command}\n```"
+        return f"<!-- result:{result.name} -->\n{told}\n\n{shell}\n<!-- /result -->"
+
+    return re.sub(r"<!-- result:([\w.-]+) -->\n.*?<!-- /result -->", entry, text, flags=re.S)
 
 
-def up_to_date(path: pathlib.Path | None = None) -> bool:
-    """Whether a page (docs/results.md by default) shows the results of the ledger."""
-    text = (path or PAGE).read_text(encoding="utf-8")
-    return text == updated(text, load())
+def pages() -> dict[pathlib.Path, str]:
+    """The pages that show the ledger, as they should be."""
+    results = load()
+    return {
+        PAGE: updated(PAGE.read_text(encoding="utf-8"), results),
+        GALLERY: with_numbers(GALLERY.read_text(encoding="utf-8"), results),
+    }
+
+
+def update_pages() -> None:
+    """Writes the results of the ledger into docs/."""
+    for path, text in pages().items():
+        path.write_text(text, encoding="utf-8")
+
+
+def up_to_date() -> bool:
+    """Whether docs/ shows the results of the ledger."""
+    return all(path.read_text(encoding="utf-8") == text for path, text in pages().items())
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -296,7 +326,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--check", action="store_true", help="only check docs/results.md")
+    parser.add_argument("--check", action="store_true", help="only check docs/")
     commands = parser.add_subparsers(dest="action")
     add = commands.add_parser("add", help="add the result of a finished run")
     add.add_argument("name")
@@ -323,9 +353,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             save([new if result is old else result for result in results] + [new] * (old is None))
             print(f"{new.name}: {new.metric} {shown(new)}")
         elif not options.check:
-            update_page()
+            update_pages()
         elif not up_to_date():
-            raise ValueError("docs/results.md is out of date: run python -m benchmarks.ledger")
+            raise ValueError("docs/ is out of date: run python -m benchmarks.ledger")
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

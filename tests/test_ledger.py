@@ -49,7 +49,10 @@ def files(tmp_path, monkeypatch):
     run = tmp_path / "run"
     run.mkdir()
     (run / "summary.json").write_text(json.dumps(summary()))
+    gallery = tmp_path / "gallery.md"
+    gallery.write_text("Nothing yet.\n")
     monkeypatch.setattr(ledger, "PAGE", page)
+    monkeypatch.setattr(ledger, "GALLERY", gallery)
     monkeypatch.setattr(ledger, "RESULTS", results)
     module = types.SimpleNamespace(Config=run_config.Config)
     monkeypatch.setitem(sys.modules, "dljax.apps.configs.probe", module)
@@ -181,6 +184,20 @@ def test_only_what_lies_between_the_markers_is_replaced():
     assert ledger.updated(once, [RESULT]) == once
     with pytest.raises(ValueError, match="once each"):
         ledger.updated("no markers", [RESULT])
+
+
+def test_the_gallery_has_number_time_and_command_of_each_picture():
+    begin = "<!-- result:{} -->\n"
+    places = f"# A\n{begin.format('probe')}{{}}<!-- /result -->\n# B\n"
+    places += f"{begin.format('other')}{{}}<!-- /result -->"
+    shown = "`{}`: accuracy {} ± 1.2 % (4 seeds), {} s on 2 cores\n\n"
+    shown += "```\npython -m probe --steps=3\n```\n"
+    other = dataclasses.replace(RESULT, name="other", better="lower", seconds=3.0)
+    filled = places.format(shown.format("probe", "↑ 98.8", 61), shown.format("other", "↓ 98.8", 3))
+    for before in (places.format("", ""), places.format("", "`other`: old\n"), filled):
+        assert ledger.with_numbers(before, [other, RESULT]) == filled
+    with pytest.raises(ValueError, match="the gallery shows 'other', which the ledger lacks"):
+        ledger.with_numbers(filled, [RESULT])
 
 
 def test_metrics_of_a_summary():

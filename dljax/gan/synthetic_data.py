@@ -1,4 +1,4 @@
-"""Generated images as further training images, and the interval of their gain over seeds.
+"""Generated images as further training images.
 
 A batch keeps its size: each real image in it is replaced by a generated one with a given
 probability. So with and without generated images a classifier makes the
@@ -7,11 +7,9 @@ same number of steps on the same number of images.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from collections.abc import Callable
 
 import numpy as np
-from scipy import stats
 
 from dljax.data import feed
 from dljax.data.feed import Feed
@@ -50,32 +48,3 @@ def mixed(
 
     arrays = {name: np.concatenate([part[name] for part in parts]) for name in real}
     return Feed(chunk, inner.batch, arrays)
-
-
-class Interval(NamedTuple):
-    """A mean over seeds and its confidence interval."""
-
-    mean: float
-    low: float
-    high: float
-
-    def is_gain(self) -> bool:
-        """Whether all of it lies above 0."""
-        return self.low > 0
-
-    def is_loss(self) -> bool:
-        """Whether all of it lies below 0."""
-        return self.high < 0
-
-
-def interval(values: Sequence[float] | np.ndarray, confidence: float = 0.95) -> Interval:
-    """Student's interval of the mean of values [S]; of a single value, without bounds.
-
-    Of differences between two methods, seed by seed, it is that of a paired t-test.
-    """
-    values = np.asarray(values, np.float64)
-    mean, count = float(values.mean()), len(values)
-    if count < 2:
-        return Interval(mean, -np.inf, np.inf)
-    reach = stats.t.ppf((1 + confidence) / 2, count - 1) * values.std(ddof=1) / np.sqrt(count)
-    return Interval(mean, mean - float(reach), mean + float(reach))

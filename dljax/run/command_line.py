@@ -22,7 +22,7 @@ from typing import Any, NoReturn
 
 from absl import flags
 
-from dljax.run.config import C, Config, kind_of, served
+from dljax.run.config import C, Config, kind_of, positional, served
 
 # The groups of --help, in its order; a field of none of them stands with the experiment's own.
 GROUPS = {
@@ -74,10 +74,13 @@ def parse(config_type: type[C], argv: Sequence[str]) -> C:
     }
     try:
         rest = values(list(argv))[1:]
-        if rest:
+        words = positional(config_type)
+        if rest and not words:
             raise UsageError(f"unexpected argument {rest[0]!r}; a flag is written --name=value")
         _check_uses(_uses(config_type, values))
         fields = {name: _value(config_type, name, values[name].value) for name in names}
+        if words:
+            fields[words.name] = _value(config_type, words.name, rest)
         return config_type(**fields)
     except flags.UnrecognizedFlagError as error:
         spoken = error.flagname.split("=")[0].lstrip("-")
@@ -131,7 +134,9 @@ def command(config: Config, program: str) -> str:
         unnamed = entry.name == "workdir" and entry.default is None
         if unnamed and value == config.default_workdir():
             continue
-        if isinstance(value, bool):
+        if entry.metadata.get("positional"):
+            words += map(str, value)
+        elif isinstance(value, bool):
             words.append(f"--{'' if value else 'no'}{entry.name}")
         else:
             text = ",".join(map(str, value)) if isinstance(value, tuple) else value
@@ -147,7 +152,11 @@ def help_text(config_type: type[Config], doc: str | None, program: str) -> str:
         groups[entry.metadata.get("group", "own")].append(entry)
     first = ("workdir", "dataset", "env", "steps", "total_steps")
     groups["run"].sort(key=lambda x: first.index(x.name) if x.name in first else len(first))
-    lines = [(doc or "").strip(), "", f"usage: python {program} [--flag=value ...]"]
+    words = positional(config_type)
+    usage = f"usage: python {program} {f'{words.name.upper()} ... ' if words else ''}"
+    lines = [(doc or "").strip(), "", f"{usage}[--flag=value ...]"]
+    if words:
+        lines += ["", f"  {words.name.upper()}: {words.metadata['help']}"]
     for name, group in groups.items():
         if group:
             lines += ["", GROUPS[name]]

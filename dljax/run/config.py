@@ -36,6 +36,7 @@ def field(
     minimum: float | None = None,
     maximum: float | None = None,
     path: bool = False,
+    positional: bool = False,
     resume: bool = True,
     group: str = "own",
     formerly: str = "",
@@ -45,6 +46,7 @@ def field(
 
     choices, minimum, maximum (both inclusive): bound the value, or each item of a tuple.
     path: may be given as `os.PathLike`, `~` is expanded, and two spellings of one file are equal.
+    positional: the words of the command line that are no flags, for a tuple.
     resume: False where a run may be continued with another value, since the trained numbers do not
       depend on it.
     group: of --help, a key of command_line.GROUPS.
@@ -59,6 +61,7 @@ def field(
             "minimum": minimum,
             "maximum": maximum,
             "path": path,
+            "positional": positional,
             "resume": resume,
             "group": group,
             "formerly": formerly,
@@ -112,6 +115,12 @@ class Config:
     )
     quiet: bool = field(False, "no progress on the terminal", resume=False, group="run")
     plots: bool = field(True, "draw the pictures at the end", resume=False, group="run")
+    wandb: str = field(
+        "",
+        "project of Weights & Biases (wandb.ai) to log to as well; none: none",
+        resume=False,
+        group="run",
+    )
 
     eval_every: int = field(
         0, "steps between evaluations; 0: a tenth of all", minimum=0, resume=False, group="training"
@@ -417,6 +426,14 @@ def same_path(a: Any, b: Any) -> bool:
     return bool(a and b) and os.path.realpath(a) == os.path.realpath(b)
 
 
+def positional(config_type: type[Config]) -> dataclasses.Field | None:
+    """The field that takes the words of the command line that are no flags, if there is one."""
+    words = (x for x in dataclasses.fields(config_type) if x.metadata.get("positional"))
+    return next(words, None)
+
+
 def served(config_type: type[Config]) -> list[dataclasses.Field]:
     """The fields that are flags of an experiment."""
-    return [x for x in dataclasses.fields(config_type) if x.name not in config_type.not_served]
+    words = positional(config_type)
+    entries = (x for x in dataclasses.fields(config_type) if x is not words)
+    return [x for x in entries if x.name not in config_type.not_served]

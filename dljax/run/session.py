@@ -27,6 +27,7 @@ from dljax.train import checkpoint, driver, loop, metrics, report, sweep_task
 from dljax.train.class_tables import Rows
 from dljax.train.files import write_csv, write_json
 from dljax.train.parallel import Placement, place
+from dljax.train.trackers import WeightsAndBiases
 
 Score = Callable[[dict[str, np.ndarray]], float]
 
@@ -35,11 +36,12 @@ class Trained(NamedTuple):
     """A trained run while it is scored: of a sweep, from `_choose` on, its chosen members alone.
 
     result: of the loop, its metrics those of the validation part. sums, scores: of the test part.
-    best: step of the best checkpoint; chosen: of a sweep.
+    best: step of the best checkpoint; scored: of the one that is in result; chosen: of a sweep.
     """
 
     result: driver.Result
     best: int | None
+    scored: int
     sums: loop.Sums
     scores: dict[str, np.ndarray]
     chosen: Chosen | None = None
@@ -75,6 +77,10 @@ def train(config: Config, experiment: Experiment, *, show_data: bool = True) -> 
         config.steps,
         quiet=config.quiet or not first,
         headline=experiment.headline,
+        members=[{"seed": x, **y} for x, y in zip(seeds(config), plan.members(), strict=True)],
+        trackers=[WeightsAndBiases(config.wandb, workdir, to_json(config))]
+        if config.wandb and first
+        else [],
     )
     with reporter as output, checkpoint.lock(workdir):
         task, init_args = sweep.task(plan, config, experiment)
@@ -104,6 +110,7 @@ def train(config: Config, experiment: Experiment, *, show_data: bool = True) -> 
                 write_csv(workdir / f"{name}.csv", rows)
         if config.plots and first:
             _draw(experiment, trained, run, analysis, workdir)
+            output.pictures(trained.result.steps, workdir / "plots")
         table = sweep.lines(trained.chosen, experiment.headline) if plan else []
         for line in (*table, *analysis.lines):
             output.say(line)
@@ -179,16 +186,16 @@ def _train(
             and (lambda step, sums: callback(step, sums, workdir / "snapshots")),
             on_nan="drop" if plan else config.on_nan,
         )
-        best = store.best_step()
+        best, scored = store.best_step(), result.steps
         if experiment.use_best and best is not None:
             like = loop.abstract_run(task, seeds(config), experiment.placement, init_args)
             try:
                 run, meta = store.restore(like, best)
-                scored = {name: np.asarray(x, float) for name, x in meta["metrics"].items()}
-                result = result._replace(run=run, metrics=scored)
+                newest = {name: np.asarray(x, float) for name, x in meta["metrics"].items()}
+                result, scored = result._replace(run=run, metrics=newest), best
             except checkpoint.CheckpointError as error:
                 output.warn(f"the last step is scored, not the best one: {error}")
-    return Trained(result, best, {}, result.metrics)
+    return Trained(result, best, scored, {}, result.metrics)
 
 
 def _test(experiment: Experiment, task: loop.Task, trained: Trained) -> Trained:
@@ -265,7 +272,13 @@ def _summarise(
         baselines=baselines,
         parameters=_parameters(result.run),
         steps_per_call=result.steps_per_call,
+        headline=[name for name in experiment.headline if name in trained.scores],
         best_step=trained.best,
+        checkpoint={
+            "step": trained.scored,
+            "best": trained.scored == trained.best,
+            "last": trained.scored == result.steps,
+        },
         dropped_seeds=[seeds(config)[i] for i in result.dropped],
         notes=[*experiment.notes, *analysis.lines],
         **findings,
@@ -405,9 +418,18 @@ def _text(described: Mapping[str, Mapping[str, Any]], names: tuple[str, ...]) ->
     )
 
 
+def _named(checkpoint: Mapping[str, Any], best_step: int | None) -> str:
+    """What is scored, as 'last checkpoint, step 300 (best by validation: step 240)'."""
+    kind = " and ".join(name for name in ("last", "best") if checkpoint[name])
+    better = f" (best by validation: step {best_step})"
+    other = best_step is not None and not checkpoint["best"]
+    return f"{kind} checkpoint, step {checkpoint['step']}{better if other else ''}"
+
+
 def closing(summary: dict[str, Any], headline: tuple[str, ...], workdir: Path) -> str:
     """What a reader wants to know at the end, a few lines."""
-    lines = [f"test: {_text(summary['metrics'], headline)}"]
+    shown = _text(summary["metrics"], headline)
+    lines = [f"test: {shown}; {_named(summary['checkpoint'], summary['best_step'])}"]
     for name, values in summary["baselines"].items():
         known = {n: v for n, v in values.items() if v is not None}
         shown = [n for n in headline if n in known] or list(known)

@@ -52,9 +52,13 @@ class Sweep(NamedTuple):
         """How many members are trained side by side: points times seeds."""
         return len(self.points) * self.num_seeds
 
+    def members(self) -> list[Point]:
+        """The point of each member."""
+        return [point for point in self.points for _ in range(self.num_seeds)]
+
     def values(self) -> dict[str, np.ndarray]:
         """The value of each member, name -> [members]."""
-        each = [point for point in self.points for _ in range(self.num_seeds)]
+        each = self.members()
         kinds = {int: np.int32, float: np.float32}
         return {
             name: np.array([point[name] for point in each], kinds[type(each[0][name])])
@@ -209,9 +213,14 @@ def lines(chosen: Chosen, headline: Sequence[str]) -> list[str]:
         mark = "*" if row["point"] == chosen.point and "score" in row else " "
         values = [f"{value:.4g}" for value in row["point"].values()]
         rows.append([mark, *values, *(f"{x['mean']:.4g} ± {x['std']:.2g}" for x in scored)])
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    text = ["  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)) for row in rows]
     chosen_by = "*: chosen by the validation score; what follows is of it"
     by_none = "there is no validation part to choose by: what follows is of the first"
     end = chosen_by if "score" in first else by_none
-    return [*(line.rstrip() for line in text), end]
+    return [*aligned(rows), end]
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """A table of texts as lines, each column as wide as its widest cell."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ("  ".join(x.ljust(w) for x, w in zip(row, widths, strict=True)) for row in rows)
+    return [line.rstrip() for line in lines]

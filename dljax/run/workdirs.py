@@ -30,6 +30,9 @@ LEFT_BEHIND = (
     "metadata.json",
     "facts.json",  # metadata.json's name before
     "metrics.jsonl",
+    "metrics.csv",
+    "wandb",
+    "wandb_id.txt",
     "summary.json",
 )
 

@@ -1,12 +1,13 @@
-"""What a run prints and logs: progress bar, lines, metrics.jsonl, TensorBoard, summary.json.
+"""What a run prints and logs: progress bar, lines, metrics.jsonl, metrics.csv, summary.json.
 
 Everything here runs on the host, between dispatches. Metrics arrive as one number a seed, [S].
 """
 
 import contextlib
+import csv
 import functools
-import importlib
 import importlib.metadata
+import io
 import json
 import os
 import platform
@@ -21,8 +22,9 @@ import jax
 import numpy as np
 from tqdm import tqdm
 
-from dljax.train.files import append, jsonable, named, replace, write_json
+from dljax.train.files import append, jsonable, replace, write_csv, write_json
 from dljax.train.metrics import describe
+from dljax.train.trackers import TensorBoard
 
 Metrics = Mapping[str, np.ndarray]
 
@@ -33,7 +35,9 @@ LIBRARIES = ("dljax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "num
 class Report:
     """Progress and logs of one run; a context manager.
 
-    workdir: where metrics.jsonl and tensorboard/ go; None writes no file.
+    workdir: where metrics.jsonl, metrics.csv and tensorboard/ go; None writes no file.
+    members: what each of the S seeds is, for metrics.csv ({"seed": 3}); none: their number.
+    trackers: further ones beside TensorBoard, see trackers.py.
     quiet: prints nothing but warnings. stream: standard error by default.
     headline: the metrics that lines and bar show (the logs hold all); none: the first two.
     The bar is drawn only on a terminal, at most every 0.1 s; elsewhere each `line` is a plain line.
@@ -46,6 +50,8 @@ class Report:
         *,
         quiet: bool = False,
         headline: Sequence[str] = (),
+        members: Sequence[Mapping[str, Any]] = (),
+        trackers: Sequence[Any] = (),
         stream: TextIO | None = None,
     ):
         self._stream = stream or sys.stderr
@@ -55,7 +61,10 @@ class Report:
         self._live = not quiet and self._stream.isatty()
         self._drawn = -1.0
         self._path = Path(workdir) / "metrics.jsonl" if workdir else None
-        self._board = _TensorBoard(Path(workdir) / "tensorboard") if workdir else None
+        self._table = MetricsTable(Path(workdir) / "metrics.csv", members) if workdir else None
+        self._trackers = list(trackers)
+        if workdir:
+            self._trackers.insert(0, TensorBoard(Path(workdir) / "tensorboard"))
 
     def __enter__(self) -> "Report":
         return self
@@ -68,8 +77,8 @@ class Report:
         if self._bar is not None:
             self._bar.close()
             self._bar = None
-        if self._board:
-            self._board.close()
+        for tracker in self._trackers:
+            tracker.close()
 
     def progress(self, step: int, metrics: Metrics, steps_per_second: float) -> None:
         """Redraws the bar with step, rate, time left and the metrics (mean and deviation)."""
@@ -94,7 +103,7 @@ class Report:
         self._bar.refresh()
 
     def line(self, step: int, metrics: Metrics, seconds: float) -> None:
-        """One report: a line of metrics.jsonl, TensorBoard scalars, a line for the reader.
+        """One report: metrics.jsonl, metrics.csv, TensorBoard, a line for the reader.
 
         Names are 'part/metric' ('train/loss'); what is not one number a seed is left out.
         Raises OSError with the file's name where it cannot be written.
@@ -105,7 +114,10 @@ class Report:
             described = {name: describe(value) for name, value in metrics.items()}
             record = {"step": int(step), "seconds": float(seconds)} | described
             append(self._path, json.dumps(jsonable(record), allow_nan=False) + "\n")
-            self._board.write(step, metrics)
+            if not self._table.append(record):
+                self._table.write(_read_lines(self._path))
+        for tracker in self._trackers:
+            tracker.write(step, metrics)
         begin = f"step {step}/{self._total}  {seconds:.1f} s  "
         self.say(begin + self._shown(metrics, LINE - len(begin)))
 
@@ -144,6 +156,12 @@ class Report:
             line = {"step": int(step), "seconds": float(seconds), "members": list(members)}
             append(self._path, json.dumps(line) + "\n")
 
+    def pictures(self, step: int, folder: Path) -> None:
+        """Shows the trackers the pictures in `folder`."""
+        paths = [x for x in sorted(folder.glob("*")) if x.suffix in (".png", ".gif")]
+        for tracker in self._trackers if paths else ():
+            tracker.pictures(step, paths)
+
     def say(self, text: str) -> None:
         """Prints a line above the bar, unless quiet."""
         if not self._quiet:
@@ -157,15 +175,52 @@ class Report:
     def rewind(self, step: int) -> None:
         """Forgets the reports after `step`, and a half-written one; call it before continuing.
 
-        metrics.jsonl is replaced atomically. TensorBoard is made to hide what lies beyond.
+        The files are replaced atomically. The trackers begin from there.
         """
-        if not self._path:
-            return
-        self._board.restart(step + 1)
-        if self._path.exists():
+        for tracker in self._trackers:
+            tracker.begin(step)
+        if self._path and self._path.exists():
             lines = (line for line in _read_lines(self._path) if "members" not in line)
             kept = [line for line in lines if line["step"] <= step]
             replace(self._path, "".join(json.dumps(line) + "\n" for line in kept))
+            self._table.write(kept)
+
+
+class MetricsTable:
+    """metrics.csv: what metrics.jsonl holds as a table, a row for each report and each seed.
+
+    Columns: step, seconds, those of `members` (seed, and of a sweep the values), then the metrics;
+    a cell is empty where a value is not finite.
+    """
+
+    def __init__(self, path: Path, members: Sequence[Mapping[str, Any]] = ()):
+        self._path, self._members = path, members
+        self._columns: list[str] = []
+
+    def write(self, lines: Sequence[Mapping[str, Any]]) -> None:
+        """All of it anew, from the lines of metrics.jsonl."""
+        rows = [row for line in lines for row in self._rows(line)]
+        self._columns = list(dict.fromkeys(name for row in rows for name in row))
+        write_csv(self._path, [dict.fromkeys(self._columns, "") | row for row in rows])
+
+    def append(self, line: Mapping[str, Any]) -> bool:
+        """Adds the rows of one line; False, and nothing done, where it has other columns."""
+        rows = self._rows(line)
+        if any(set(row) - set(self._columns) for row in rows):
+            return False
+        text = io.StringIO(newline="")
+        csv.DictWriter(text, self._columns, restval="").writerows(rows)
+        append(self._path, text.getvalue())
+        return True
+
+    def _rows(self, line: Mapping[str, Any]) -> list[dict[str, Any]]:
+        metrics = {name: x["per_seed"] for name, x in line.items() if isinstance(x, Mapping)}
+        rows = []
+        for i in range(max(map(len, metrics.values()), default=0)):
+            member = self._members[i] if self._members else {"seed": i}
+            values = {n: "" if jsonable(x[i]) is None else x[i] for n, x in metrics.items()}
+            rows.append({"step": line["step"], "seconds": line["seconds"], **member, **values})
+        return rows
 
 
 def read_metrics(workdir: Path | str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
@@ -190,6 +245,12 @@ def read_metrics(workdir: Path | str) -> dict[str, tuple[np.ndarray, np.ndarray]
         name: (np.array(steps), np.array(values, float)[:, chosen])
         for name, (steps, values) in series.items()
     }
+
+
+def read_seconds(workdir: Path | str) -> dict[int, float]:
+    """Seconds of training until each step that metrics.jsonl reports."""
+    lines = _read_lines(Path(workdir) / "metrics.jsonl")
+    return {line["step"]: line["seconds"] for line in lines}
 
 
 def summary(
@@ -265,77 +326,6 @@ def device_name() -> str:
     cores = len(affinity(0)) if affinity else os.cpu_count()
     name = f"{_cpu_model()}, {cores} cores"
     return f"{name} as {count} devices" if count > 1 else name
-
-
-class _TensorBoard:
-    """Scalars in event files: the mean, and with 2 to 8 seeds each of them as a run of its own.
-
-    Written here and now through tensorboardX's event writer: the queue and thread of its
-    SummaryWriter would wait for ever once the disk is full. Synced to disk every 2 seconds at most.
-    """
-
-    def __init__(self, directory: Path):
-        self._directory = directory
-        self._writers: dict[str, Any] = {}
-        self._purge: int | None = None
-        self._synced = -1.0
-
-    def write(self, step: int, metrics: Metrics) -> None:
-        means = {name: describe(value)["mean"] for name, value in metrics.items()}
-        seeds = max((len(value) for value in metrics.values()), default=1)
-        with named(self._directory):
-            self._write("", step, means)
-            for seed in range(seeds if 2 <= seeds <= 8 else 0):
-                self._write(f"seed_{seed}", step, {n: v[seed] for n, v in metrics.items()})
-            if time.monotonic() - self._synced > 2:
-                for writer in self._writers.values():
-                    writer.flush()
-                self._synced = time.monotonic()
-
-    def restart(self, step: int) -> None:
-        self.close()
-        self._purge = step
-
-    def close(self) -> None:
-        writers, self._writers = self._writers, {}
-        with named(self._directory):
-            for writer in writers.values():
-                writer.close()
-
-    def _write(self, run: str, step: int, scalars: Mapping[str, float]) -> None:
-        if run not in self._writers:
-            self._writers[run] = self._open(self._directory / run)
-        finite = {name: float(value) for name, value in scalars.items() if np.isfinite(value)}
-        values = [{"tag": name, "simple_value": value} for name, value in finite.items()]
-        self._send(self._writers[run], step=step, summary={"value": values})
-
-    def _open(self, directory: Path) -> Any:
-        event_file_writer = _import_tensorboardx()
-        directory.mkdir(parents=True, exist_ok=True)
-        writer = event_file_writer.EventsWriter(str(directory / "events"), f".{time.time_ns()}")
-        if self._purge is not None:  # a session's start hides what an earlier one wrote from there
-            self._send(writer, step=self._purge, session_log={"status": "START"})
-        return writer
-
-    def _send(self, writer: Any, **fields: Any) -> None:
-        event = _import_tensorboardx().event_pb2.Event
-        writer.write_event(event(wall_time=time.time(), **fields))
-
-
-@functools.cache
-def _import_tensorboardx() -> Any:
-    """tensorboardX's event writer, imported without PyTorch.
-
-    It imports torch for a type annotation wherever that is installed, for 4.5 of its 4.7 seconds.
-    """
-    hide = "torch" not in sys.modules
-    if hide:
-        sys.modules["torch"] = None
-    try:
-        return importlib.import_module("tensorboardX.event_file_writer")
-    finally:
-        if hide:
-            del sys.modules["torch"]
 
 
 def _read_lines(path: Path) -> list[dict[str, Any]]:

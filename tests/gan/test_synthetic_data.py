@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 
-from dljax.gan.synthetic_data import Interval, interval, mixed
+from dljax.gan.synthetic_data import mixed
 
 REAL = {"image": np.arange(40, dtype=np.uint8).reshape(40, 1, 1, 1), "label": np.arange(40) % 2}
 GENERATED = {
@@ -42,12 +42,3 @@ def test_the_ends_of_the_share():
     assert (batches(1.0, 3, 0, 4)["image"] == 100).all()
     with pytest.raises(ValueError, match="share of generated images must lie in 0..1, not 1.5"):
         batches(1.5, 3, 0, 4)
-
-
-def test_the_interval_of_a_mean():
-    """Of 1, 2, 3: deviation 1, Student's quantile of two degrees of freedom 4.3027."""
-    found = interval([1.0, 2.0, 3.0])
-    np.testing.assert_allclose(found, (2, 2 - 4.3027 / 3**0.5, 2 + 4.3027 / 3**0.5), atol=1e-4)
-    assert not found.is_gain() and not found.is_loss()
-    assert interval([1.0, 1.1, 1.2]).is_gain() and interval([-1.0, -1.1, -1.2]).is_loss()
-    assert interval([0.5]) == Interval(0.5, -np.inf, np.inf)

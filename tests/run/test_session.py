@@ -1,6 +1,7 @@
 """What a run knows of its data and its workdir, when it stops early, and what it keeps."""
 
 import json
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -137,6 +138,7 @@ def test_runs_of_older_code_go_on(tmp_path):
 def test_the_summary_says_what_was_read_and_how_it_was_made(trained, capsys):
     summary = json.loads((trained / "summary.json").read_text())
     assert summary["data"]["rows"] == 10 and summary["data"]["left_out"] == []
+    assert summary["headline"] == ["loss"]
     assert summary["command"].startswith("python -m experiments.toy --workdir=")
     assert summary["commit"] is None or len(summary["commit"].rstrip("+")) == 12
     train(trained, dataset="a.csv", quiet=False)
@@ -166,6 +168,26 @@ def test_patience_ends_a_run(tmp_path, steps_per_call):
     assert_same(longer.run, whole.run)
 
 
+@pytest.mark.parametrize(
+    "changes, flags, scored, line",
+    [
+        ({}, {}, (20, True, True), "last and best checkpoint, step 20"),
+        ({"validation": None}, {}, (20, False, True), "last checkpoint, step 20"),
+        ({}, {"choose_by": "max:loss"}, (20, False, True),
+         "last checkpoint, step 20 (best by validation: step 2)"),
+        ({"use_best": True}, {"choose_by": "max:loss"}, (2, True, False),
+         "best checkpoint, step 2"),
+    ],
+)  # fmt: skip
+def test_the_checkpoint_that_is_scored_is_named(tmp_path, capsys, changes, flags, scored, line):
+    for _ in range(1 + ("use_best" in changes)):  # a second start trains nothing and says the same
+        outcome = train(tmp_path, changes, quiet=False, **flags)
+        step, best, last = scored
+        assert outcome.summary["checkpoint"] == {"step": step, "best": best, "last": last}
+        shown = capsys.readouterr().err.splitlines()
+        assert [x.endswith(f"; {line}") for x in shown if x.startswith("test: loss ")] == [True]
+
+
 def test_what_chooses_is_named_or_refused(tmp_path):
     with pytest.raises(ValueError, match="there is no validation metric 'accuracy', but loss"):
         train(tmp_path / "a", choose_by="max:accuracy")
@@ -193,6 +215,13 @@ def test_a_checkpoint_is_scored_on_other_examples(trained, capsys):
     assert more == again
     session.evaluate(config, task, helpers.episodes(7, 7), data=".")  # the folder's own name
     assert (trained / "evaluations" / f"{Path.cwd().name}.json").exists()
+
+
+def test_wandb_is_refused_where_it_is_not_installed(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "wandb", None)
+    with pytest.raises(ValueError, match="--wandb needs the package wandb: pip install wandb, or"):
+        train(tmp_path / "run", wandb="project")
+    assert not (tmp_path / "run").exists()
 
 
 def test_flags_that_the_numbers_do_not_depend_on_count_for_a_trained_run(trained):

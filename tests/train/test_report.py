@@ -1,5 +1,8 @@
+import csv
 import io
 import json
+import sys
+import types
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -7,8 +10,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from dljax.plots import canvas
 from dljax.train import report
 from dljax.train.report import Report, read_metrics
+from dljax.train.trackers import WeightsAndBiases
 
 
 class Terminal(io.StringIO):
@@ -23,19 +28,25 @@ def lines(workdir):
     return [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
 
 
+def table(workdir):
+    with open(workdir / "metrics.csv", newline="") as file:
+        return list(csv.reader(file))
+
+
 def events(directory):
-    """(step, tag, value) of all scalars of a TensorBoard run, and the steps where it restarted."""
+    """All events of a TensorBoard run."""
     tensorboard = pytest.importorskip("tensorboardX.proto.event_pb2")
-    scalars, restarts = [], []
     for path in sorted(directory.glob("events*")):
         data, at = path.read_bytes(), 0
         while at < len(data):
             size = int.from_bytes(data[at : at + 8], "little")
-            event = tensorboard.Event.FromString(data[at + 12 : at + 12 + size])
+            yield tensorboard.Event.FromString(data[at + 12 : at + 12 + size])
             at += 16 + size
-            scalars += [(event.step, v.tag, v.simple_value) for v in event.summary.value]
-            restarts += [event.step] * event.HasField("session_log")
-    return scalars, restarts
+
+
+def scalars(directory):
+    """(step, tag, value) of all scalars of a TensorBoard run."""
+    return [(e.step, v.tag, v.simple_value) for e in events(directory) for v in e.summary.value]
 
 
 def test_line_by_hand(tmp_path):
@@ -51,8 +62,8 @@ def test_what_is_not_finite_becomes_null(tmp_path):
     (line,) = lines(tmp_path)
     assert line["a"] == {"mean": 2.0, "std": 0.0, "per_seed": [None, 2.0]}
     assert line["b"] == {"mean": None, "std": None, "per_seed": [None, 1.0]}
-    scalars, _ = events(tmp_path / "tensorboard")
-    assert scalars == [(5, "a", 2.0)]
+    assert scalars(tmp_path / "tensorboard") == [(5, "a", 2.0)]
+    assert table(tmp_path)[1:] == [["5", "0.0", "0", "", ""], ["5", "0.0", "1", "2.0", "1.0"]]
 
 
 def test_lines_show_the_headline_within_100_columns():
@@ -107,15 +118,111 @@ def test_rewind_drops_later_lines_and_a_torn_one(tmp_path):
         assert lines(tmp_path) == before[:2]
         log.line(3, LOSS, 9.0)
     assert [line["seconds"] for line in lines(tmp_path)] == [0.1, 0.2, 9.0]
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["metrics.jsonl", "tensorboard"]
-    assert events(tmp_path / "tensorboard")[1] == [3]
+    files = {path.name for path in tmp_path.iterdir()}
+    assert files == {"metrics.jsonl", "metrics.csv", "tensorboard"}
+    restarts = [e.step for e in events(tmp_path / "tensorboard") if e.HasField("session_log")]
+    assert restarts == [3]
+
+
+def test_a_table_for_spreadsheets(tmp_path):
+    """A row for each report and seed; a resumed run ends with what an uninterrupted one has."""
+    members = [{"seed": 7, "rate": 0.1}, {"seed": 7, "rate": 1.0}]
+    scored = {"validation/accuracy": np.array([0.5, np.nan])}
+
+    def report_of(workdir, first, *steps):
+        with Report(workdir, 10, members=members, quiet=True) as log:
+            log.rewind(first)
+            for step in steps:
+                log.line(step, LOSS | (scored if step != 1 else {}), 0.5)
+
+    report_of(tmp_path / "a", 0, 1, 2)  # what comes later has a column from the beginning
+    assert table(tmp_path / "a") == [
+        ["step", "seconds", "seed", "rate", "train/loss", "validation/accuracy"],
+        ["1", "0.5", "7", "0.1", "1.0", ""],
+        ["1", "0.5", "7", "1.0", "3.0", ""],
+        ["2", "0.5", "7", "0.1", "1.0", "0.5"],
+        ["2", "0.5", "7", "1.0", "3.0", ""],
+    ]
+    report_of(tmp_path / "a", 2, 3)
+    report_of(tmp_path / "b", 0, 1, 2, 3, 4)
+    with open(tmp_path / "b" / "metrics.csv", "a") as file:
+        file.write("4,0.5,7,0.")  # killed here
+    report_of(tmp_path / "b", 2, 3)
+    written = [(tmp_path / name / "metrics.csv").read_bytes() for name in "ab"]
+    assert written[0] == written[1] and written[0].count(b"\n") == 7
+
+
+def picture(path):
+    canvas.save(canvas.figure(1.0, 0.5), path)
+    return path.read_bytes()
+
+
+def test_tensorboard_shows_the_pictures_of_the_last_start(tmp_path):
+    image = picture(tmp_path / "plots" / "old.png")
+    for name in ("old", "new"):
+        (tmp_path / "plots" / "old.png").rename(tmp_path / "plots" / f"{name}.png")
+        with Report(tmp_path, 10, quiet=True) as log:
+            log.rewind(10)
+            log.pictures(10, tmp_path / "plots")
+        shown = [
+            (event.step, v.tag, v.image.width, v.image.height, v.image.encoded_image_string)
+            for event in events(tmp_path / "tensorboard" / "plots")
+            for v in event.summary.value
+        ]
+        assert shown == [(10, f"plots/{name}", 100, 50, image)]
+
+
+class Wandb(types.ModuleType):
+    """In place of the package: keeps what it is told."""
+
+    def __init__(self):
+        super().__init__("wandb")
+        self.begun, self.logged, self.finished = [], [], 0
+
+    def init(self, **settings):
+        self.begun.append(settings)
+        return self
+
+    def log(self, values, step):
+        self.logged.append((step, values))
+
+    def finish(self):
+        self.finished += 1
+
+    def Image(self, path):
+        return f"image {Path(path).name}"
+
+
+def test_wandb_is_told_the_same(tmp_path, monkeypatch):
+    stub = Wandb()
+    monkeypatch.setitem(sys.modules, "wandb", stub)
+    picture(tmp_path / "plots" / "curves.png")
+    for _ in range(2):
+        tracker = WeightsAndBiases("digits", tmp_path, {"steps": 10})
+        with Report(tmp_path, 10, trackers=[tracker], quiet=True) as log:
+            log.rewind(0)
+            log.line(5, LOSS | {"a": np.full(2, np.nan)}, 1.0)
+            log.pictures(10, tmp_path / "plots")
+    line = (5, {"train/loss": 2.0, "train/loss_std": pytest.approx(2**0.5)})
+    assert stub.logged == 2 * [line, (10, {"plots/curves": "image curves.png"})]
+    first, second = stub.begun
+    assert first == second  # the id too: the run is continued
+    assert first["project"] == "digits" and first["config"] == {"steps": 10} and first["id"]
+    assert (first["resume"], first["dir"], stub.finished) == ("allow", str(tmp_path), 2)
+
+    def fails(**settings):
+        raise RuntimeError("not logged in")
+
+    stub.init = fails
+    with pytest.raises(ValueError, match="--wandb: RuntimeError: not logged in"):
+        WeightsAndBiases("digits", tmp_path, {}).begin(0)
 
 
 def test_tensorboard_has_the_mean_and_each_of_a_few_seeds(tmp_path):
     with Report(tmp_path, 10, quiet=True) as log:
         log.line(5, LOSS, 1.0)
-    assert events(tmp_path / "tensorboard")[0] == [(5, "train/loss", 2.0)]
-    assert events(tmp_path / "tensorboard" / "seed_1")[0] == [(5, "train/loss", 3.0)]
+    assert scalars(tmp_path / "tensorboard") == [(5, "train/loss", 2.0)]
+    assert scalars(tmp_path / "tensorboard" / "seed_1") == [(5, "train/loss", 3.0)]
     with Report(tmp_path / "one", 10, quiet=True) as log:
         log.line(5, {"train/loss": np.array([1.0])}, 1.0)
     assert not list((tmp_path / "one" / "tensorboard").glob("seed*"))

@@ -17,12 +17,12 @@ from dljax.data.record_kinds import images_record
 from dljax.data.sources import Dataset
 from dljax.data.sources.dataset import Arrays, subsample_per_class
 from dljax.gan import sampling
-from dljax.gan.synthetic_data import Interval, interval
 from dljax.plots import samples as pictures
 from dljax.plots.gains import gains
 from dljax.run.command_line import command
 from dljax.run.config import to_json
 from dljax.train import loop, metrics, report
+from dljax.train.intervals import Interval, interval
 
 GAINS = {"samples over alone": ("samples", "alone"), "both over standard": ("both", "standard")}
 COMPARED = 500  # images whose nearest labelled image is searched

@@ -6,7 +6,6 @@ training.play(config, make)
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -29,7 +28,7 @@ from dljax.run import session
 from dljax.run.experiment import Analysis, Experiment, Outcome
 from dljax.train.loop import Run
 from dljax.train.parallel import place
-from dljax.train.report import read_metrics
+from dljax.train.report import read_metrics, read_seconds
 
 HEADLINE = ("return", "length")
 
@@ -107,8 +106,7 @@ def _draw(config: AgentConfig, agent: Agent, run: Run, folder: Path) -> None:
     """Returns over steps of the environments and over time; maps of the learned values."""
     folder.mkdir(parents=True, exist_ok=True)
     steps, returns = read_metrics(folder.parent)["validation/return"]
-    lines = (folder.parent / "metrics.jsonl").read_text().splitlines()
-    seconds = {line["step"]: line["seconds"] for line in map(json.loads, lines)}
+    seconds = read_seconds(folder.parent)
     played = steps * config.environments * config.rollout
     clock = [seconds[step] for step in steps.tolist()]
     rl.returns(played, clock, returns, folder / "returns.png", config.env)
