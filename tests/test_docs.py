@@ -1,56 +1,18 @@
 """README.md and docs/: their Python runs, their commands and flags exist, their links resolve."""
 
 import functools
-import importlib
 import importlib.util
-import pathlib
 import re
 import shlex
-from typing import NamedTuple
 
 import pytest
 
 from benchmarks import ledger
 from dljax.run import command_line
 from dljax.run import config as run_config
+from tests.docs_commands import BLOCKS, PAGES, ROOT, SCRIPTS, commands, config_of, trains
 
-ROOT = pathlib.Path(__file__).parent.parent
-SCRIPTS = [
-    path.stem
-    for path in sorted((ROOT / "experiments").glob("*.py"))
-    if '\nif __name__ == "__main__"' in path.read_text(encoding="utf-8")
-    and not path.stem.startswith("_")
-]
-PAGES = {
-    str(path.relative_to(ROOT)): path.read_text(encoding="utf-8")
-    for path in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-}
 TEXT = "\n".join(PAGES.values())
-
-
-class Block(NamedTuple):
-    """A fenced block of a page and the line it begins on."""
-
-    page: str
-    line: int
-    language: str
-    body: str
-
-    def __str__(self) -> str:
-        return f"{self.page}:{self.line}"
-
-
-def commands(block: Block) -> list[list[str]]:
-    """The words of each command of a shell block; none of another block."""
-    lines = block.body.replace("\\\n", " ").splitlines() if block.language == "sh" else []
-    return [shlex.split(line, comments=True) for line in lines]
-
-
-BLOCKS = [
-    Block(page, text[: match.start()].count("\n") + 2, *match.groups())
-    for page, text in PAGES.items()
-    for match in re.finditer(r"^```(\w*)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
-]
 PYTHON = [block for block in BLOCKS if block.language == "python"]
 COMMANDS = [words for block in BLOCKS for words in commands(block)]
 LINKS = sorted(
@@ -61,27 +23,6 @@ LINKS = sorted(
         if not link.startswith("https://")
     }
 )
-
-
-USES = {
-    "predict": "",
-    "evaluate": "",
-    "enroll": "",
-    "identify": "",
-    "verify": (),
-    "remove": "",
-    "features": "",
-    "stream": "",
-    "sample": 0,
-    "play": -1,
-    "prompt": None,
-    "score": "",
-}
-"""Flags that use what was trained, and their defaults."""
-
-
-def config_of(script: str) -> type[run_config.Config]:
-    return importlib.import_module(f"dljax.apps.configs.{script}").Config
 
 
 @functools.cache
@@ -146,18 +87,13 @@ def test_flags_exist():
     assert written - known == set()
 
 
-@pytest.mark.parametrize("page", PAGES)
-def test_the_commands_of_a_page_do_not_collide(page):
-    """Each trains in a workdir of its own, so that a reader may run one after another."""
+def test_commands_do_not_collide():
+    """Each trains in a workdir of its own, so that a reader may run one page after another."""
     trained: dict[str, set[str]] = {}
-    for words in (words for block in BLOCKS if block.page == page for words in commands(block)):
-        script = words[2].removeprefix("experiments.") if len(words) > 2 else ""
-        if script not in SCRIPTS or script == "export" or "--help" in words:
-            continue
-        config = parsed(script, *words[3:])
-        if all(getattr(config, name, default) == default for name, default in USES.items()):
+    for words in COMMANDS:
+        if config := trains(words):
             trained.setdefault(config.workdir, set()).add(shlex.join(words))
-    assert all(len(lines) == 1 for lines in trained.values()), trained
+    assert {folder: lines for folder, lines in trained.items() if len(lines) > 1} == {}
 
 
 @pytest.mark.parametrize("script", SCRIPTS)

@@ -62,7 +62,10 @@ def detections(
     )  # fmt: skip
     below.set_ylabel("surprise, nats", fontsize=8)
     highest = float(surprise[probation:].max(initial=0.0))
-    below.set_ylim(0, max(1.2 * threshold, min(1.05 * highest, 4 * threshold), 1e-9))
+    if highest > 4 * threshold > 0:
+        below.set_yscale("symlog", linthresh=2 * threshold)
+        below.set_ylabel("surprise, nats\n(logarithmic on top)", fontsize=8)
+    below.set_ylim(0, max(1.2 * threshold, 1.1 * highest, 1e-9))
     for axes in (above, below):
         axes.margins(x=0.005)
         axes.tick_params(labelsize=8)

@@ -109,6 +109,8 @@ def class_scores(
     axes.barh(names, mean, color=canvas.MAIN, xerr=spread)
     axes.set(xlim=(0, 1), xlabel="IoU", title=f"IoU of each class (mean {mean.mean():.3f})")
     for place, value in enumerate(mean):
-        axes.text(0.01, place, f"{value:.3f}", va="center", color="white", fontsize=8)
+        colour = "white" if value > 0.12 else "black"
+        left = 0.01 if value > 0.12 else high[place] + 0.02
+        axes.text(left, place, f"{value:.3f}", va="center", color=colour, fontsize=8)
     axes.grid(axis="x", alpha=0.3)
     canvas.save(figure, path)
