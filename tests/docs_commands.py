@@ -4,8 +4,9 @@
     python -m tests.docs_commands --pages=docs/gan.md --steps=20
 
 Runs the commands of the pages in their order in one folder, empty at first, with the data that they
-name made up (tests/stand_ins.py) and their training cut to --steps and one seed. A command fails by an exit code
-other than 0. Ends with the list of those that failed, and exit code 1 if there are any.
+name made up (tests/stand_ins.py) and their training cut to --steps and one seed. With --read they
+read their data and build their task, and train nothing. A command fails by an exit code other than
+0. Ends with the list of those that failed, and exit code 1 if there are any.
 """
 
 import argparse
@@ -125,17 +126,29 @@ def lay_out(folder: pathlib.Path, page: str, names: Sequence[str] = ()) -> None:
             write(folder / name)
 
 
-def start(words: Sequence[str], folder: str, output: str) -> None:
+def read(words: Sequence[str]) -> None:
+    """Reads the data and builds the task of a command that trains, where its app can do that."""
+    app = importlib.import_module(f"dljax.apps.{experiment(words)}")
+    config = trains(words)
+    if config and hasattr(app, "build"):
+        app.build(config)
+
+
+def start(words: Sequence[str], folder: str, output: str, only_read: bool) -> None:
     """Runs `python -m MODULE ...` in this process, in that folder; its output goes into a file."""
     written = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(written, 1)
     os.dup2(written, 2)
     os.chdir(folder)
+    if only_read:
+        return read(words)
     sys.argv = [words[2], *words[3:]]
     runpy.run_module(words[2], run_name="__main__", alter_sys=True)
 
 
-def failures(folder: pathlib.Path, pages: Sequence[str], steps: int) -> Iterator[str]:
+def failures(
+    folder: pathlib.Path, pages: Sequence[str], steps: int, only_read: bool
+) -> Iterator[str]:
     """Runs the commands of the pages and yields each that failed, with the end of its output.
 
     Each has a process of its own, forked from one that has imported the library: that halves the
@@ -153,8 +166,11 @@ def failures(folder: pathlib.Path, pages: Sequence[str], steps: int) -> Iterator
             if reason := skipped(words):
                 print(f"   -    {line} ({reason})", flush=True)
                 continue
+            if only_read and trains(words) is None:
+                continue
             begun = time.monotonic()
-            process = server.Process(target=start, args=(cut(words, steps), str(folder), output))
+            how = (words if only_read else cut(words, steps), str(folder), output, only_read)
+            process = server.Process(target=start, args=how)
             process.start()
             process.join()
             print(f"{time.monotonic() - begun:4.0f} s  {line}", flush=True)
@@ -169,6 +185,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--pages", default=",".join(PAGES), help="pages with commas between")
     parser.add_argument("--steps", type=int, default=2, help="training steps of each command")
+    parser.add_argument("--read", action="store_true", help="read the data, train nothing")
     parser.add_argument("--folder", help="where they run; a temporary folder unless given")
     flags = parser.parse_args()
     pages = flags.pages.split(",")
@@ -179,7 +196,7 @@ def main() -> None:
         folder.mkdir(parents=True, exist_ok=True)
         if any(path.name != "runs" for path in folder.iterdir()) and flags.folder:
             parser.error(f"{folder} is not empty")
-        failed = list(failures(folder, pages, flags.steps))
+        failed = list(failures(folder, pages, flags.steps, flags.read))
     print(f"\n{len(failed)} failed", *failed, sep="\n\n")
     sys.exit(bool(failed))
 

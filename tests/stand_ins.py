@@ -59,7 +59,10 @@ def tfds_mnist(path: Path) -> None:
     parts = {"train": slice(0, 700), "test": slice(700, 800)}
     tfds_set.write_set(
         path,
-        {part: (list(images[rows, ..., None]), labels[rows].tolist()) for part, rows in parts.items()},
+        {
+            part: (list(images[rows, ..., None]), labels[rows].tolist())
+            for part, rows in parts.items()
+        },
         name="mnist",
         version="3.0.1",
         classes=tuple(map(str, range(10))),
@@ -208,7 +211,10 @@ def faults(path: Path) -> None:
 def ett(path: Path) -> None:
     """The rows and columns of ETTh1."""
     stamps, waves = hourly(17420)
-    rows = [",".join([t, *(f"{x:.3f}" for x in (*w, *w, *w, w[0]))]) for t, w in zip(stamps, waves, strict=True)]
+    rows = [
+        ",".join([t, *(f"{x:.3f}" for x in (*w, *w, *w, w[0]))])
+        for t, w in zip(stamps, waves, strict=True)
+    ]
     path.write_text("\n".join(["date,HUFL,HULL,MUFL,MULL,LUFL,LULL,OT", *rows]) + "\n")
 
 
