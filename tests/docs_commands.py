@@ -24,7 +24,7 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from dljax.run import command_line
+from dljax.run import command_line, session
 from dljax.run.config import Config, served
 
 ROOT = pathlib.Path(__file__).parent.parent
@@ -126,23 +126,15 @@ def lay_out(folder: pathlib.Path, page: str, names: Sequence[str] = ()) -> None:
             write(folder / name)
 
 
-def read(words: Sequence[str]) -> None:
-    """Reads the data and builds the task of a command that trains, where its app can do that."""
-    app = importlib.import_module(f"dljax.apps.{experiment(words)}")
-    config = trains(words)
-    if config and hasattr(app, "build"):
-        app.build(config)
-
-
 def start(words: Sequence[str], folder: str, output: str, only_read: bool) -> None:
     """Runs `python -m MODULE ...` in this process, in that folder; its output goes into a file."""
     written = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(written, 1)
     os.dup2(written, 2)
     os.chdir(folder)
-    if only_read:
-        return read(words)
     sys.argv = [words[2], *words[3:]]
+    if only_read:
+        session.train = lambda *parts, **settings: sys.exit()  # what it gets has been built
     runpy.run_module(words[2], run_name="__main__", alter_sys=True)
 
 
@@ -169,7 +161,7 @@ def failures(
             if only_read and trains(words) is None:
                 continue
             begun = time.monotonic()
-            how = (words if only_read else cut(words, steps), str(folder), output, only_read)
+            how = (cut(words, steps), str(folder), output, only_read)
             process = server.Process(target=start, args=how)
             process.start()
             process.join()

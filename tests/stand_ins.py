@@ -35,9 +35,9 @@ def save(path: Path, image: np.ndarray) -> None:
 
 @functools.cache
 def digits(side: int) -> tuple[np.ndarray, np.ndarray]:
-    """uint8 [800, side, side], int [800]."""
+    """uint8 [1437, side, side], int [1437]."""
     train = load_images("digits", size=(side, side)).train
-    return train["image"][:800, ..., 0], train["label"][:800]
+    return train["image"][..., 0], train["label"]
 
 
 def digit(path: Path) -> None:
@@ -56,7 +56,7 @@ def classes(path: Path, each: int = 30, colour: bool = False) -> None:
 
 def tfds_mnist(path: Path) -> None:
     images, labels = digits(28)
-    parts = {"train": slice(0, 700), "test": slice(700, 800)}
+    parts = {"train": slice(0, 1300), "test": slice(1300, 1437)}
     tfds_set.write_set(
         path,
         {

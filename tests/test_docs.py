@@ -10,7 +10,17 @@ import pytest
 from benchmarks import ledger
 from dljax.run import command_line
 from dljax.run import config as run_config
-from tests.docs_commands import BLOCKS, PAGES, ROOT, SCRIPTS, commands, config_of, trains
+from tests.docs_commands import (
+    BLOCKS,
+    PAGES,
+    ROOT,
+    SCRIPTS,
+    commands,
+    commands_of,
+    config_of,
+    trains,
+)
+from tests.stand_ins import STAND_INS
 
 TEXT = "\n".join(PAGES.values())
 PYTHON = [block for block in BLOCKS if block.language == "python"]
@@ -94,6 +104,32 @@ def test_commands_do_not_collide():
         if config := trains(words):
             trained.setdefault(config.workdir, set()).add(shlex.join(words))
     assert {folder: lines for folder, lines in trained.items() if len(lines) > 1} == {}
+
+
+EMBEDDED = {"stocks", "brain"}
+OWN = re.compile(r"[A-Z_]+(\.\w+)?|photos|scans|people\.csv|[AB]\.png|patient\.nii\.gz")
+READING = ("dataset", "data_dir", "predict", "evaluate", "enroll", "identify", "verify", "stream",
+           "score")  # fmt: skip
+
+
+def test_data_that_a_command_names_is_embedded_or_can_be_had():
+    """What is no reader's own is in the table of public data; all has a stand-in, to be tried."""
+    public = PAGES["docs/data_formats.md"].split("## Public data")[1].split("\n## ")[0]
+    named = set()
+    for page in PAGES:
+        flags = [word.partition("=") for words in commands_of(page) for word in words]
+        values = [value for flag, _, value in flags if flag.removeprefix("--") in READING]
+        for name in ",".join(values).split(","):
+            name = name.removeprefix("nab:").rstrip("/")
+            if name in EMBEDDED or not name:
+                continue
+            if name.startswith("tfds:"):
+                assert f"`{name}`" in public
+                continue
+            assert name in STAND_INS[page], f"{page} names {name}: add it to tests/stand_ins.py"
+            assert OWN.fullmatch(name) or f"`{name}`" in public, f"{page}: where is {name}?"
+            named.add(name)
+    assert len(named) > 30
 
 
 @pytest.mark.parametrize("script", SCRIPTS)

@@ -51,7 +51,10 @@ def from_above(
         axes.set_title(titles[i], fontsize=8)
         axes.tick_params(labelsize=6)
     named = {label: h for h, label in zip(*axes.get_legend_handles_labels(), strict=True)}
-    figure.legend(named.values(), named, loc="outside lower center", ncols=5, fontsize=8)
+    figure.legend(
+        named.values(), named, loc="outside lower center",
+        ncols=2 * columns - (columns > 1), fontsize=8,
+    )  # fmt: skip
     figure.suptitle("Test drives from above, m", fontsize=10)
     canvas.save(figure, path)
 

@@ -79,7 +79,7 @@ def comparisons(
             canvas.show(axes[row, column], picture)
         axes[row, 0].set_title(titles[row], fontsize=8)
         if row == 0:
-            for column, name in enumerate(("true", "predicted", "wrong"), 1):
+            for column, name in enumerate(("true", "predicted", "wrong (red)"), 1):
                 axes[row, column].set_title(name, fontsize=9)
     _legend(figure, classes, palette(len(classes)))
     canvas.save(figure, path)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib.ticker import EngFormatter, MaxNLocator
 from PIL import Image, ImageDraw
 
 from dljax.plots import canvas
@@ -39,6 +40,8 @@ def returns(
             )
         axes.plot(x, np.nanmean(values, axis=1), color=canvas.MAIN, linewidth=1.8, label="mean")
         axes.set(xlabel=label, ylabel="return" if index == 0 else "")
+        axes.xaxis.set_major_locator(MaxNLocator(6))
+        axes.xaxis.set_major_formatter(EngFormatter(sep=""))
         axes.grid(alpha=0.3, linewidth=0.5)
         if seeds > 1 and index == 0:
             axes.legend(fontsize=8)

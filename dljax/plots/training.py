@@ -51,7 +51,8 @@ def sweep(
     10), or labels. scores [points, S], larger is better; NaN is left out. name: of the points.
     """
     numbers = not isinstance(points[0], str)
-    figure = canvas.figure(5.0, 3.4)
+    turned = not numbers and not canvas.short(points)
+    figure = canvas.figure(5.0, 3.4 + (0.08 * max(map(len, points)) if turned else 0))
     axes = figure.add_subplot()
     x = np.array(points, float) if numbers else np.arange(len(points))
     order = np.argsort(x)
@@ -66,7 +67,7 @@ def sweep(
                   textcoords="offset points", fontsize=9, color=canvas.MAIN)  # fmt: skip
     axes.margins(0.12)
     if not numbers:
-        axes.set_xticks(x, points)
+        axes.set_xticks(x, points, rotation=90 if turned else 0)
     elif x[0] > 0 and x[-1] >= 10 * x[0]:
         axes.set_xscale("log")
     seeds = f"{scores.shape[1]} seeds" if scores.shape[1] > 1 else "one seed"
