@@ -1,6 +1,7 @@
 """README.md and docs/: their Python runs, their commands and flags exist, their links resolve."""
 
 import functools
+import importlib
 import importlib.util
 import re
 import shlex
@@ -8,7 +9,7 @@ import shlex
 import pytest
 
 from benchmarks import ledger
-from dljax.run import command_line
+from dljax.run import command_line, session
 from dljax.run import config as run_config
 from tests.docs_commands import (
     BLOCKS,
@@ -18,6 +19,8 @@ from tests.docs_commands import (
     commands,
     commands_of,
     config_of,
+    experiment,
+    lay_out,
     trains,
 )
 from tests.stand_ins import STAND_INS
@@ -130,6 +133,20 @@ def test_data_that_a_command_names_is_embedded_or_can_be_had():
             assert OWN.fullmatch(name) or f"`{name}`" in public, f"{page}: where is {name}?"
             named.add(name)
     assert len(named) > 30
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/forecasting.md", "docs/anomaly_detection.md"])
+def test_commands_build_what_they_train(page, tmp_path, monkeypatch):
+    """The others: python -m tests.docs_commands, which also trains."""
+    built = []
+    monkeypatch.setattr(session, "train", lambda config, parts: built.append(parts.dataset))
+    monkeypatch.chdir(tmp_path)
+    lay_out(tmp_path, page)
+    found = [(experiment(words), trains(words)) for words in commands_of(page)]
+    for script, config in found:
+        if config:
+            importlib.import_module(f"dljax.apps.{script}").train(config)
+    assert len(built) == sum(config is not None for _, config in found) > 1
 
 
 @pytest.mark.parametrize("script", SCRIPTS)

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+from matplotlib.ticker import MaxNLocator
 from PIL import Image, ImageDraw
 
 from dljax.plots import canvas
@@ -84,6 +85,7 @@ def errors_in_bends(
     for axes in (left, right):
         axes.axhline(0, color="grey", linewidth=0.5)
         axes.set_xlabel("curvature, 1/m (left bends positive)")
+        axes.xaxis.set_major_locator(MaxNLocator(5))
         axes.grid(alpha=0.3, linewidth=0.5)
     left.legend(fontsize=8)
     canvas.save(figure, path)
