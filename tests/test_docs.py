@@ -5,8 +5,10 @@ import importlib
 import importlib.util
 import re
 import shlex
+import tomllib
 
 import pytest
+import yaml
 
 from benchmarks import ledger
 from dljax.run import command_line, session
@@ -166,6 +168,13 @@ def test_links_lead_somewhere(page, link):
     assert target.exists()
     if anchor:
         assert anchor in anchors(target.read_text(encoding="utf-8"))
+
+
+def test_the_citation_is_of_this_package():
+    cited = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert (cited["version"], cited["license"]) == (project["version"], project["license"])
+    assert cited["title"].startswith(f"{project['name']}: ") and cited["authors"]
 
 
 def test_numbers_of_the_readme_are_those_of_the_ledger():
