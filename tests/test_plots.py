@@ -169,6 +169,14 @@ def test_axes_hold_large_errors_and_surprises(axes):
     assert below.get_ylim()[1] > 90
 
 
+def test_a_film_of_a_small_camera_has_room_for_its_text(tmp_path):
+    pictures, still = np.zeros((9, 12, 24, 3)), np.zeros(9)
+    driving.film(pictures, pictures[..., 0], still, still, 0.1, tmp_path / "x.gif")
+    with Image.open(tmp_path / "x.gif") as film:
+        below = np.asarray(film.convert("L"))[driving.PANEL :]
+    assert (below[:-4] < 100).any() and (below[-4:] > 200).all()
+
+
 def test_scores_of_classes_stand_where_they_can_be_read(axes):
     iou, share = np.array([[0.02, 0.9]]), np.array([0.1, 0.9])
     (panel,) = axes(masks.class_scores, iou, share, ("rare", "common"))

@@ -112,7 +112,8 @@ def film(
         picture = picture.resize(
             (picture.width * SCALE, picture.height * SCALE), Image.Resampling.NEAREST
         )
-        frame = Image.new("RGB", (picture.width + PANEL, max(picture.height, PANEL)), "#ffffff")
+        height = max(picture.height, PANEL + 32)  # the wheel, and two lines below it
+        frame = Image.new("RGB", (picture.width + PANEL, height), "#ffffff")
         frame.paste(picture)
         _wheel(ImageDraw.Draw(frame), picture.width + PANEL // 2, PANEL // 2, float(steer[t]))
         text = f"{t * seconds:5.1f} s\n{lateral[t]:+.2f} m"
