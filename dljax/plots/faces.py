@@ -91,6 +91,8 @@ def embedding_map(places: np.ndarray, person: Sequence[str], path: Path | str, t
             axes.annotate(
                 name, np.median(own, 0), fontsize=9, ha="center", va="center", weight="bold"
             )
+    if len(people) > 30:
+        title += f"\n(a colour and shape for each of {len(people)} people, without their names)"
     axes.set(xticks=[], yticks=[])
     axes.set_title(title, fontsize=11)
     canvas.save(figure, path)

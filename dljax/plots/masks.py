@@ -81,13 +81,20 @@ def comparisons(
         if row == 0:
             for column, name in enumerate(("true", "predicted", "wrong (red)"), 1):
                 axes[row, column].set_title(name, fontsize=9)
-    _legend(figure, classes, palette(len(classes)))
+    ignored = bool((labels >= len(classes)).any())
+    _legend(figure, classes, palette(len(classes)), ignored)
     canvas.save(figure, path)
 
 
-def _legend(figure: Figure, classes: Sequence[str], colours: np.ndarray) -> None:
-    patches = [Patch(color=c / 255, label=n) for c, n in zip(colours, classes, strict=True)]
-    figure.legend(handles=patches[:24], loc="outside lower center", ncols=6, fontsize=8)
+def _legend(
+    figure: Figure, classes: Sequence[str], colours: np.ndarray, ignored: bool = False
+) -> None:
+    patches = [Patch(color=c / 255, label=n) for c, n in zip(colours, classes, strict=True)][:24]
+    if len(classes) > 24:
+        patches.append(Patch(color="none", label=f"and {len(classes) - 24} more"))
+    if ignored:
+        patches.append(Patch(facecolor="white", edgecolor="grey", label="ignored"))
+    figure.legend(handles=patches, loc="outside lower center", ncols=6, fontsize=8)
 
 
 def class_scores(

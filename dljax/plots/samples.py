@@ -105,6 +105,7 @@ def outputs(metrics: Mapping[str, tuple[np.ndarray, np.ndarray]], path: Path | s
         _band(right, *metrics[f"train/{name}"], label, colour, "-")
     right.set(title="Losses in training", xlabel="step")
     for axes in (left, right):
+        axes.xaxis.get_major_locator().set_params(integer=True)
         axes.grid(alpha=0.3, linewidth=0.5)
         axes.legend(fontsize=8)
     canvas.save(figure, path)

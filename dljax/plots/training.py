@@ -37,6 +37,7 @@ def learning_curves(metrics: Mapping[str, tuple[np.ndarray, np.ndarray]], path: 
             _curve(axes, part, steps, values)
         _y_scale(axes, [values for _, values in parts.values()])
         axes.set(title=metric.replace("_", " "), xlabel="step")
+        axes.xaxis.get_major_locator().set_params(integer=True)
         axes.grid(alpha=0.3, which="both", linewidth=0.5)
         axes.legend(fontsize=8, framealpha=0.8)
     canvas.save(figure, path)
