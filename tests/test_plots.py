@@ -8,7 +8,7 @@ from matplotlib import _pylab_helpers
 from PIL import Image
 
 from dljax import plots
-from dljax.plots import canvas, driving, masks, rl, samples, values
+from dljax.plots import canvas, driving, masks, rl, samples, transfer, values
 
 RNG = np.random.default_rng(0)
 STEPS = np.arange(1, 41) * 50
@@ -167,6 +167,15 @@ def test_axes_hold_large_errors_and_surprises(axes):
         lambda path: plots.detections("x", DAYS, WAVE, surprise, surprise > 6.5, 6.5, path)
     )
     assert below.get_ylim()[1] > 90
+
+
+def test_a_baseline_of_one_point_is_seen(axes):
+    def draw(path):
+        curves = {"probe": {5: np.array([0.5])}}
+        transfer.accuracy_by_labels(curves, {"nearest class mean": {5: np.array([0.4])}}, "x", path)
+
+    (panel,) = axes(draw)
+    assert [line.get_marker() for line in panel.get_lines()] == ["o", "x"]
 
 
 def test_a_film_of_a_small_camera_has_room_for_its_text(tmp_path):
