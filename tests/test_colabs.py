@@ -8,6 +8,7 @@ import subprocess
 import sys
 import types
 
+import jax
 import pytest
 
 ROOT = pathlib.Path(__file__).parent.parent
@@ -25,6 +26,7 @@ def source(cell: dict) -> str:
 
 def test_there_are_notebooks():
     assert [path.stem for path in NOTEBOOKS] == [
+        "anomaly_detection",
         "autonomous_driving",
         "face_recognition",
         "forecasting",
@@ -53,20 +55,49 @@ def test_opens_with_its_badge(path):
     assert first.startswith("[![Open In Colab](") and f"]({place})" in first.splitlines()[0]
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_installs_on_colab_alone(path, monkeypatch):
+@pytest.fixture
+def installed(monkeypatch):
+    """Runs the first cell, which is the same in all notebooks; the words of its calls of pip."""
+    (install,) = {source(cells(path, "code")[0]) for path in NOTEBOOKS}
     calls = []
     monkeypatch.setattr(subprocess, "run", lambda words, **settings: calls.append(words))
-    install = source(cells(path, "code")[0])
-    exec(install, {})
-    assert not calls
+
+    def run() -> list[list[str]]:
+        calls.clear()
+        exec(install, names := {})
+        oldest = ".".join(map(str, names["OLDEST"]))
+        assert f"\njax>={oldest}," in (ROOT / "requirements.txt").read_text(encoding="utf-8")
+        return calls
+
+    return run
+
+
+def test_installs_on_colab_alone(installed, monkeypatch, capsys):
+    assert installed() == []
+    shown = f"{jax.device_count()} x {jax.devices()[0].device_kind}"
+    assert capsys.readouterr().out == f"jax {jax.__version__} on {shown}\n"
     monkeypatch.setitem(sys.modules, "google.colab", types.ModuleType("google.colab"))
-    exec(install, {})
-    (words,) = calls
+    (words,) = installed()
     assert words[:4] == [sys.executable, "-m", "pip", "install"]
-    assert "git+https://github.com/dljax/dljax" in words
-    jax = [word for word in words if word.startswith("jax")]
-    assert jax == [f"jax=={importlib.metadata.version('jax')}"]  # Colab's own stays
+    assert words[-2:] == ["git+https://github.com/dljax/dljax", f"jax=={jax.__version__}"]
+
+
+@pytest.mark.parametrize(
+    "packages, wanted",
+    [
+        (("jax_cuda12_plugin", "numpy"), "jax[cuda12]"),
+        (("jax-cuda13-plugin",), "jax[cuda13]"),
+        (("libtpu",), "jax[tpu]"),
+        (("numpy",), "jax[]"),
+    ],
+)
+def test_an_older_jax_is_replaced_by_one_of_its_kind(installed, monkeypatch, packages, wanted):
+    monkeypatch.setitem(sys.modules, "google.colab", types.ModuleType("google.colab"))
+    monkeypatch.setattr(importlib.metadata, "version", lambda name: "0.7.2")
+    found = [types.SimpleNamespace(name=name) for name in packages]
+    monkeypatch.setattr(importlib.metadata, "distributions", lambda: found)
+    (words,) = installed()
+    assert words[-1] == wanted
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)

@@ -3,54 +3,31 @@
 import functools
 import importlib
 import importlib.util
-import pathlib
 import re
 import shlex
-from typing import NamedTuple
+import tomllib
 
 import pytest
+import yaml
 
 from benchmarks import ledger
-from dljax.run import command_line
+from dljax.run import command_line, session
 from dljax.run import config as run_config
+from tests.docs_commands import (
+    BLOCKS,
+    PAGES,
+    ROOT,
+    SCRIPTS,
+    commands,
+    commands_of,
+    config_of,
+    experiment,
+    lay_out,
+    trains,
+)
+from tests.stand_ins import STAND_INS
 
-ROOT = pathlib.Path(__file__).parent.parent
-SCRIPTS = [
-    path.stem
-    for path in sorted((ROOT / "experiments").glob("*.py"))
-    if '\nif __name__ == "__main__"' in path.read_text(encoding="utf-8")
-    and not path.stem.startswith("_")
-]
-PAGES = {
-    str(path.relative_to(ROOT)): path.read_text(encoding="utf-8")
-    for path in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-}
 TEXT = "\n".join(PAGES.values())
-
-
-class Block(NamedTuple):
-    """A fenced block of a page and the line it begins on."""
-
-    page: str
-    line: int
-    language: str
-    body: str
-
-    def __str__(self) -> str:
-        return f"{self.page}:{self.line}"
-
-
-def commands(block: Block) -> list[list[str]]:
-    """The words of each command of a shell block; none of another block."""
-    lines = block.body.replace("\\\n", " ").splitlines() if block.language == "sh" else []
-    return [shlex.split(line, comments=True) for line in lines]
-
-
-BLOCKS = [
-    Block(page, text[: match.start()].count("\n") + 2, *match.groups())
-    for page, text in PAGES.items()
-    for match in re.finditer(r"^```(\w*)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
-]
 PYTHON = [block for block in BLOCKS if block.language == "python"]
 COMMANDS = [words for block in BLOCKS for words in commands(block)]
 LINKS = sorted(
@@ -61,27 +38,6 @@ LINKS = sorted(
         if not link.startswith("https://")
     }
 )
-
-
-USES = {
-    "predict": "",
-    "evaluate": "",
-    "enroll": "",
-    "identify": "",
-    "verify": (),
-    "remove": "",
-    "features": "",
-    "stream": "",
-    "sample": 0,
-    "play": -1,
-    "prompt": None,
-    "score": "",
-}
-"""Flags that use what was trained, and their defaults."""
-
-
-def config_of(script: str) -> type[run_config.Config]:
-    return importlib.import_module(f"dljax.apps.configs.{script}").Config
 
 
 @functools.cache
@@ -146,18 +102,53 @@ def test_flags_exist():
     assert written - known == set()
 
 
-@pytest.mark.parametrize("page", PAGES)
-def test_the_commands_of_a_page_do_not_collide(page):
-    """Each trains in a workdir of its own, so that a reader may run one after another."""
+def test_commands_do_not_collide():
+    """Each trains in a workdir of its own, so that a reader may run one page after another."""
     trained: dict[str, set[str]] = {}
-    for words in (words for block in BLOCKS if block.page == page for words in commands(block)):
-        script = words[2].removeprefix("experiments.") if len(words) > 2 else ""
-        if script not in SCRIPTS or script in ("compare", "export") or "--help" in words:
-            continue
-        config = parsed(script, *words[3:])
-        if all(getattr(config, name, default) == default for name, default in USES.items()):
+    for words in COMMANDS:
+        if config := trains(words):
             trained.setdefault(config.workdir, set()).add(shlex.join(words))
-    assert all(len(lines) == 1 for lines in trained.values()), trained
+    assert {folder: lines for folder, lines in trained.items() if len(lines) > 1} == {}
+
+
+EMBEDDED = {"stocks", "brain"}
+OWN = re.compile(r"[A-Z_]+(\.\w+)?|photos|scans|people\.csv|[AB]\.png|patient\.nii\.gz")
+READING = ("dataset", "data_dir", "predict", "evaluate", "enroll", "identify", "verify", "stream",
+           "score")  # fmt: skip
+
+
+def test_data_that_a_command_names_is_embedded_or_can_be_had():
+    """What is no reader's own is in the table of public data; all has a stand-in, to be tried."""
+    public = PAGES["docs/data_formats.md"].split("## Public data")[1].split("\n## ")[0]
+    named = set()
+    for page in PAGES:
+        flags = [word.partition("=") for words in commands_of(page) for word in words]
+        values = [value for flag, _, value in flags if flag.removeprefix("--") in READING]
+        for name in ",".join(values).split(","):
+            name = name.removeprefix("nab:").rstrip("/")
+            if name in EMBEDDED or not name:
+                continue
+            if name.startswith("tfds:"):
+                assert f"`{name}`" in public
+                continue
+            assert name in STAND_INS[page], f"{page} names {name}: add it to tests/stand_ins.py"
+            assert OWN.fullmatch(name) or f"`{name}`" in public, f"{page}: where is {name}?"
+            named.add(name)
+    assert len(named) > 30
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/forecasting.md", "docs/anomaly_detection.md"])
+def test_commands_build_what_they_train(page, tmp_path, monkeypatch):
+    """The others: python -m tests.docs_commands, which also trains."""
+    built = []
+    monkeypatch.setattr(session, "train", lambda config, parts: built.append(parts.dataset))
+    monkeypatch.chdir(tmp_path)
+    lay_out(tmp_path, page)
+    found = [(experiment(words), trains(words)) for words in commands_of(page)]
+    for script, config in found:
+        if config:
+            importlib.import_module(f"dljax.apps.{script}").train(config)
+    assert len(built) == sum(config is not None for _, config in found) > 1
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
@@ -177,6 +168,13 @@ def test_links_lead_somewhere(page, link):
     assert target.exists()
     if anchor:
         assert anchor in anchors(target.read_text(encoding="utf-8"))
+
+
+def test_the_citation_is_of_this_package():
+    cited = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert (cited["version"], cited["license"]) == (project["version"], project["license"])
+    assert cited["title"].startswith(f"{project['name']}: ") and cited["authors"]
 
 
 def test_numbers_of_the_readme_are_those_of_the_ledger():

@@ -8,7 +8,7 @@ from matplotlib import _pylab_helpers
 from PIL import Image
 
 from dljax import plots
-from dljax.plots import canvas
+from dljax.plots import canvas, driving, masks, rl, samples, transfer, values
 
 RNG = np.random.default_rng(0)
 STEPS = np.arange(1, 41) * 50
@@ -34,6 +34,9 @@ OUTLOOKS = [
     )
     for title, truth in (("known", WAVE[80:]), ("unknown", None))
 ]  # fmt: skip
+TILES = RNG.integers(256, size=(2, 8, 8, 1)).astype(np.uint8)
+ANGLE = np.linspace(0, 2 * np.pi, 60, endpoint=False)
+ROAD, LEFT = 50 * np.stack([np.cos(ANGLE), np.sin(ANGLE)], -1), np.arange(60) == 9
 WALKS = {"network": WAVE + 0.1, "last value": WAVE - 0.3}
 DRAW = {
     "learning_curves": lambda path: plots.learning_curves(CURVES, path),
@@ -63,6 +66,10 @@ DRAW = {
     ),
     "backtest": lambda path: plots.backtest(DAYS, WAVE, WALKS, "Walk", path, DAYS[[0, 50]]),
     "feature_maps": lambda path: plots.feature_maps(LAYERS, GREY[..., None], path),
+    "sweep": lambda path: plots.sweep(["width=8 depth=2", "width=16 depth=2"], LOSS[:2], "", path),
+    "neighbours": lambda path: samples.neighbours(TILES, TILES[:, None], LOSS[:2, 0], 0.5, path),
+    "tracks": lambda path: driving.from_above([(ROAD, 4.0)] * 2, [[(ROAD, LEFT)]] * 2, "ab", path),
+    "returns": lambda path: rl.returns(1000 * STEPS, STEPS, LOSS, path, "An environment"),
 }
 
 
@@ -81,14 +88,16 @@ def axes(monkeypatch, tmp_path):
 
 @pytest.mark.parametrize("name", DRAW)
 def test_writes_a_small_readable_png_and_keeps_no_figure(name, tmp_path, monkeypatch):
-    figures, figure_of = [], canvas.figure
+    figures, save = [], canvas.save
 
-    def watched(*size):
-        figure = figure_of(*size)
+    def watched(figure, path):
+        save(figure, path)
         figures.append(weakref.ref(figure))
-        return figure
+        drawn, size = figure.get_tightbbox(), figure.get_size_inches()
+        whole = (drawn.min > -0.02).all() and (drawn.max < size + 0.02).all()
+        assert whole, "nothing lies beyond the picture"
 
-    monkeypatch.setattr(canvas, "figure", watched)
+    monkeypatch.setattr(canvas, "save", watched)
     path = tmp_path / "plots" / f"{name}.png"
     DRAW[name](path)
     with Image.open(path) as picture:
@@ -118,6 +127,81 @@ def test_learning_curves_show_mean_band_and_last_value(axes):
     np.testing.assert_allclose([band.y0, band.y1], [LOSS.min(), LOSS.max()])
     assert (loss.get_yscale(), accuracy.get_yscale()) == ("log", "linear")
     assert validation.get_label() == f"validation {1.5 * LOSS[-1].mean():.4g} ± 0.002"
+
+
+def test_learning_curves_hold_all_values_or_say_so(axes):
+    values = np.sin(STEPS / 200)[:, None]
+    (panel,) = axes(plots.learning_curves, {"train/reward": (STEPS, values)})
+    low, high = panel.get_ylim()
+    assert low < values.min() and high > values.max() and not panel.texts
+    values[0] = 40
+    (panel,) = axes(plots.learning_curves, {"train/reward": (STEPS, values)})
+    assert panel.get_ylim()[1] < 2 and "beyond the axis" in panel.texts[0].get_text()
+
+
+def labels(axis) -> set[str]:
+    return set(axis.get_legend_handles_labels()[1])
+
+
+def test_each_colour_has_a_name(axes):
+    (panel,) = axes(plots.sweep, [1.0, 2.0], LOSS[:2], "x")
+    assert labels(panel) == {"a seed", "mean"} and panel.get_legend()
+    left, _ = axes(lambda path: rl.returns(STEPS, STEPS, LOSS, path, "An environment"))
+    assert labels(left) == {"a seed", "middle half", "mean"} and left.get_legend()
+    road, _ = axes(DRAW["tracks"])
+    assert labels(road) == {
+        "edge of the road",
+        "centre",
+        "way of the car",
+        "left the road",
+        "start",
+    }
+    (square,) = axes(plots.coverage, (0.1, 0.5), {"network": np.array([0.2, 0.5])}, "Q")
+    assert labels(square) == {"as it should be", "network"}
+
+
+def test_actions_have_names(axes):
+    car, value = values.PLANES["MountainCar-v0"], np.zeros((3, 3))
+    way = np.array([[-0.5, 0.0], [0.5, 0.02]])
+    draw = functools.partial(values.plane, car, value, value.astype(int), way)
+    _, _, _, bar = axes(lambda path: draw(path, "Car"))
+    assert [x.get_text() for x in bar.get_yticklabels()] == ["push left", "no push", "push right"]
+
+
+def test_axes_hold_large_errors_and_surprises(axes):
+    errors = {"network": np.ones(5), "drift": np.arange(1.0, 6.0) ** 3}
+    (panel,) = axes(plots.error_by_step, errors)
+    assert panel.get_yscale() == "log" and panel.get_ylim()[1] > 125
+    surprise = np.where(np.arange(100) == 60, 90.0, 1.0)
+    _, below = axes(
+        lambda path: plots.detections("x", DAYS, WAVE, surprise, surprise > 6.5, 6.5, path)
+    )
+    assert below.get_ylim()[1] > 90
+
+
+def test_a_baseline_of_one_point_is_seen(axes):
+    def draw(path):
+        curves = {"probe": {5: np.array([0.5])}}
+        transfer.accuracy_by_labels(curves, {"nearest class mean": {5: np.array([0.4])}}, "x", path)
+
+    (panel,) = axes(draw)
+    assert [line.get_marker() for line in panel.get_lines()] == ["o", "x"]
+
+
+def test_a_film_of_a_small_camera_has_room_for_its_text(tmp_path):
+    pictures, still = np.zeros((9, 12, 24, 3)), np.zeros(9)
+    driving.film(pictures, pictures[..., 0], still, still, 0.1, tmp_path / "x.gif")
+    with Image.open(tmp_path / "x.gif") as film:
+        below = np.asarray(film.convert("L"))[driving.PANEL :]
+    assert (below[:-4] < 100).any() and (below[-4:] > 200).all()
+
+
+def test_scores_of_classes_stand_where_they_can_be_read(axes):
+    iou, share = np.array([[0.02, 0.9]]), np.array([0.1, 0.9])
+    (panel,) = axes(masks.class_scores, iou, share, ("rare", "common"))
+    assert [(x.get_text(), x.get_color()) for x in panel.texts] == [
+        ("0.020", "black"), ("0.900", "white"),
+    ]  # fmt: skip
 
 
 def test_learning_curves_leave_dropped_seeds_out(axes):

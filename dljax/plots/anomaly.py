@@ -22,8 +22,9 @@ def detections(
     path: Path | str,
     windows: Sequence[tuple[int, int]] | None = None,
     probation: int = 0,
+    measure: str = "surprise, nats",
 ) -> None:
-    """A series above and its surprise below.
+    """A series above and the surprise of its rows, or another measure of them, below.
 
     time: datetime64 [T]; values, surprise: [T]; found: bool [T], the detections. windows: first and
     last row of each labelled anomaly, None if unknown.
@@ -60,9 +61,15 @@ def detections(
         f"threshold {threshold:.2f}", (0.005, threshold), xycoords=("axes fraction", "data"),
         fontsize=8, color=canvas.WRONG, va="bottom",
     )  # fmt: skip
-    below.set_ylabel("surprise, nats", fontsize=8)
+    below.set_ylabel(measure, fontsize=8)
     highest = float(surprise[probation:].max(initial=0.0))
-    below.set_ylim(0, max(1.2 * threshold, min(1.05 * highest, 4 * threshold), 1e-9))
+    if highest > 4 * threshold > 0:
+        below.set_yscale("symlog", linthresh=2 * threshold)
+        ticks = [0, threshold, 2 * threshold, highest]
+        below.set_yticks(ticks, [f"{tick:.3g}" for tick in ticks], minor=False)
+        below.set_yticks([], minor=True)
+        below.set_ylabel(f"{measure}\n(logarithmic on top)", fontsize=8)
+    below.set_ylim(0, max(1.2 * threshold, 1.1 * highest, 1e-9))
     for axes in (above, below):
         axes.margins(x=0.005)
         axes.tick_params(labelsize=8)

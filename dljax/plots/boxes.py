@@ -144,9 +144,12 @@ def _draw(axes: Axes, picture: Picture, classes: Sequence[str], small: bool) -> 
             colour = canvas.WRONG if wrong else canvas.PARTS["test"]
         _box(axes, box, colour, 1.2 if small else 1.6, "-")
         if index < SHOWN:
+            height, width = picture.image.shape[:2]
+            high, right = box[1] < 0.08 * height, box[0] > 0.7 * width  # inside, to be seen whole
             axes.text(
-                box[0], box[1], f"{classes[label]} {score:.2f}".replace("0.", "."),
-                fontsize=size, color="white", va="bottom", clip_on=True,
+                box[2] if right else max(box[0], 0), max(box[1], 0),
+                f"{classes[label]} {score:.2f}".replace("0.", "."), fontsize=size, color="white",
+                va="top" if high else "bottom", ha="right" if right else "left", clip_on=True,
                 bbox={"facecolor": colour, "edgecolor": "none", "pad": 0.6, "alpha": 0.8},
             )  # fmt: skip
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+from matplotlib.ticker import MaxNLocator
 from PIL import Image, ImageDraw
 
 from dljax.plots import canvas
@@ -38,18 +39,24 @@ def from_above(
         normal = np.stack([-step[:, 1], step[:, 0]], 1) / np.linalg.norm(step, axis=1)[:, None]
         for side in (-half, half):
             edge = centre + side * normal
-            axes.plot(*np.concatenate([edge, edge[:1]]).T, color="#8a949e", linewidth=0.6)
-        axes.plot(*closed.T, color=canvas.OTHER, linewidth=0.5, linestyle=":")
+            edge = np.concatenate([edge, edge[:1]])
+            axes.plot(*edge.T, color="#8a949e", linewidth=0.6, label="edge of the road")
+        axes.plot(*closed.T, color=canvas.OTHER, linewidth=0.8, linestyle=":", label="centre")
         for places, left in ways:
             # Put back onto the centre after leaving the road: a gap, not a line.
             shown = np.where(np.roll(left, 1)[:, None], np.nan, places)
-            axes.plot(*shown.T, color=canvas.MAIN, linewidth=0.8)
-            axes.plot(*places[left].T, "x", color=canvas.WRONG, markersize=5)
-        axes.plot(*centre[0], "o", color=WHEEL, markersize=3)
+            axes.plot(*shown.T, color=canvas.MAIN, linewidth=0.8, label="way of the car")
+            axes.plot(*places[left].T, "x", color=canvas.WRONG, markersize=5, label="left the road")
+        axes.plot(*centre[0], "o", color=WHEEL, markersize=3, label="start")
         axes.set_aspect("equal")
         axes.set_title(titles[i], fontsize=8)
         axes.tick_params(labelsize=6)
-    figure.suptitle("test drives from above, m; x: left the road, dot: start", fontsize=10)
+    named = {label: h for h, label in zip(*axes.get_legend_handles_labels(), strict=True)}
+    figure.legend(
+        named.values(), named, loc="outside lower center",
+        ncols=2 * columns - (columns > 1), fontsize=8,
+    )  # fmt: skip
+    figure.suptitle("Test drives from above, m", fontsize=10)
     canvas.save(figure, path)
 
 
@@ -78,6 +85,7 @@ def errors_in_bends(
     for axes in (left, right):
         axes.axhline(0, color="grey", linewidth=0.5)
         axes.set_xlabel("curvature, 1/m (left bends positive)")
+        axes.xaxis.set_major_locator(MaxNLocator(5))
         axes.grid(alpha=0.3, linewidth=0.5)
     left.legend(fontsize=8)
     canvas.save(figure, path)
@@ -104,7 +112,8 @@ def film(
         picture = picture.resize(
             (picture.width * SCALE, picture.height * SCALE), Image.Resampling.NEAREST
         )
-        frame = Image.new("RGB", (picture.width + PANEL, max(picture.height, PANEL)), "#ffffff")
+        height = max(picture.height, PANEL + 32)  # the wheel, and two lines below it
+        frame = Image.new("RGB", (picture.width + PANEL, height), "#ffffff")
         frame.paste(picture)
         _wheel(ImageDraw.Draw(frame), picture.width + PANEL // 2, PANEL // 2, float(steer[t]))
         text = f"{t * seconds:5.1f} s\n{lateral[t]:+.2f} m"

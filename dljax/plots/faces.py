@@ -29,7 +29,7 @@ def detection_error(
             far[shown], frr[shown], where="post", label=name,
             color=COLOURS[index % len(COLOURS)], linewidth=2 if index == 0 else 1.2,
         )  # fmt: skip
-    axes.plot([1e-4, 1], [1e-4, 1], ":", color="grey", linewidth=1)
+    axes.plot([1e-4, 1], [1e-4, 1], ":", color="grey", linewidth=1, label="both rates equal")
     axes.set(xscale="log", yscale="log", xlim=(1e-4, 1), ylim=(1e-3, 1))
     axes.set(xlabel="false match rate (two people)", ylabel="false non-match rate (one person)")
     for axis in (axes.xaxis, axes.yaxis):
@@ -91,6 +91,8 @@ def embedding_map(places: np.ndarray, person: Sequence[str], path: Path | str, t
             axes.annotate(
                 name, np.median(own, 0), fontsize=9, ha="center", va="center", weight="bold"
             )
+    if len(people) > 30:
+        title += f"\n(a colour and shape for each of {len(people)} people, without their names)"
     axes.set(xticks=[], yticks=[])
     axes.set_title(title, fontsize=11)
     canvas.save(figure, path)

@@ -93,7 +93,7 @@ def image_grid(
     """
     columns = min(columns, max(len(images), 1))
     rows = max(math.ceil(len(images) / columns), 1)
-    figure = canvas.figure(max(1.55 * columns, 5.0), 1.85 * rows + 0.4)
+    figure = canvas.figure(max(1.55 * columns, 5.0), 1.85 * rows + 0.4 * len(title.splitlines()))
     figure.suptitle(title, fontsize=11)
     for index, (image, text) in enumerate(zip(images, titles, strict=True)):
         axes = figure.add_subplot(rows, columns, index + 1)
@@ -224,7 +224,7 @@ def filters(
     figure = canvas.figure(max(0.62 * columns + (inputs != 3), 4.0), 0.62 * rows + 0.65)
     note = f"{outputs} of {height}x{width}x{inputs}"
     note += f", the first {shown} shown" if shown < outputs else ""
-    note += ", mean over inputs" if inputs not in (1, 3) else ""
+    note += {1: "", 3: "; grey: weight 0"}.get(inputs, ", mean over inputs")
     figure.suptitle(f"{title}\n{note}", fontsize=10)
     grid = figure.subplots(rows, columns, squeeze=False)
     for index, axes in enumerate(grid.flat):
@@ -255,7 +255,7 @@ def feature_maps(
     """
     figure = canvas.figure(1.1 * channels + 1.6, 1.1 * (len(layers) + 1) + 0.5)
     title = f"One image through the layers, the {channels} strongest channels of each"
-    figure.suptitle(title, fontsize=11)
+    figure.suptitle(f"{title}\n(a row from its smallest value, dark, to its largest)", fontsize=11)
     grid = figure.subplots(len(layers) + 1, channels, squeeze=False)
     for axes in grid.flat:
         axes.set_axis_off()

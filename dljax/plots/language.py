@@ -29,7 +29,7 @@ def surprise(text: str, nats: np.ndarray, path: Path | str, rows: int = 32) -> N
     figure = canvas.figure(10.4, 0.6 + 0.2 * min(rows, _rows(text)))
     axes = figure.add_subplot()
     picture = characters(axes, text, np.asarray(nats), rows, "Reds", 0, 8)
-    figure.colorbar(picture, ax=axes, label="nats", pad=0.01)
+    figure.colorbar(picture, ax=axes, label="nats", pad=0.01, extend="max")
     axes.set_title(f"Surprise: {np.mean(nats):.3f} nats a character", fontsize=10)
     canvas.save(figure, path)
 
@@ -47,7 +47,8 @@ def units(text: str, found: Sequence[Any], path: Path | str, rows: int = 6) -> N
     for axes, unit in zip(figure.subplots(len(found), squeeze=False)[:, 0], found, strict=True):
         values = unit.activation[middle:] - unit.activation.mean()
         size = max(float(np.quantile(np.abs(values), 0.99)), 1e-6)
-        characters(axes, text[middle:], values, rows, "RdBu_r", -size, size)
+        picture = characters(axes, text[middle:], values, rows, "RdBu_r", -size, size)
+        figure.colorbar(picture, ax=axes, pad=0.01, extend="both").ax.tick_params(labelsize=7)
         title = f"{unit.property}: unit {unit.index}, correlation {unit.correlation:.2f}"
         axes.set_title(title, fontsize=9, loc="left")
     canvas.save(figure, path)

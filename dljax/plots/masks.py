@@ -79,15 +79,22 @@ def comparisons(
             canvas.show(axes[row, column], picture)
         axes[row, 0].set_title(titles[row], fontsize=8)
         if row == 0:
-            for column, name in enumerate(("true", "predicted", "wrong"), 1):
+            for column, name in enumerate(("true", "predicted", "wrong (red)"), 1):
                 axes[row, column].set_title(name, fontsize=9)
-    _legend(figure, classes, palette(len(classes)))
+    ignored = bool((labels >= len(classes)).any())
+    _legend(figure, classes, palette(len(classes)), ignored)
     canvas.save(figure, path)
 
 
-def _legend(figure: Figure, classes: Sequence[str], colours: np.ndarray) -> None:
-    patches = [Patch(color=c / 255, label=n) for c, n in zip(colours, classes, strict=True)]
-    figure.legend(handles=patches[:24], loc="outside lower center", ncols=6, fontsize=8)
+def _legend(
+    figure: Figure, classes: Sequence[str], colours: np.ndarray, ignored: bool = False
+) -> None:
+    patches = [Patch(color=c / 255, label=n) for c, n in zip(colours, classes, strict=True)][:24]
+    if len(classes) > 24:
+        patches.append(Patch(color="none", label=f"and {len(classes) - 24} more"))
+    if ignored:
+        patches.append(Patch(facecolor="white", edgecolor="grey", label="ignored"))
+    figure.legend(handles=patches, loc="outside lower center", ncols=6, fontsize=8)
 
 
 def class_scores(
@@ -109,6 +116,8 @@ def class_scores(
     axes.barh(names, mean, color=canvas.MAIN, xerr=spread)
     axes.set(xlim=(0, 1), xlabel="IoU", title=f"IoU of each class (mean {mean.mean():.3f})")
     for place, value in enumerate(mean):
-        axes.text(0.01, place, f"{value:.3f}", va="center", color="white", fontsize=8)
+        colour = "white" if value > 0.12 else "black"
+        left = 0.01 if value > 0.12 else high[place] + 0.02
+        axes.text(left, place, f"{value:.3f}", va="center", color=colour, fontsize=8)
     axes.grid(axis="x", alpha=0.3)
     canvas.save(figure, path)

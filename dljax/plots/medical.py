@@ -38,8 +38,8 @@ def roc_curves(
         if point["sensitivity"] is not None and point["specificity"] is not None:
             place = (1 - point["specificity"], point["sensitivity"])
             axes.plot(*place, "o", color=curve.get_color(), markersize=7)
-    axes.plot([0, 1], [0, 1], "--", color="black", linewidth=1)
-    axes.set(xlabel="1 - specificity", ylabel="sensitivity", xlim=(-0.01, 1), ylim=(0, 1.01))
+    axes.plot([0, 1], [0, 1], "--", color="black", linewidth=1, label="chance")
+    axes.set(xlabel="1 - specificity", ylabel="sensitivity", xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
     axes.set_title(title, fontsize=11)
     axes.legend(fontsize=8, loc="lower right", title="dot: threshold of validation")
     canvas.save(figure, path)
@@ -63,7 +63,10 @@ def heat_maps(
         for axes in (plain, under):
             canvas.show(axes, image)
         extent = (-0.5, width - 0.5, height - 0.5, -0.5)
-        under.imshow(warm, cmap="inferno", vmin=0, vmax=1, alpha=0.5, extent=extent,
-                     interpolation="bilinear")  # fmt: skip
+        drawn = under.imshow(warm, cmap="inferno", vmin=0, vmax=1, alpha=0.5, extent=extent,
+                             interpolation="bilinear")  # fmt: skip
         plain.set_title(text, fontsize=8, loc="left")
+    if len(images):
+        bar = figure.colorbar(drawn, ax=grid, shrink=0.8, label="heat, share of the largest")
+        bar.ax.tick_params(labelsize=7)
     canvas.save(figure, path)

@@ -50,9 +50,12 @@ def gates(
     rows = len(activations) + 1
     figure = canvas.figure(8, 1.3 * rows + 0.8)
     panels = figure.subplots(rows, 1, sharex=True)
-    for channel in series.T:
-        panels[0].step(np.arange(len(channel)), channel, where="mid", linewidth=1)
+    for i, channel in enumerate(series.T):
+        place = np.arange(len(channel))
+        panels[0].step(place, channel, where="mid", linewidth=1, label=f"input {i + 1}")
     panels[0].set_ylabel("series")
+    if 1 < series.shape[1] <= 10:
+        panels[0].legend(fontsize=7, loc="upper right", ncols=5)
     for axes, (name, values) in zip(panels[1:], activations.items(), strict=True):
         signed = values.min() < 0
         picture = axes.imshow(

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib.ticker import EngFormatter, MaxNLocator
 from PIL import Image, ImageDraw
 
 from dljax.plots import canvas
@@ -30,13 +31,20 @@ def returns(
     seeds = values.shape[1]
     for index, (x, label) in enumerate([(steps, "environment steps"), (seconds, "seconds")]):
         axes = figure.add_subplot(1, 2, index + 1)
-        axes.plot(x, values, color=canvas.OTHER, linewidth=0.8)
+        lines = axes.plot(x, values, color=canvas.OTHER, linewidth=0.8)
         if seeds > 1:
+            lines[0].set_label("a seed")
             low, high = np.nanpercentile(values, (25, 75), axis=1)
-            axes.fill_between(x, low, high, color=canvas.MAIN, alpha=0.25, linewidth=0)
-        axes.plot(x, np.nanmean(values, axis=1), color=canvas.MAIN, linewidth=1.8)
+            axes.fill_between(
+                x, low, high, color=canvas.MAIN, alpha=0.25, linewidth=0, label="middle half"
+            )
+        axes.plot(x, np.nanmean(values, axis=1), color=canvas.MAIN, linewidth=1.8, label="mean")
         axes.set(xlabel=label, ylabel="return" if index == 0 else "")
+        axes.xaxis.set_major_locator(MaxNLocator(6))
+        axes.xaxis.set_major_formatter(EngFormatter(sep=""))
         axes.grid(alpha=0.3, linewidth=0.5)
+        if seeds > 1 and index == 0:
+            axes.legend(fontsize=8)
     last = values[-1][~np.isnan(values[-1])]
     spread = f" ± {last.std(ddof=1):.1f}, mean of {seeds} seeds" if len(last) > 1 else ""
     figure.suptitle(f"{title}: return {last.mean():.1f}{spread}", fontsize=11)

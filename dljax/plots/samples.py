@@ -48,7 +48,9 @@ def named_rows(
     height, columns = rows[0].shape[1], max(len(row) for row in rows)
     shown = [tile(row, columns) for row in rows]
     width = rows[0].shape[2]
-    figure = canvas.figure(0.5 * columns + 0.9, 0.54 * len(rows) * max(height / width, 1) + 0.6)
+    longest = max(map(len, title.splitlines()))
+    wide = max(0.5 * columns + 0.9, 0.085 * longest + 0.3)
+    figure = canvas.figure(wide, 0.54 * len(rows) * max(height / width, 1) + 0.6)
     figure.suptitle(title, fontsize=11)
     for axes, row, name in zip(
         np.ravel(figure.subplots(len(rows), 1, squeeze=False)), shown, names, strict=True
@@ -103,6 +105,7 @@ def outputs(metrics: Mapping[str, tuple[np.ndarray, np.ndarray]], path: Path | s
         _band(right, *metrics[f"train/{name}"], label, colour, "-")
     right.set(title="Losses in training", xlabel="step")
     for axes in (left, right):
+        axes.xaxis.get_major_locator().set_params(integer=True)
         axes.grid(alpha=0.3, linewidth=0.5)
         axes.legend(fontsize=8)
     canvas.save(figure, path)

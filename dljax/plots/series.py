@@ -43,9 +43,11 @@ def forecasts(panels: Sequence[ForecastPanel], title: str, path: Path | str) -> 
         axes = figure.add_subplot(rows, columns, index + 1)
         _forecast(axes, panel)
         axes.set_title(panel.title, fontsize=9)
-    handles, labels = figure.axes[0].get_legend_handles_labels()
+    named = {}
+    for axes in figure.axes:
+        named |= {label: h for h, label in zip(*axes.get_legend_handles_labels(), strict=True)}
     figure.legend(
-        handles, labels, loc="outside lower center", ncols=min(len(labels), 5), fontsize=8
+        named.values(), named, loc="outside lower center", ncols=min(len(named), 5), fontsize=8
     )
     canvas.save(figure, path)
 
@@ -70,14 +72,14 @@ def _forecast(axes: Axes, panel: ForecastPanel) -> None:
     for colour, (name, values) in zip(OTHERS, panel.others.items(), strict=False):
         axes.plot(time, joined(values), color=colour, linewidth=1, linestyle="--", label=name)
     axes.plot(time, joined(panel.value), color=FORECAST, linewidth=1.5, label="forecast")
-    axes.axvline(panel.past_time[-1], color="grey", linewidth=0.6)
+    axes.axvline(panel.past_time[-1], color="grey", linewidth=0.6, label="forecast begins")
     _time_axis(axes, panel.past_time)
 
 
 def error_by_step(errors: Mapping[str, np.ndarray], path: Path | str, measure: str = "MAE") -> None:
     """Mean error [H] at each step ahead, the model (the first) against the others.
 
-    The axis ends at twice the model's largest error; larger errors are in the legend only.
+    The axis is logarithmic where others' errors reach more than twice the model's largest.
     """
     figure = canvas.figure(8.5, 4)
     axes = figure.add_subplot()
@@ -93,8 +95,11 @@ def error_by_step(errors: Mapping[str, np.ndarray], path: Path | str, measure: s
             label=f"{name} {np.mean(values):.4g}",
         )
     axes.set(title=f"{measure} by step ahead", xlabel="step ahead", ylabel=measure)
-    top = 2 * np.max(next(iter(errors.values())))
-    axes.set_ylim(0, min(top, 1.05 * max(np.max(values) for values in errors.values())))
+    top = max(np.max(values) for values in errors.values())
+    if top > 2 * np.max(next(iter(errors.values()))):
+        axes.set_yscale("log")
+    else:
+        axes.set_ylim(0, 1.05 * top)
     axes.grid(alpha=0.3, linewidth=0.5)
     figure.legend(loc="outside right center", fontsize=8, title="mean over steps", title_fontsize=8)
     canvas.save(figure, path)
@@ -121,6 +126,7 @@ def residuals(
     normal = np.exp(-0.5 * ((x - errors.mean()) / deviation) ** 2) / deviation / np.sqrt(2 * np.pi)
     spread.plot(x, normal, color=TRUTH, linewidth=1, label="normal of that deviation")
     spread.set_title("distribution", fontsize=9)
+    spread.set_xlabel("error", fontsize=8)
     spread.legend(fontsize=8)
 
     lags = min(lags, len(errors) // 2)
@@ -128,10 +134,13 @@ def residuals(
     power = max(float(centred @ centred), 1e-12)
     values = [float(centred[lag:] @ centred[:-lag]) / power for lag in range(1, lags + 1)]
     bound = 1.96 / np.sqrt(len(errors))
-    memory.axhspan(-bound, bound, color=canvas.OTHER, alpha=0.5, linewidth=0)
+    memory.axhspan(
+        -bound, bound, color=canvas.OTHER, alpha=0.5, linewidth=0, label="white noise (95 %)"
+    )
     memory.bar(np.arange(1, lags + 1), values, color=FORECAST, width=0.7)
     memory.set_title("autocorrelation", fontsize=9)
     memory.set_xlabel("lag, steps", fontsize=8)
+    memory.legend(fontsize=8)
     for axes in (spread, memory):
         axes.tick_params(labelsize=7)
     canvas.save(figure, path)
@@ -143,7 +152,7 @@ def coverage(
     """Share of values below each quantile [L] against its level, with the ideal diagonal."""
     figure = canvas.figure(4.6, 4.4)
     axes = figure.add_subplot()
-    axes.plot([0, 1], [0, 1], color=TRUTH, linewidth=0.8)
+    axes.plot([0, 1], [0, 1], color=TRUTH, linewidth=0.8, label="as it should be")
     for colour, (name, values) in zip((FORECAST, *OTHERS), shares.items(), strict=False):
         axes.plot(levels, values, "o-", color=colour, markersize=4, label=name)
     axes.set(title=title, xlabel="level of the quantile", ylabel="share of values below it")
@@ -178,8 +187,9 @@ def backtest(
         total = np.nancumsum(errors)
         label = f"{name} {np.nanmean(errors):.4g}"
         lower.plot(time, total, "-" if i == 0 else "--", color=colour, linewidth=1.2, label=label)
-    for when in () if refits is None else refits:
-        upper.axvline(when, color="grey", linewidth=0.5, alpha=0.6)
+    for i, when in enumerate(() if refits is None else refits):
+        label = None if i else "trained anew"
+        upper.axvline(when, color="grey", linewidth=0.5, alpha=0.6, label=label)
     upper.legend(fontsize=8, loc="upper left")
     lower.set_ylabel("cumulative absolute error", fontsize=8)
     lower.legend(fontsize=8, title="mean absolute error", title_fontsize=8, loc="upper left")

@@ -35,7 +35,7 @@ def spectrograms(panels: Sequence[tuple[str, np.ndarray]], hop: float, path: Pat
         _spectrogram(axes, x, len(x) * hop)
         axes.set_xlim(0, longest)
         axes.set_title(title, fontsize=9, loc="left")
-    axes.set_xlabel("seconds")
+    axes.set_xlabel("seconds (the brighter, the more power)")
     canvas.save(figure, path)
 
 
@@ -57,7 +57,7 @@ def alignments(items: Sequence[Alignment], path: Path | str) -> None:
             )  # fmt: skip
         title = item.title + (f" (said: {item.reference})" if item.reference else "")
         axes.set_title(title, fontsize=9, loc="left", pad=14)
-    axes.set_xlabel("seconds")
+    axes.set_xlabel("seconds (the brighter, the more power)")
     canvas.save(figure, path)
 
 

@@ -139,6 +139,7 @@ def frames(
                 [width / 2, end[0]], [height - 1, end[1]], color=colours[name], linewidth=2.5,
                 label=name,
             )  # fmt: skip
+        axes.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5))
         axes.set_title(title, fontsize=8)
     handles, labels = grid.flat[0].get_legend_handles_labels()
     figure.legend(

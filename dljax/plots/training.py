@@ -16,7 +16,8 @@ def learning_curves(metrics: Mapping[str, tuple[np.ndarray, np.ndarray]], path: 
     metrics: 'part/metric' -> (steps [T], values [T, S]), what `report.read_metrics` returns; NaN is
     left out. The line is the mean, the band goes from the smallest to the largest seed, the
     legend shows the last mean and deviation. The axis is logarithmic where all values are positive
-    and span a factor of 10; else it leaves out the first tenth of the run, so that the rest shows.
+    and span a factor of 10. Else it holds all values, unless those of the first tenth of the run
+    would flatten the rest: then it says that they lie beyond it.
     """
     panels: dict[str, dict[str, tuple[np.ndarray, np.ndarray]]] = {}
     for name, series in metrics.items():
@@ -36,6 +37,7 @@ def learning_curves(metrics: Mapping[str, tuple[np.ndarray, np.ndarray]], path: 
             _curve(axes, part, steps, values)
         _y_scale(axes, [values for _, values in parts.values()])
         axes.set(title=metric.replace("_", " "), xlabel="step")
+        axes.xaxis.get_major_locator().set_params(integer=True)
         axes.grid(alpha=0.3, which="both", linewidth=0.5)
         axes.legend(fontsize=8, framealpha=0.8)
     canvas.save(figure, path)
@@ -50,25 +52,29 @@ def sweep(
     10), or labels. scores [points, S], larger is better; NaN is left out. name: of the points.
     """
     numbers = not isinstance(points[0], str)
-    figure = canvas.figure(5.0, 3.4)
+    turned = not numbers and not canvas.short(points)
+    figure = canvas.figure(5.0, 3.4 + (0.08 * max(map(len, points)) if turned else 0))
     axes = figure.add_subplot()
     x = np.array(points, float) if numbers else np.arange(len(points))
     order = np.argsort(x)
     x, scores = x[order], scores[order]
     some = ~np.isnan(scores).all(axis=1)
     mean = np.nanmean(scores[some], axis=1)
-    axes.plot(np.repeat(x, scores.shape[1]), scores.ravel(), "o", color=canvas.OTHER, markersize=4)
+    each = np.repeat(x, scores.shape[1]), scores.ravel()
+    axes.plot(*each, "o", color=canvas.OTHER, markersize=4, label="a seed")
     axes.plot(x[some], mean, "o-" if numbers else "o", color=canvas.MAIN, label="mean")
     best = np.argmax(mean)
     axes.annotate(f"{mean[best]:.4g}", (x[some][best], mean[best]), xytext=(0, 6), ha="center",
                   textcoords="offset points", fontsize=9, color=canvas.MAIN)  # fmt: skip
     axes.margins(0.12)
     if not numbers:
-        axes.set_xticks(x, points)
+        axes.set_xticks(x, points, rotation=90 if turned else 0)
     elif x[0] > 0 and x[-1] >= 10 * x[0]:
         axes.set_xscale("log")
     seeds = f"{scores.shape[1]} seeds" if scores.shape[1] > 1 else "one seed"
     axes.set(title=f"Validation score, {seeds} a point", xlabel=name.replace("_", " "))
+    axes.set_ylabel("score (larger is better)")
+    axes.legend(fontsize=8)
     axes.grid(alpha=0.3, which="both", linewidth=0.5)
     canvas.save(figure, path)
 
@@ -99,6 +105,10 @@ def _y_scale(axes: Axes, series: Sequence[np.ndarray]) -> None:
         return
     late = np.concatenate([values[len(values) // 10 :].ravel() for values in series])
     late = late[np.isfinite(late)]
-    if len(late):
-        margin = 0.06 * (late.max() - late.min()) or 0.05 * abs(late.max()) or 1.0
+    if len(late) and np.ptp(every) > 3 * np.ptp(late) > 0:
+        margin = 0.06 * np.ptp(late)
         axes.set_ylim(late.min() - margin, late.max() + margin)
+        axes.text(
+            0.02, 0.03, f"first values beyond the axis: {every.min():.3g} to {every.max():.3g}",
+            transform=axes.transAxes, fontsize=7, color="grey",
+        )  # fmt: skip

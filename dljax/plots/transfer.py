@@ -1,5 +1,6 @@
 """Accuracy against the number of labelled images, with and without pretraining."""
 
+import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -30,10 +31,12 @@ def accuracy_by_labels(
         label = f"{name} ({values[0].mean():.0%} to {values[-1].mean():.0%})"
         axes.plot(x, values.mean(1), "o-", color=colour, markersize=4, label=label)
         axes.fill_between(x, values.min(1), values.max(1), color=colour, alpha=0.2, linewidth=0)
-    for (name, points), style in zip(baselines.items(), ("--", ":", "-."), strict=False):
+    styles = zip(("--", ":", "-."), "x+d", strict=True)
+    for (name, points), (style, mark) in zip(baselines.items(), styles, strict=False):
         x = np.array(sorted(points))
         means = [points[n].mean() for n in x]
-        axes.plot(x, means, style, color="#59636b", linewidth=1.3, label=name)
+        marker = mark if len(x) == 1 else None  # a line of one point is not seen
+        axes.plot(x, means, style, marker=marker, color="#59636b", linewidth=1.3, label=name)
     axes.set_xscale("log")
     axes.xaxis.set_major_locator(FixedLocator(x))
     axes.xaxis.set_minor_locator(NullLocator())
@@ -42,7 +45,8 @@ def accuracy_by_labels(
     axes.set(xlabel="labelled images of each class", ylabel="test accuracy")
     seeds = len(next(iter(next(iter(curves.values())).values())))
     band = f"mean of {seeds} seeds, band: smallest to largest" if seeds > 1 else "one seed"
-    axes.set_title(f"{title}\n({band})", fontsize=9)
+    lines = [textwrap.fill(line, 88) for line in (*title.splitlines(), f"({band})")]
+    axes.set_title("\n".join(lines), fontsize=9)
     axes.grid(alpha=0.3, linewidth=0.5)
     axes.legend(fontsize=8, framealpha=0.8, loc="lower right")
     canvas.save(figure, path)

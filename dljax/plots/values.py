@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.colors import BoundaryNorm, ListedColormap
+from matplotlib.patches import Patch
 
 from dljax.plots import canvas
 
@@ -19,13 +20,15 @@ ACTIONS = ["#1f6fb4", "#e8edf1", "#e07b1a", "#2c8f4a", "#8e44ad", "#7f8c8d"]
 class Plane(NamedTuple):
     """Two coordinates of an environment's state: names, fields of the state, bounds.
 
-    observe: (x [B], y [B]) -> the entries of the observation there, each [B].
+    observe: (x [B], y [B]) -> the entries of the observation there, each [B]. actions: the name of
+    each, or of the one number that is an action.
     """
 
     names: tuple[str, str]
     fields: tuple[str, str]
     bounds: tuple[tuple[float, float], tuple[float, float]]
     observe: Callable[[Any, Any], tuple[Any, ...]]
+    actions: tuple[str, ...]
 
 
 _CAR = Plane(
@@ -33,15 +36,17 @@ _CAR = Plane(
     ("position", "velocity"),
     ((-1.2, 0.6), (-0.07, 0.07)),
     lambda x, y: (x, y),
+    ("push left", "no push", "push right"),
 )
 PLANES = {
     "MountainCar-v0": _CAR,
-    "MountainCarContinuous-v0": _CAR,
+    "MountainCarContinuous-v0": _CAR._replace(actions=("force, share of the largest",)),
     "Pendulum-v1": Plane(
         ("angle", "angular velocity"),
         ("theta", "theta_dot"),
         ((-math.pi, math.pi), (-8.0, 8.0)),
         lambda x, y: (np.cos(x), np.sin(x), y),
+        ("torque, share of the largest",),
     ),
 }
 
@@ -51,20 +56,20 @@ def plane(
     value: np.ndarray,
     action: np.ndarray,
     trajectory: np.ndarray,
-    actions: int,
     path: Path | str,
     title: str,
 ) -> None:
     """The value and, beside it, the best action over a plane, with an episode's trajectory.
 
-    value, action [Y, X], evenly spaced between the bounds. trajectory [T, 2]: the episode's
-    states. actions: how many there are; 0 where an action is a number between -1 and 1.
+    value, action [Y, X], evenly spaced between the bounds; an action is an index of drawn.actions,
+    or a number between -1 and 1 where these are one. trajectory [T, 2]: the episode's states.
     """
     figure = canvas.figure(10, 4)
     (left, right), (bottom, top) = drawn.bounds
     place = {"extent": (left, right, bottom, top), "origin": "lower", "aspect": "auto"}
     policy = {"cmap": "coolwarm", "vmin": -1, "vmax": 1}
-    if actions:
+    actions = len(drawn.actions)
+    if actions > 1:
         colours = ListedColormap([ACTIONS[i % len(ACTIONS)] for i in range(actions)])
         policy = {"cmap": colours, "norm": BoundaryNorm(np.arange(actions + 1) - 0.5, actions)}
     panels = [("value", value, {"cmap": "viridis"}), ("best action", action, policy)]
@@ -76,8 +81,13 @@ def plane(
     for index, (name, shown, how) in enumerate(panels):
         axes = figure.add_subplot(1, 2, index + 1)
         image = axes.imshow(shown, interpolation="nearest", **place, **how)
-        ticks = range(actions) if actions and index else None
-        figure.colorbar(image, ax=axes, ticks=ticks)
+        bar = figure.colorbar(image, ax=axes)
+        if index == 0:
+            bar.set_label("return from there on, discounted")
+        elif actions > 1:
+            bar.set_ticks(range(actions), labels=drawn.actions)
+        else:
+            bar.set_label(drawn.actions[0])
         axes.plot(*line.T, color="white", linewidth=2.6)
         axes.plot(*line.T, color="black", linewidth=1.2)
         axes.plot(*trajectory[0], "o", color="white", markeredgecolor="black", markersize=7)
@@ -124,9 +134,27 @@ def cells(
             columns[~still], rows[~still], panel.move[~still, 1], panel.move[~still, 0],
             color="white", pivot="mid", angles="xy", scale_units="xy", scale=1.7, width=0.006,
         )  # fmt: skip
-        axis.plot(goals[:, 1], goals[:, 0], "*", color=GOAL, mec="black", markersize=13)
-        axis.plot(pits[:, 1], pits[:, 0], "x", color=canvas.WRONG, markersize=9)
+        axis.plot(
+            goals[:, 1], goals[:, 0], "*", color=GOAL, mec="black", markersize=13, label="goal"
+        )
+        axis.plot(
+            pits[:, 1],
+            pits[:, 0],
+            "x",
+            color=canvas.WRONG,
+            markersize=9,
+            label="end without reward",
+        )
         axis.set(title=name, xticks=[], yticks=[])
-    figure.colorbar(image, ax=axes.tolist(), shrink=0.85)
+    figure.colorbar(
+        image, ax=axes.tolist(), shrink=0.85, label="value: return from there on, discounted"
+    )
+    shown = [
+        line for line in axis.get_lines() if len(line.get_xdata()) and line.get_label()[0] != "_"
+    ]
+    figure.legend(
+        handles=[Patch(color=WALL, label="wall"), *shown], loc="outside lower center", ncols=3,
+        fontsize=8, title="arrow: best action; dot: it goes into a wall", title_fontsize=8,
+    )  # fmt: skip
     figure.suptitle(title, fontsize=11)
     canvas.save(figure, path)

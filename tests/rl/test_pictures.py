@@ -57,7 +57,7 @@ def test_maps_of_a_plane(tmp_path):
     car = values.PLANES["MountainCar-v0"]
     value = np.tile(np.arange(5.0), (4, 1))
     way = np.array([[-1.0, -0.05], [0.4, 0.05]])
-    values.plane(car, value, (value > 2).astype(int), way, 3, tmp_path / "values.png", "Car")
+    values.plane(car, value, (value > 2).astype(int), way, tmp_path / "values.png", "Car")
     with Image.open(tmp_path / "values.png") as image:
         pixels = np.asarray(image.convert("RGB"), int)
     left, right = pixels[:, : pixels.shape[1] // 2], pixels[:, pixels.shape[1] // 2 :]

@@ -12,7 +12,6 @@ import numpy as np
 from dljax.apps.configs.agent import AgentConfig
 from dljax.apps.rl.agent import TEST, Agent, environment
 from dljax.envs import named, wrappers
-from dljax.envs.environment import Discrete
 from dljax.plots import values
 from dljax.rl import rollout, tabular
 from dljax.rl.tabular import Table, Values
@@ -116,5 +115,4 @@ def _draw_plane(config: AgentConfig, agent: Agent, state: Any, path: Path) -> No
         states = states.inner
     trajectory = np.stack([getattr(states, name) for name in plane.fields], -1)[alive]
     value, action = (z.reshape(len(y), len(x)) for z in (value, action))
-    actions = agent.env.action.n if isinstance(agent.env.action, Discrete) else 0
-    values.plane(plane, value, action, trajectory, actions, path, config.env)
+    values.plane(plane, value, action, trajectory, path, config.env)

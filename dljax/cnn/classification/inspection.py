@@ -158,7 +158,10 @@ def draw(
     titles = [
         f"{classes[labels[i]]} → {classes[predicted[i]]} {p[i, predicted[i]]:.2f}" for i in worst
     ]
-    title = f"Least probable test images ({np.sum(predicted != labels)} of them all are wrong)"
+    title = (
+        f"Test images whose class got the lowest probability ({np.sum(predicted != labels)} of "
+        f"{len(p)} are wrong)\ntrue class → predicted class, its probability"
+    )
     plots.image_grid(test["image"][worst], titles, folder / "most_wrong.png", title)
     draw_network(folder, run, model, normalize, test["image"][0])
 
