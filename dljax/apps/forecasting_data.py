@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from dljax.apps.configs.forecasting import Config
+from dljax.data.holidays import with_holidays
 from dljax.data.panel import join
 from dljax.data.record import DataRecord
 from dljax.data.record_kinds import panel_record, series_record
-from dljax.data.holidays import with_holidays
 from dljax.data.sources import zones
 from dljax.data.sources.series import Series, load_panel, returns, volatility
 from dljax.data.windows import (

@@ -38,8 +38,8 @@ def in_order(
         differ = [r for r in same if not np.array_equal(matrix[r], matrix[r - 1], equal_nan=True)]
         if differ:
             raise ValueError(
-                f"{table.name}, line {lines[differ[0]]}: {written(when[differ[0]])} is there twice, "
-                f"with other values ({len(differ)} such rows): keep one row a stamp"
+                f"{table.name}, line {lines[differ[0]]}: {written(when[differ[0]])} is there "
+                f"twice, with other values ({len(differ)} such rows): keep one row a stamp"
                 f"{_summer_time(when[differ[0]])}, or name the column of the series by --series."
             )
         keep = np.setdiff1d(np.arange(len(when)), same)
@@ -60,8 +60,8 @@ def known_rows(
     """How many rows there are before the future, and a note on rows that are left out.
 
     Rows at the end without any target are the future, in the form in which known covariates are
-    written; the last `coming` columns are known there. With a rule to fill by, rows without one of the targets are too: the end of a series is
-    never filled. Raises ValueError where that is more than a tenth of the rows.
+    written; the last `coming` columns are known there. With a rule to fill by, rows without one of
+    the targets are too: the end of a series is never filled. Raises ValueError where that is more than a tenth of the rows.
     """
     known = ~np.isnan(matrix[:, :targets])
     ends = [int(np.flatnonzero(column)[-1]) + 1 if column.any() else 0 for column in known.T]
@@ -72,8 +72,8 @@ def known_rows(
     which = columns[ends.index(count)]
     if count < max(ends) and rest > 0.1 * len(when):
         raise ValueError(
-            f"{name}: column {which} ends {rest} rows before others, on {written(when[count - 1])}: "
-            "the end of a series is not filled; leave the column out."
+            f"{name}: column {which} ends {rest} rows before others, on "
+            f"{written(when[count - 1])}: the end of a series is not filled; leave the column out."
         )
     covariates = ", ".join(columns[targets : len(columns) - coming])
     return count, (

@@ -43,8 +43,9 @@ class Series(NamedTuple):
     the targets `columns`. covariates: float64 [T, K], finite, known up to the present only, but for
     the last `known` ones. season: steps of the main season. notes: lines for the user. zone: of the
     times, as `zones.settle` names it, '' where none is named. label: which of several series of a
-    file it is, by the columns `label_columns`. coming_time: datetime64[s] [F], the rows after the last value that a file has;
-    coming: float64 [F, known], the covariates that are known there, NaN where they are missing.
+    file it is, by the columns `label_columns`. coming_time: datetime64[s] [F], the rows that a file
+    has after the last value; coming: float64 [F, known], the covariates that are known there, NaN
+    where they are missing.
     """
 
     name: str

@@ -37,9 +37,9 @@ def serving(
 ) -> Serving:
     """The forecast of trained seeds (a Run's states) for unscaled windows, in the series' unit.
 
-    metadata: of the run: shapes, columns, covariates and known (their names), freq, step, unit ("none": the
-    series' own, else its transform), scaler, covariate_scaler and, once calibrated, radius [H, C]
-    and, of point forecasts, the quantiles' offsets [H, C, L] and levels.
+    metadata: of the run: shapes, columns, covariates and known (their names), freq, step, unit
+    ("none": the series' own, else its transform), scaler, covariate_scaler and, once calibrated,
+    radius [H, C] and, of point forecasts, the quantiles' offsets [H, C, L] and levels.
     Its outputs are "value" and, where there is an interval, "low" and "high".
     """
     held: dict[str, Any] = {"states": states.without_optimiser()}
