@@ -61,7 +61,8 @@ def known_rows(
 
     Rows at the end without any target are the future, in the form in which known covariates are
     written; the last `coming` columns are known there. With a rule to fill by, rows without one of
-    the targets are too: the end of a series is never filled. Raises ValueError where that is more than a tenth of the rows.
+    the targets are too: the end of a series is never filled. Raises ValueError where that is more
+    than a tenth of the rows.
     """
     known = ~np.isnan(matrix[:, :targets])
     ends = [int(np.flatnonzero(column)[-1]) + 1 if column.any() else 0 for column in known.T]
