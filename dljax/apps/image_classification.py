@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from dljax.apps import image_prediction
+from dljax.apps import image_prediction, training_loss
 from dljax.apps.configs.image_classification import Config
 from dljax.cnn.classification import baselines, classifier, inspection
 from dljax.data import augment, feed
@@ -161,7 +161,10 @@ def build(config: Config) -> Experiment:
             "std": normalize.std,
             "levels": data.levels,
         },
-        notes=data.notes,
+        notes=(
+            *data.notes,
+            *training_loss.note(config.label_smoothing, config.mixup, config.cutmix),
+        ),
         baselines=partial(baselines.image_baselines, full.train, full.test)
         if full and config.baselines
         else None,

@@ -66,10 +66,10 @@ def faster(values: np.ndarray, deviation: float, rng: np.random.Generator) -> np
     return np.resize(half, len(values))
 
 
-def smooth(values: np.ndarray, deviation: float, rng: np.random.Generator) -> np.ndarray:
-    """Without its detail: the mean over five rows, the ends repeated."""
-    padded = np.pad(values, 2, mode="edge")
-    return np.lib.stride_tricks.sliding_window_view(padded, 5).mean(-1)
+def swapped(values: np.ndarray, deviation: float, rng: np.random.Generator) -> np.ndarray:
+    """The thirds in another order, so that the cycle jumps."""
+    first, second, third = np.array_split(values, 3)
+    return np.concatenate([second, first, third])
 
 
 CYCLE_KINDS = {
@@ -77,7 +77,7 @@ CYCLE_KINDS = {
     "slower": slower,
     "faster": faster,
     "backwards": backwards,
-    "smooth": smooth,
+    "swapped": swapped,
 }
 
 

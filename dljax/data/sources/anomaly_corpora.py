@@ -55,8 +55,9 @@ def load_labelled(
     """A corpus, and notes on how it was read.
 
     dataset: 'cycles' (six synthetic signals of machines, drawn from the seed, with anomalies within
-    the usual range), 'injected' (Seattle's weather and the logarithm of four stocks' prices, with anomalies
-    injected at positions drawn from the seed), 'nab:FOLDER' (the layout of NAB), or a CSV.
+    the usual range), 'injected' (Seattle's weather and the logarithm of four stocks' prices, with
+    anomalies injected at positions drawn from the seed), 'nab:FOLDER' (the layout of NAB), or a
+    CSV.
     targets: the CSV's columns of values (default: all numbers that `roles.by_default` takes for
     such). labels: its column that is positive (or -1 beside 1) in anomalous rows, for all targets.
     Raises FileNotFoundError or ValueError, in one line, for what can't be used.
