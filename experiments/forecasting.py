@@ -3,7 +3,7 @@ r"""Multi-step forecasts of time series with prediction intervals.
     python -m experiments.forecasting                               # Seattle's temperature, 4 seeds
     python -m experiments.forecasting --dataset=stocks --transform=returns --horizon=5
     python -m experiments.forecasting --dataset=FILE.csv --target=A,B --horizon=24
-    python -m experiments.forecasting --dataset=FILE.csv --target=A --known=price,promo --holidays=US
+    python -m experiments.forecasting --dataset=FILE.csv --target=A --known=price --holidays=US
     python -m experiments.forecasting --dataset=ETTh1.csv --protocol=ett --model=segrnn \
         --window=720 --horizon=96 --segment=48 --features=256 --loss=mae --nocalendar \
         --batch_size=128 --learning_rate=1e-3 --dropout=0.5 --weight_decay=0 --warmup=0 --ema=0.99
