@@ -33,7 +33,7 @@ from dljax.train.loop import Run, Sums
 
 PICTURES = 12  # series drawn, at most
 COLUMNS = ("series", "time", "row", "value", "surprise")  # of detections
-HEADLINE = ("nab_standard", "loss")
+HEADLINE = ("nab_standard", "vus_pr", "loss")
 DETECTORS = {"forecast": detector.forecaster, "autoencoder": detector.autoencoder}
 
 

@@ -83,7 +83,7 @@ def make_task(config: Config, model: Forecaster, shapes: Shapes) -> Task:
 
 def headline(config: Config) -> tuple[str, ...]:
     """The metrics of progress lines: first the one that chooses the best checkpoint."""
-    return ("mse", "mae") if config.scored() == "mse" else ("quantile_loss", "mae", "coverage")
+    return (*(("mse",) if config.scored() == "mse" else ("quantile_loss",)), "mae", "mase")
 
 
 def build(config: Config) -> Experiment:
@@ -96,13 +96,12 @@ def build(config: Config) -> Experiment:
     data, panel, notes = make_windows(config, panel, placement.batch_multiple)
     series = panel[0]
     model = make_forecaster(config)
-    known = data.known.shape[1]
     shapes = Shapes(
         config.window,
         config.horizon,
         len(series.columns),
-        known,
-        known - len(series.covariate_names),
+        data.known.shape[1],
+        data.future_known.shape[1],
     )
     levels = config.levels()
     directions = {"none": "changes", "returns": "returns"} if series.freq == "B" else {}
@@ -157,10 +156,15 @@ def build(config: Config) -> Experiment:
             "targets": targets,
             "columns": series.columns,
             "covariates": series.covariate_names,
+            "known": series.known_names,
             "zone": series.zone,
             "freq": series.freq,
             "shapes": shapes,
-            **({"series": data.labels} if data.parts else {}),
+            **(
+                {"series": data.labels, "series_columns": series.label_columns}
+                if data.parts
+                else {}
+            ),
             **{name: scalers(data, name) for name in SCALERS},
         },
         notes=notes,
@@ -256,6 +260,7 @@ def evaluate(config: Config, dataset: str) -> dict[str, Any]:
         series, config.window, config.horizon, scaler, covariate_scaler, dated=config.calendar
     )
     model, shapes = make_forecaster(config), Shapes(*metadata["shapes"])
+    print("Errors are in standard deviations of the training part.")
     return session.evaluate(
         config,
         make_task(config, model, shapes),

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from dljax.apps.configs.forecasting import Config
+from dljax.data.holidays import with_holidays
 from dljax.data.panel import join
 from dljax.data.record import DataRecord
 from dljax.data.record_kinds import panel_record, series_record
@@ -40,6 +41,7 @@ def read(
         time=config.time,
         targets=config.target,
         covariates=config.covariates,
+        known=config.known,
         freq=config.freq,
         fill=config.fill,
         series=config.series,
@@ -49,6 +51,8 @@ def read(
     )
     transforms = {"returns": returns, "volatility": volatility}
     transform = transforms.get(config.transform, lambda x: x)
+    if config.holidays:
+        found = [with_holidays(series, config.holidays, config.horizon) for series in found]
     return found[0].columns, tuple(map(transform, found))
 
 
@@ -143,11 +147,13 @@ def read_as_trained(config: Config, metadata: dict[str, Any], dataset: str) -> t
 
     Raises ValueError where it has others, or several series where the run has one.
     """
+    others = metadata.get("covariates", config.covariates)
     named = dataclasses.replace(
         config,
         target=tuple(metadata["targets"]),
-        covariates=tuple(metadata.get("covariates", config.covariates)),
+        covariates=tuple(name for name in others if name not in metadata.get("known", ())),
         freq=metadata["freq"],
+        series=",".join(metadata.get("series_columns", ())) or config.series,
     )
     zone = metadata.get("zone")  # older runs have none
     _, panel = read(named, dataset, zones.NONE if zone == "" else zone)

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from dljax.apps import image_goals, image_prediction
+from dljax.apps import image_goals, image_prediction, training_loss
 from dljax.apps.configs.image_classification import Config
 from dljax.apps.image_goals import Goal
 from dljax.cnn.classification import classifier, inspection, targets
@@ -161,6 +161,7 @@ def build(config: Config) -> Experiment:
         whitening = np.asarray(whitening_kernel(normalize(images[:5000].astype(np.float32) / 255)))
     model = network(config, len(goal.classes), shape, whitening)
     views = classifier.Views(config.flip, config.shift_views)
+    smoothing = 0 if goal.problem == REGRESSION else config.label_smoothing
 
     def make(config: Config) -> Task:
         target = image_goals.target_of(config, goal, data.train_images["label"])
@@ -204,7 +205,10 @@ def build(config: Config) -> Experiment:
             "levels": data.levels,
             "borders": appearance(images),
         },
-        notes=data.notes,
+        notes=(
+            *data.notes,
+            *training_loss.note(smoothing, config.mixup, config.cutmix),
+        ),
         baselines=partial(goal.baselines, full.train, full.test)
         if full and config.baselines
         else None,

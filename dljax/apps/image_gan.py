@@ -177,7 +177,7 @@ def _analyze(
     baselines: dict,
 ) -> Analysis:
     """Scores samples of every seed and draws the first seed's."""
-    del scores, baselines
+    del baselines
     generator, _ = networks(config, data.train["image"].shape[1:], len(data.classes))
     sampler = sampling.sampler(generator, config.latent)
     count = bounds.images if bounds else UNSCORED
@@ -185,9 +185,11 @@ def _analyze(
     labels = np.resize(labels, count)
     states = list(sampling.seeds(run))
     generated = [sampling.samples(sampler, state, labels, SCORED) for state in states]
-    findings, lines, predicted = {}, [], labels
+    findings, lines, predicted, values = {}, [], labels, {}
     if bounds:
         found = [bounds.score(images) for images in generated]
+        # One number of a name: those of the samples below, not of others drawn with the test part.
+        values = {k: np.array([x[k] for x in found]) for k in found[0] if k in scores}
         findings["scores"] = {
             "images": bounds.images,
             "seed": bounds.seed,
@@ -197,8 +199,8 @@ def _analyze(
             "noise": bounds.noise,
         }
         lines += assessment.table(bounds, found)
-        for number, values in enumerate(found):
-            signs = assessment.collapse(values, bounds.real)
+        for number, one in enumerate(found):
+            signs = assessment.collapse(one, bounds.real)
             lines += [f"seed number {number}: {line}" for line in signs]
         if not config.conditional:
             predicted = extractor.extract(generated[0]).logits.argmax(1)
@@ -209,7 +211,7 @@ def _analyze(
             data.train["image"], data.test["image"],
         )  # fmt: skip
 
-    return Analysis(findings, tuple(lines), draw=draw)
+    return Analysis(findings, tuple(lines), draw=draw, metrics=values)
 
 
 def train(config: Config) -> Outcome:

@@ -136,7 +136,7 @@ def _analyze(
     config: Config, clips: Clips, evaluator: VideoEvaluator, run: Run, scores: dict, baselines: dict
 ) -> Analysis:
     """Scores samples of every seed and draws the first seed's."""
-    del scores, baselines
+    del baselines
     channels = clips.train["image"].shape[-1]
     generated = [
         _generate(config, state, channels, evaluator.clips.images, SCORED)
@@ -147,7 +147,10 @@ def _analyze(
     def draw(folder: Path) -> None:
         video_plots.draw(folder, generated[0], clips.test["image"], clips.train["image"])
 
-    return Analysis(findings, lines, draw=draw)
+    # One number of a name: those of these samples, not of others drawn with the test part.
+    found = findings["scores"]["clips"]["samples"]
+    values = {k: np.array(x["per_seed"]) for k, x in found.items() if k in scores}
+    return Analysis(findings, lines, draw=draw, metrics=values)
 
 
 def train(config: Config) -> Outcome:

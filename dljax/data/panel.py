@@ -30,7 +30,7 @@ def join(
         )
         for name in first.origins
     }
-    covariates = len(first.covariate_scaler.mean)
+    covariates = len(first.covariate_scaler.mean) - first.coming
     cut = cutter(first.window, first.horizon, values.shape[1], covariates)
     size = max(batch_size, EVALUATION_BATCH)
     starts = {name: x - first.window for name, x in origins.items()}

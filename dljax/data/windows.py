@@ -20,6 +20,7 @@ import numpy as np
 from dljax.data.calendar import calendar, calendar_of_parts, future, parts
 from dljax.data.feed import Batch, Examples, Feed
 from dljax.data.sources import frequency
+from dljax.data.sources.resampling import written
 from dljax.data.sources.series import Series
 from dljax.data.window_batches import EVALUATION_BATCH, cutter, examples, train_feed
 
@@ -87,10 +88,12 @@ class Windows(NamedTuple):
 
     train, validation, test: batches {"past" [B, W, C], "past_known" [B, W, K1], "future" [B, H, C],
     "future_known" [B, H, K2]} float32, evaluation with "example_mask" [B] too. past_known is the
-    scaled covariates, then the calendar; future_known the calendar alone. values: the scaled
+    scaled covariates, then the calendar; future_known the covariates that are known of the future,
+    then the calendar. values: the scaled
     targets, float32 [T, C], up to the end of the test part. known: float32 [T, K1]. origins: part
     -> int32 [N], the first row of each window's future, in order. scaler: of the targets;
-    covariate_scaler: of the covariates. parts: of several series joined (`panel.join`), those of
+    covariate_scaler: of the covariates, of which the last `coming` ones are known of the future.
+    parts: of several series joined (`panel.join`), those of
     each, with `labels`; split and scalers are then those of the first.
     """
 
@@ -105,13 +108,14 @@ class Windows(NamedTuple):
     origins: dict[str, np.ndarray]
     window: int
     horizon: int
+    coming: int = 0
     parts: tuple[Windows, ...] = ()
     labels: tuple[str, ...] = ()
 
     @property
-    def dates(self) -> np.ndarray:
-        """The calendar features [T, K2], which are known for the future too."""
-        return self.known[:, len(self.covariate_scaler.mean) :]
+    def future_known(self) -> np.ndarray:
+        """What is known of the future too [T, K2]: scaled covariates, then calendar features."""
+        return self.known[:, len(self.covariate_scaler.mean) - self.coming :]
 
     def truth(self, part: str) -> np.ndarray:
         """The scaled futures of a part's windows, float32 [N, H, C]."""
@@ -168,7 +172,7 @@ def windows(
         name: np.arange(first[name], span[1] - horizon + 1, dtype=np.int32)
         for name, span in split._asdict().items()
     }
-    cut = cutter(window, horizon, values.shape[1], len(series.covariate_names))
+    cut = cutter(window, horizon, values.shape[1], len(series.covariate_names) - series.known)
     size = max(batch_size, EVALUATION_BATCH)
     evaluation = (
         examples(values, known, origins[name] - window, size, multiple, cut)
@@ -185,6 +189,7 @@ def windows(
         origins,
         window,
         horizon,
+        series.known,
     )
 
 
@@ -208,7 +213,7 @@ def all_windows(
             f"{series.name} has {rows}"
         )
     values, known = _scaled_rows(series, rows, scaler, covariate_scaler, dated)
-    cut = cutter(window, horizon, values.shape[1], len(series.covariate_names))
+    cut = cutter(window, horizon, values.shape[1], len(series.covariate_names) - series.known)
     starts = np.arange(rows - window - horizon + 1, dtype=np.int32)
     return examples(values, known, starts, EVALUATION_BATCH, 1, cut)
 
@@ -218,21 +223,55 @@ def after_the_end(
 ) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """The last window of a series, unscaled, and the times of its future, datetime64[s] [H].
 
-    "past" float32 [1, W, C]; "covariates" float32 [1, W, K] if there are any; if `dated`,
-    "past_time" [1, W, 2] and "future_time" [1, H, 2], `calendar.parts`. What `scaled` takes.
-    Raises ValueError where the series is shorter than the window.
+    "past" float32 [1, W, C]; "covariates" float32 [1, W, K] if there are any, and
+    "future_covariates" [1, H, K3] if some are known of the future; if `dated`, "past_time"
+    [1, W, 2] and "future_time" [1, H, 2], `calendar.parts`. What `scaled` takes.
+    Raises ValueError where the series is shorter than the window, or what is known of the future
+    does not cover the horizon.
     """
     if len(series.time) < window:
         raise ValueError(
             f"{series.name} has {len(series.time)} rows: the forecast needs a window of {window}"
         )
-    coming = future(series.time, series.freq, horizon)
+    coming = _coming_time(series, horizon)
     found = {"past": series.values[-window:].astype(np.float32)}
     if series.covariate_names:
         found["covariates"] = series.covariates[-window:].astype(np.float32)
+    if series.known:
+        found["future_covariates"] = series.coming[:horizon].astype(np.float32)
     if dated:
         found["past_time"], found["future_time"] = parts(series.time[-window:]), parts(coming)
     return {name: x[None] for name, x in found.items()}, coming
+
+
+def _coming_time(series: Series, horizon: int) -> np.ndarray:
+    """The times of the horizon; ValueError where covariates that should be known there are not."""
+    steps = future(series.time, series.freq, horizon)
+    if not series.known:
+        return steps
+    names, last = ", ".join(series.known_names), written(series.time[-1])
+    rows = len(series.coming_time)
+    if rows < horizon:
+        raise ValueError(
+            f"{series.name}: {names} must be known for the {horizon} steps to forecast; the file "
+            f"has {rows} rows after {last}: add rows with them whose {series.columns[0]} is empty."
+        )
+    found = series.coming_time[:horizon]
+    off = found != steps
+    if off.any() and frequency.step(series.freq)[0] != "B":  # whose holidays only the file knows
+        row = int(off.argmax())
+        raise ValueError(
+            f"{series.name}: the rows after {last} must follow in steps of {series.freq}: "
+            f"{written(steps[row])} is missing."
+        )
+    absent = np.isnan(series.coming[:horizon])
+    if absent.any():
+        row, column = (int(x[0]) for x in np.nonzero(absent))
+        raise ValueError(
+            f"{series.name}: {series.known_names[column]} must be known for the {horizon} steps to "
+            f"forecast; it has no value at {written(found[row])}."
+        )
+    return found
 
 
 def scaled(
@@ -243,13 +282,19 @@ def scaled(
     Has "past" [B, W, C], "past_known" [B, W, K1] and "future_known" [B, H, K2].
     """
     past = (inputs["past"] - scaler.mean) / scaler.std
-    known, coming = [past[..., :0]], jnp.zeros((past.shape[0], horizon, 0))
+    known, coming = [past[..., :0]], [jnp.zeros((past.shape[0], horizon, 0))]
+    mean, std = covariate_scaler
     if "covariates" in inputs:
-        known.append((inputs["covariates"] - covariate_scaler.mean) / covariate_scaler.std)
+        known.append((inputs["covariates"] - mean) / std)
+    if "future_covariates" in inputs:
+        values = inputs["future_covariates"]
+        first = len(mean) - values.shape[-1]
+        coming.append((values - mean[first:]) / std[first:])
     if "past_time" in inputs:
         known.append(calendar_of_parts(inputs["past_time"], freq))
-        coming = calendar_of_parts(inputs["future_time"], freq)
-    return {"past": past, "past_known": jnp.concatenate(known, -1), "future_known": coming}
+        coming.append(calendar_of_parts(inputs["future_time"], freq))
+    known, coming = (jnp.concatenate(x, -1) for x in (known, coming))
+    return {"past": past, "past_known": known, "future_known": coming}
 
 
 def _scaled_rows(

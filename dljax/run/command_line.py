@@ -203,7 +203,8 @@ def run_main(
     """Read the command line (sys.argv by default), call `run(config)`, and exit.
 
     Exit codes: 0 or what `run` returns; 1 for a ValueError, OSError or a training that is no
-    longer finite; 2 for a wrong command line; 128 + the signal for a run that was interrupted.
+    longer finite; 2 for a wrong command line (UsageError, also if `run` finds it so); 128 + the
+    signal for a run that was interrupted.
     Errors are one line on stderr, with a traceback too if DLJAX_TRACEBACK=1. Any other exception is
     a defect and keeps its traceback.
     """
@@ -259,4 +260,6 @@ def explain(error: BaseException, again: str) -> tuple[int | None, str]:
     if isinstance(error, OSError) and error.strerror:
         text = error.strerror + (f": {error.filename}" if error.filename else "")
     text = " ".join(text.split()) or type(error).__name__
+    if isinstance(error, UsageError):
+        return 2, f"error: {text} (--help lists the flags)"
     return 1, f"error: {text} (DLJAX_TRACEBACK=1 shows where)"

@@ -82,9 +82,9 @@ def train(config: Config, experiment: Experiment, *, show_data: bool = True) -> 
         if config.wandb and first
         else [],
     )
+    task, init_args = sweep.task(plan, config, experiment)
+    score = _score(config, experiment)  # as the line before, it may refuse: there is no workdir yet
     with reporter as output, checkpoint.lock(workdir):
-        task, init_args = sweep.task(plan, config, experiment)
-        score = _score(config, experiment)
         if first:
             workdirs.claim(workdir, config, experiment)
         _introduce(output, plan, experiment, workdir, show_data)

@@ -23,6 +23,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from dljax import plots
+from dljax.run.command_line import UsageError
 from dljax.run.config import C, Config, kind_of, with_traced
 from dljax.run.experiment import Experiment
 from dljax.train import sweep_task
@@ -70,8 +71,15 @@ class Sweep(NamedTuple):
 def parse(config: Config) -> Sweep:
     """The points that --sweep names.
 
-    Raises ValueError, in one line, for what is no number of this experiment or out of its range.
+    Raises UsageError, in one line, for what is no number of this experiment or out of its range.
     """
+    try:
+        return _parse(config)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+
+
+def _parse(config: Config) -> Sweep:
     named: dict[str, list[float | int]] = {}
     for word in config.sweep:
         name, equals, value = word.rpartition("=")
@@ -117,19 +125,25 @@ def at(config: C, point: Mapping[str, Any]) -> C:
 def task(sweep: Sweep, config: Config, experiment: Experiment) -> tuple[Task, tuple]:
     """What the loop trains: the Task and what its init takes besides a key.
 
-    Raises ValueError, in one line, for a hyper-parameter that can't be swept.
+    Raises UsageError, in one line, for a hyper-parameter that can't be swept.
     """
     if not sweep:
         return experiment.task(config), experiment.init_args
     if experiment.init_args:
-        raise ValueError("sweep: what starts from given values makes a run for each value")
-    plain = [experiment.task(at(config, point)) for point in sweep.points]  # refuses what is wrong
+        raise UsageError("sweep: what starts from given values makes a run for each value")
+    try:  # what is wrong is refused
+        plain = [experiment.task(at(config, point)) for point in sweep.points]
+    except ValueError as error:
+        raise UsageError(str(error)) from error
 
     def make(values: sweep_task.Values) -> Task:
         return experiment.task(with_traced(config, values))
 
     values = sweep.values()
-    sweep_task.check(make, experiment.feed, {name: x[0] for name, x in values.items()})
+    try:
+        sweep_task.check(make, experiment.feed, {name: x[0] for name, x in values.items()})
+    except ValueError as error:
+        raise UsageError(str(error)) from error
     return sweep_task.task(make, plain[0].spec), (values,)
 
 
@@ -215,8 +229,8 @@ def lines(chosen: Chosen, headline: Sequence[str]) -> list[str]:
         rows.append([mark, *values, *(f"{x['mean']:.4g} ± {x['std']:.2g}" for x in scored)])
     chosen_by = "*: chosen by the validation score; what follows is of it"
     by_none = "there is no validation part to choose by: what follows is of the first"
-    end = chosen_by if "score" in first else by_none
-    return [*aligned(rows), end]
+    end = [chosen_by, *_at_the_edge(chosen)] if "score" in first else [by_none]
+    return [*aligned(rows), *end]
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
@@ -224,3 +238,20 @@ def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ("  ".join(x.ljust(w) for x, w in zip(row, widths, strict=True)) for row in rows)
     return [line.rstrip() for line in lines]
+
+
+def _at_the_edge(chosen: Chosen) -> list[str]:
+    """A line for each swept name whose chosen value is the smallest or largest one tried."""
+    lines = []
+    for name, value in chosen.point.items():
+        tried = {row["point"][name] for row in chosen.table}
+        for extreme, which, further in (
+            (min(tried), "smallest", "smaller"),
+            (max(tried), "largest", "larger"),
+        ):
+            if value == extreme and len(tried) > 1:
+                lines.append(
+                    f"{name}={value:g} is the {which} value of the sweep: a {further} one may be "
+                    "better"
+                )
+    return lines

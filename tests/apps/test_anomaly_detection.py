@@ -10,7 +10,7 @@ import pytest
 from dljax.apps import anomaly_detection as app
 from dljax.apps.configs.anomaly_detection import Config
 from dljax.data.sources.anomaly_corpora import load_labelled
-from dljax.data.synthetic import KINDS, inject
+from dljax.data.synthetic import CYCLE_KINDS, KINDS, cycles, inject
 from dljax.run.command_line import parse
 from tests.rnn.corpora import wave, write_nab
 
@@ -172,7 +172,7 @@ def test_newest_first_files_are_reversed_and_sentinels_told(tmp_path):
 
 
 MISTAKES = {
-    "unknown": ({"dataset": "digits"}, "give 'injected', nab:FOLDER or a CSV"),
+    "unknown": ({"dataset": "digits"}, "give 'cycles', 'injected', nab:FOLDER or a CSV"),
     "no folder": ({"dataset": "nab:{0}/none"}, "not a folder of NAB"),
     "no file": ({"dataset": "{0}/none.csv"}, "There is no file"),
     "column": ({"dataset": "{0}/load.csv", "target": ("laod",)}, "did you mean load"),
@@ -207,6 +207,22 @@ def test_the_embedded_corpus_is_real_series_with_injected_anomalies():
     for one, same, different in zip(corpus, again, other, strict=True):
         np.testing.assert_array_equal(one.values, same.values)
         assert one.windows == same.windows != different.windows
+
+
+def test_cycles_and_their_anomalies():
+    """Of lengths that no calendar names; an anomaly is hardly larger than what was there before."""
+    corpus, again = (load_labelled("cycles", seed=3).series for _ in range(2))
+    assert len(corpus) == 6 and all(len(s.windows) == len(CYCLE_KINDS) for s in corpus)
+    for i, (one, same) in enumerate(zip(corpus, again, strict=True)):
+        np.testing.assert_array_equal(one.values, same.values)
+        clean = cycles(len(one.values), 3 + i)
+        spectrum = np.abs(np.fft.rfft(clean - clean.mean()))
+        period = len(clean) / spectrum.argmax()
+        assert 12 / 3.5 < period < 34  # of the cycle or of a harmonic
+        for first, last in one.windows:
+            usual, part = clean[:first], one.values[first : last + 1]
+            assert usual.min() - 0.5 < part.min() and part.max() < usual.max() + 0.5
+            assert np.abs(part - clean[first : last + 1]).max() > usual.std()
 
 
 def test_injection():

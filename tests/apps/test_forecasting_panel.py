@@ -12,14 +12,18 @@ from tests.apps.test_forecasting import configured
 # Several series in one file -----------------------------------------------------------------------
 
 
-def write_long(path, ends=(120, 90, 20), names=("north", "south", "short")):
-    """Series one below the other, of 7 days' waves at different levels; promo is a flag."""
+def write_long(path, ends=(120, 90, 20), names=("north", "south", "short"), coming=()):
+    """Series one below the other, of 7 days' waves at different levels, raised by promotions.
+
+    coming: promo in the rows after the last sales.
+    """
     lines = ["shop_id,ds,y,promo"]
     for level, (name, rows) in enumerate(zip(names, ends, strict=True)):
-        for i in range(rows):
+        for i in range(rows + len(coming)):
             day = np.datetime64("2023-01-01") + np.timedelta64(i + 100 * level, "D")
-            value = 10.0**level * (10 + np.sin(2 * np.pi * i / 7) + 0.05 * (i % 3))
-            lines.append(f"{name},{day},{value:.5f},{int(i % 5 == 0)}")
+            promo = int(i**2 % 11 in (3, 5)) if i < rows else coming[i - rows]
+            value = 10.0**level * (10 + np.sin(2 * np.pi * i / 7) + 3 * promo)
+            lines.append(f"{name},{day},{f'{value:.5f}' if i < rows else ''},{promo}")
     Path(path).write_text("\n".join(lines) + "\n")
     return str(path)
 
@@ -30,7 +34,7 @@ def several(tmp_path_factory):
     path = write_long(root / "long.csv")
     config = configured(
         workdir=root / "run", dataset=path, model="linear", steps=60, steps_per_call=20,
-        eval_every=20, learning_rate=1e-2, plots=True, num_seeds=2,
+        eval_every=20, learning_rate=3e-2, plots=True, num_seeds=2, known=("promo",),
     )  # fmt: skip
     return root, app.train(config)
 
@@ -42,7 +46,8 @@ def test_one_network_for_several_series(several):
     assert summary["data"]["series"] == {"north": 120, "south": 90}
     notes = " ".join(summary["notes"])
     assert "names 3 series" in notes and "too short: 1 of 3 series, short" in notes
-    assert "inputs, not forecast: promo" in notes
+    assert {"known covariates", "ridge with known"} <= summary["baselines"].keys()
+    assert "mase" in summary["metrics"] and "mase" in summary["baselines"]["ridge"]
     assert set(summary["by_series"]) == {"north", "south"}
     windows = {"north": 24 - 3 + 1, "south": 18 - 3 + 1}  # of the last fifth of each
     assert (outcome.sums["loss"][1] == sum(windows.values())).all()
@@ -61,15 +66,28 @@ def test_one_network_for_several_series(several):
 
 
 def test_each_of_several_series_is_forecast_in_its_unit(several, capsys):
+    """By promotions that are known of the steps to forecast; a file that lacks them is refused."""
     root, _ = several
-    path = write_long(root / "later.csv", (125, 95, 60), ("north", "south", "other"))
+    names = ("north", "south", "other")
+    path = write_long(root / "later.csv", (125, 95, 60), names, coming=(0, 1, 0, 1))
     rows = app.predict(configured(workdir=root / "run"), path)
     assert [row["series"] for row in rows] == ["north"] * 3 + ["south"] * 3 + ["other"] * 3
     assert [rows[i]["time"] for i in (0, 3, 6)] == ["2023-05-06", "2023-07-15", "2023-09-18"]
-    for row, level in zip(rows, np.repeat([10, 100, 1000], 3), strict=True):
-        assert 0.8 * level < row["y"] < 1.2 * level and row["y_low"] <= row["y"] <= row["y_high"]
+    levels, raised = np.repeat([10, 100, 1000], 3), [0, 3, 0] * 3
+    for row, level, promo in zip(rows, levels, raised, strict=True):
+        assert abs(row["y"] - (10 + promo) * level / 10) < 0.3 * level
+        assert row["y_low"] <= row["y"] <= row["y_high"]
+    other = write_long(
+        root / "other.csv", (125,), ("north",), coming=(0, 0, 0)
+    )  # without the promotion
+    usual = app.predict(configured(workdir=root / "run"), other)
+    change = [a["y"] - b["y"] for a, b in zip(rows, usual, strict=False)]
+    assert change[1] > 1 and change[0] == change[2] == 0
     assert "Series other is not of the run" in capsys.readouterr().out
     assert (root / "run" / "predictions" / "later_south.csv").exists()
+    short = write_long(root / "ends.csv", (125,), ("north",), coming=(0, 1))
+    with pytest.raises(ValueError, match="promo must be known for the 3 steps .* has 2 rows after"):
+        app.predict(configured(workdir=root / "run"), short)
     with pytest.raises(ValueError, match="is on 2 series, each with its own scale"):
         app.serving(configured(workdir=root / "run"))
 

@@ -86,6 +86,7 @@ def test_what_a_run_leaves(trained):
     found = outcome.summary["scores"]
     assert found["images"] == 20
     assert len(found["samples"]["fid"]["per_seed"]) == 2
+    assert outcome.summary["metrics"]["fid"] == found["samples"]["fid"]  # one number of a name
     assert found["real"]["fid"] < found["noise"]["fid"]
     assert set(found["samples"]) == set(found["real"]) >= {"fid", "kid", "precision", "modes"}
     assert any("real images" in note for note in outcome.summary["notes"])

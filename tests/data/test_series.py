@@ -259,6 +259,8 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path, content, words):
         ({}, {4: "2020-01-03", 5: "2020-01-09"}, {}, ("line 6", "sort")),
         (dict.fromkeys(range(40), "1"), {}, {"targets": ("y",)}, ("column y is constant",)),
         ({}, {}, {"targets": ("y",), "covariates": ("y",)}, ("both",)),
+        ({}, {}, {"targets": ("y",), "known": ("y",)}, ("both",)),
+        ({}, {}, {"covariates": ("y",), "known": ("y",)}, ("--covariates or with --known",)),
     ],
     ids=lambda x: "",
 )

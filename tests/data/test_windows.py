@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from dljax.data.calendar import calendar, calendar_of_parts, future, parts
+from dljax.data.panel import join
 from dljax.data.sources.series import Series
 from dljax.data.windows import (
     Split,
@@ -84,7 +85,7 @@ def test_a_batch_carries_covariates_of_the_past_and_the_calendar_of_both(cut):
     np.testing.assert_array_equal(batch["future_known"][0], dates[80:85])
     covariate = cut.covariate_scaler.undo(batch["past_known"][0, :, :1])
     np.testing.assert_allclose(covariate[:, 0], -np.arange(70, 80), atol=1e-4)
-    np.testing.assert_array_equal(cut.dates, dates[:100])
+    np.testing.assert_array_equal(cut.future_known, dates[:100])
 
 
 def test_the_calendar_may_be_left_out():
@@ -94,6 +95,57 @@ def test_the_calendar_may_be_left_out():
     end, _ = after_the_end(ramp(), W, H, dated=False)
     end = scaled(end, "h", H, cut.scaler, cut.covariate_scaler)
     assert end["past_known"].shape == (1, W, 1) and end["future_known"].shape == (1, H, 0)
+
+
+def with_known(rows=110, coming=H):
+    """The ramp with a second covariate, known of `coming` rows after the end: the row squared."""
+    series = ramp(rows)
+    square = np.square(np.arange(rows + coming, dtype=np.float64))[:, None]
+    return series._replace(
+        covariates=np.concatenate([series.covariates, square[:rows]], -1),
+        covariate_names=("c0", "square"),
+        known=1,
+        coming_time=series.time[-1] + 3600 * np.arange(1, coming + 1),
+        coming=square[rows:],
+    )
+
+
+def test_known_covariates_are_there_for_the_future():
+    """In windows of the file and after its end, scaled alike; other covariates are not."""
+    series = with_known()
+    cut = windows(series, W, H, 8, SPLIT)
+    mean, std = (x[1] for x in cut.covariate_scaler)
+    batch, dates = batches(cut.test), calendar(series.time, "h")[1].shape[1]
+    assert batch["past_known"].shape[-1] == 2 + dates
+    assert batch["future_known"].shape[-1] == 1 + dates
+    np.testing.assert_allclose(
+        batch["future_known"][0, :, 0] * std + mean, np.arange(80, 85) ** 2, rtol=1e-5
+    )
+    end, _ = after_the_end(series, W, H)
+    end = scaled(end, "h", H, cut.scaler, cut.covariate_scaler)
+    longer = windows(with_known(115), W, H, 8, Split((0, 60), (60, 80), (80, 115)))
+    truth = batches(longer.test)
+    for name in ("past", "past_known", "future_known"):
+        np.testing.assert_allclose(end[name][0], truth[name][-1], atol=1e-5)
+    both = join([cut, longer], ["a", "b"], 8)
+    for name, values in truth.items():
+        np.testing.assert_array_equal(batches(both.test)[name][-len(values) :], values)
+
+
+def test_known_covariates_must_cover_the_horizon():
+    missing, gap = with_known(), with_known()
+    missing.coming[3] = np.nan
+    gap.coming_time[2:] += np.timedelta64(1, "h")
+    for series, words in (
+        (
+            with_known(coming=2),
+            "square must be known for the 5 steps .* has 2 rows after 2020-01-0",
+        ),
+        (missing, "square must be known .* no value at 2020-01-05 17:00:00"),
+        (gap, "follow in steps of h: 2020-01-05 16:00:00 is missing"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            after_the_end(series, W, H)
 
 
 def test_scaling_knows_the_train_rows_alone(cut):

@@ -86,7 +86,13 @@ def test_refusals_are_one_line_and_delete_nothing(tmp_path, words, message):
     asked = config(tmp_path, sweep=words, overwrite=True)
     with pytest.raises(ValueError, match=message.replace("?", r"\?")) as caught:
         session.train(asked, experiment(asked))
-    assert "\n" not in str(caught.value) and (tmp_path / "summary.json").exists()
+    assert "\n" not in str(caught.value)
+    assert command_line.explain(caught.value, "")[0] == 2  # a wrong command line
+    assert [path.name for path in tmp_path.iterdir()] == ["summary.json"]
+    nowhere = tmp_path / "new" / "run"
+    with pytest.raises(command_line.UsageError):
+        session.train(config(nowhere, sweep=words), experiment(asked))
+    assert not nowhere.exists()
 
 
 def test_the_best_point():
@@ -129,6 +135,13 @@ def test_a_sweep_to_its_end(tmp_path, capsys):
     lines = sweep.lines(sweep.Chosen(summary["chosen"], [2, 3], [low, best]), ("loss",))
     assert lines[0].split() == ["learning_rate", "validation", "score", "loss"]
     assert lines[2].startswith("*  0.2") and "±" in lines[2] and not lines[1].startswith("*")
+    edge = "learning_rate=0.2 is the largest value of the sweep: a larger one may be better"
+    assert lines[4:] == [edge]
+    table = [low, best, {**low, "point": high["point"]}]
+    whole = sweep.lines(sweep.Chosen(summary["chosen"], [2, 3], table), ("loss",))
+    assert whole[-1].startswith("*: chosen by the validation score")  # 50 was tried too
+    first = sweep.lines(sweep.Chosen(low["point"], [0, 1], [low, best]), ("loss",))
+    assert "learning_rate=0.001 is the smallest value" in first[-1]
 
 
 @pytest.mark.parametrize(

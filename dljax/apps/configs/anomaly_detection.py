@@ -16,7 +16,7 @@ class Config(DataConfig, OptimizerConfig):
     name: ClassVar[str] = "anomaly_detection"
     not_served: ClassVar[tuple[str, ...]] = ("data_dir", "choose_by", "patience", "dtype")
 
-    dataset = override("injected", help="injected, nab:FOLDER, or a CSV")
+    dataset = override("cycles", help="cycles, injected, nab:FOLDER, or a CSV")
     steps = override(1200, help="training steps, in which all rows are read once")
     batch_size = override(8, help="windows of each series in a step")
     learning_rate = override(3e-3)

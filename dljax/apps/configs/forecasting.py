@@ -34,6 +34,12 @@ class Config(DataConfig, OptimizerConfig):
         None, "column that names the series of each row; none: detected; 'none': there is one"
     )
     covariates: tuple[str, ...] = field((), "further columns, known up to the present")
+    known: tuple[str, ...] = field(
+        (), "further columns, known of the future too: --predict reads them beyond the end"
+    )
+    holidays: str = field(
+        "", "country whose public holidays are known, such as US or DE-BY; none: not used"
+    )
     freq: str | None = field(None, "time step: h, 15min, D, B, MS; none: the most common")
     fill: str = field(
         "refuse", "what to do about missing values", choices=("refuse", "forward", "linear")

@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from dljax.apps import training_loss
 from dljax.apps.configs.medical_imaging import Config
 from dljax.apps.medical import classification_prediction
 from dljax.apps.medical.classification_training import (
@@ -134,7 +135,7 @@ def build(config: Config) -> Experiment:
             "std": normalize.std,
             "levels": data.levels,
         },
-        notes=data.notes,
+        notes=(*data.notes, *training_loss.note(config.label_smoothing, config.mixup)),
         baselines=(lambda: baselines.simple_methods(train, test, len(classes)))
         if config.baselines
         else None,

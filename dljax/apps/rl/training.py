@@ -144,7 +144,7 @@ def play(config: AgentConfig, make: Make) -> float:
     path = Path(config.workdir) / "predictions" / f"episode_{number}.gif"
     rl.episode(config.env, states, obs, rewards, path)
     print(
-        f"{config.env}, test episode {number}, checkpoint of step {step}: "
+        f"{config.env}, test episode {number}, first seed of the best checkpoint (step {step}): "
         f"return {rewards.sum():.1f} in {length} steps; {path}"
     )
     return float(rewards.sum())

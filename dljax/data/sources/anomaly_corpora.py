@@ -13,9 +13,9 @@ from dljax.data.sources.nab import read_nab
 from dljax.data.sources.notation import numbers
 from dljax.data.sources.series import load_series
 from dljax.data.sources.table import read_table
-from dljax.data.synthetic import inject
+from dljax.data.synthetic import CYCLE_KINDS, cycles, inject
 
-EMBEDDED = "injected"
+EMBEDDED = ("cycles", "injected")
 PARTS = (  # of the embedded corpus: data set, columns
     ("weather_hourly", ("temp",)),
     ("weather", ("temp_max", "temp_min", "wind")),
@@ -54,19 +54,34 @@ def load_labelled(
 ) -> Corpus:
     """A corpus, and notes on how it was read.
 
-    dataset: 'injected' (Seattle's weather and the logarithm of four stocks' prices, with anomalies
-    injected at positions drawn from the seed), 'nab:FOLDER' (the layout of NAB), or a CSV.
+    dataset: 'cycles' (six synthetic signals of machines, drawn from the seed, with anomalies within
+    the usual range), 'injected' (Seattle's weather and the logarithm of four stocks' prices, with
+    anomalies injected at positions drawn from the seed), 'nab:FOLDER' (the layout of NAB), or a
+    CSV.
     targets: the CSV's columns of values (default: all numbers that `roles.by_default` takes for
     such). labels: its column that is positive (or -1 beside 1) in anomalous rows, for all targets.
     Raises FileNotFoundError or ValueError, in one line, for what can't be used.
     """
-    if dataset == EMBEDDED:
+    if dataset == "cycles":
+        return Corpus(_cycles(seed))
+    if dataset == "injected":
         return Corpus(_injected(seed))
     if dataset.startswith("nab:"):
         return Corpus(read_nab(dataset.removeprefix("nab:")))
     if not dataset.lower().endswith((".csv", ".txt", ".tsv", ".gz")):
-        raise ValueError(f"Unknown data set {dataset!r}: give 'injected', nab:FOLDER or a CSV.")
+        names = ", ".join(repr(name) for name in EMBEDDED)
+        raise ValueError(f"Unknown data set {dataset!r}: give {names}, nab:FOLDER or a CSV.")
     return _csv(dataset, targets, labels, reading)
+
+
+def _cycles(seed: int, series: int = 6, rows: int = 3000) -> tuple[Labelled, ...]:
+    """Signals with a row each ten minutes."""
+    time = np.datetime64("2024-01-01", "s") + np.arange(rows) * np.timedelta64(600, "s")
+    corpus = []
+    for i in range(series):
+        plain = Labelled(f"cycles/{i}", time, cycles(rows, seed + i))
+        corpus.append(inject(plain, seed + i, kinds=CYCLE_KINDS))
+    return tuple(corpus)
 
 
 def _injected(seed: int) -> tuple[Labelled, ...]:

@@ -29,8 +29,8 @@ def in_order(
     if (steps < 0).any():
         row = int((steps < 0).argmax()) + 1
         raise ValueError(
-            f"{table.name}, line {lines[row]}: {_text(when[row])} comes after "
-            f"{_text(when[row - 1])}: sort the file by time, or, if it has several series, name "
+            f"{table.name}, line {lines[row]}: {written(when[row])} comes after "
+            f"{written(when[row - 1])}: sort the file by time, or, if it has several series, name "
             "their column by --series."
         )
     if (steps == 0).any():
@@ -38,8 +38,8 @@ def in_order(
         differ = [r for r in same if not np.array_equal(matrix[r], matrix[r - 1], equal_nan=True)]
         if differ:
             raise ValueError(
-                f"{table.name}, line {lines[differ[0]]}: {_text(when[differ[0]])} is there twice, "
-                f"with other values ({len(differ)} such rows): keep one row a stamp"
+                f"{table.name}, line {lines[differ[0]]}: {written(when[differ[0]])} is there "
+                f"twice, with other values ({len(differ)} such rows): keep one row a stamp"
                 f"{_summer_time(when[differ[0]])}, or name the column of the series by --series."
             )
         keep = np.setdiff1d(np.arange(len(when)), same)
@@ -54,13 +54,15 @@ def known_rows(
     matrix: np.ndarray,
     columns: tuple[str, ...],
     targets: int,
+    coming: int,
     fill: str,
 ) -> tuple[int, tuple[str, ...]]:
     """How many rows there are before the future, and a note on rows that are left out.
 
     Rows at the end without any target are the future, in the form in which known covariates are
-    written. With a rule to fill by, rows without one of the targets are too: the end of a series is
-    never filled. Raises ValueError where that is more than a tenth of the rows.
+    written; the last `coming` columns are known there. With a rule to fill by, rows without one of
+    the targets are too: the end of a series is never filled. Raises ValueError where that is more
+    than a tenth of the rows.
     """
     known = ~np.isnan(matrix[:, :targets])
     ends = [int(np.flatnonzero(column)[-1]) + 1 if column.any() else 0 for column in known.T]
@@ -71,13 +73,14 @@ def known_rows(
     which = columns[ends.index(count)]
     if count < max(ends) and rest > 0.1 * len(when):
         raise ValueError(
-            f"{name}: column {which} ends {rest} rows before others, on {_text(when[count - 1])}: "
-            "the end of a series is not filled; leave the column out."
+            f"{name}: column {which} ends {rest} rows before others, on "
+            f"{written(when[count - 1])}: the end of a series is not filled; leave the column out."
         )
-    covariates = ", ".join(columns[targets:])
+    covariates = ", ".join(columns[targets : len(columns) - coming])
     return count, (
         f"The last {rest} rows have no {which}: they are the future, forecasts begin after "
-        f"{_text(when[count - 1])}" + (f"; their {covariates} is not used." if covariates else "."),
+        f"{written(when[count - 1])}"
+        + (f"; their {covariates} is not used." if covariates else "."),
     )
 
 
@@ -152,14 +155,14 @@ def _refuse(name, when, matrix, lines, columns, freq, place) -> None:
     if uneven.any():
         row = int(uneven.argmax())
         raise ValueError(
-            f"{name}, line {lines[row]}: {_text(when[row])} is off the grid of step {freq} that "
-            f"begins at {_text(when[0])} ({uneven.sum()} rows are): give --freq, or {hint}."
+            f"{name}, line {lines[row]}: {written(when[row])} is off the grid of step {freq} that "
+            f"begins at {written(when[0])} ({uneven.sum()} rows are): give --freq, or {hint}."
         )
     if holes.any():
         row = int(holes.argmax()) + 1
         raise ValueError(
             f"{name}, line {lines[row]}: missing stamps of step {freq}: "
-            f"{int(place[-1]) + 1 - len(when)}, the first after {_text(when[row - 1])}"
+            f"{int(place[-1]) + 1 - len(when)}, the first after {written(when[row - 1])}"
             f"{_summer_time(when[row - 1])}: {hint}."
         )
     if absent.any():
@@ -177,7 +180,7 @@ def _business(name, when, place, lines):
     if off.any():
         row = int(off.argmax())
         raise ValueError(
-            f"{name}, line {lines[row]}: {_text(when[row])} is no business day: give --freq=D."
+            f"{name}, line {lines[row]}: {written(when[row])} is no business day: give --freq=D."
         )
     closed = int(place[-1]) + 1 - len(when)
     longest = int(np.diff(place).max()) - 1
@@ -185,7 +188,7 @@ def _business(name, when, place, lines):
         row = int(np.diff(place).argmax()) + 1
         raise ValueError(
             f"{name}, line {lines[row]}: {closed} business days have no row, {longest} in a row "
-            f"after {_text(when[row - 1])}: too many for holidays."
+            f"after {written(when[row - 1])}: too many for holidays."
         )
     note = f"Business days without a row (holidays): {closed}; the next row is the next step."
     return np.arange(len(when), dtype=np.float64), (note,) if closed else ()
@@ -208,6 +211,7 @@ def _summer_time(stamp: np.datetime64) -> str:
     return " (a change of summer time? write UTC or offsets)" if clock_changes(stamp) else ""
 
 
-def _text(stamp: np.datetime64) -> str:
+def written(stamp: np.datetime64) -> str:
+    """A time as a message names it, without a midnight."""
     text = str(stamp.astype("datetime64[s]")).replace("T", " ")
     return text.removesuffix(" 00:00:00")

@@ -5,6 +5,7 @@
     load_series("ETTh1.csv")                                     # any CSV with a column of dates
     load_series("sales.csv", time="day", targets=("shop",), covariates=("price",), fill="forward")
     load_panel("shops.csv")                                      # several series in one file
+    load_series("sales.csv", targets=("shop",), known=("price",))  # and the prices to come
 
 A `Series` has finite numbers on a regular grid of times, and notes of how they were read. Nothing
 is filled unless a rule is named.
@@ -39,9 +40,12 @@ class Series(NamedTuple):
 
     name: one word or path. time: datetime64[s] [T] on a grid of step `freq`, as pandas writes it
     (business days: every row is a step, holidays are left out). values: float64 [T, C], finite, of
-    the targets `columns`. covariates: float64 [T, K], finite, known up to the present only. season:
-    steps of the main season. notes: lines for the user. zone: of the times, as `zones.settle` names
-    it, '' where none is named. label: which of several series of a file it is.
+    the targets `columns`. covariates: float64 [T, K], finite, known up to the present only, but for
+    the last `known` ones. season: steps of the main season. notes: lines for the user. zone: of the
+    times, as `zones.settle` names it, '' where none is named. label: which of several series of a
+    file it is, by the columns `label_columns`. coming_time: datetime64[s] [F], the rows that a file
+    has after the last value; coming: float64 [F, known], the covariates that are known there, NaN
+    where they are missing.
     """
 
     name: str
@@ -55,6 +59,15 @@ class Series(NamedTuple):
     notes: tuple[str, ...] = ()
     zone: str = ""
     label: str = ""
+    label_columns: tuple[str, ...] = ()
+    known: int = 0
+    coming_time: np.ndarray = np.zeros(0, "datetime64[s]")
+    coming: np.ndarray = np.zeros((0, 0))
+
+    @property
+    def known_names(self) -> tuple[str, ...]:
+        """The covariates that are known of the future too."""
+        return self.covariate_names[len(self.covariate_names) - self.known :]
 
 
 def load_series(dataset: str, **settings: Any) -> Series:
@@ -77,6 +90,7 @@ def load_panel(
     time: str | None = None,
     targets: Sequence[str] = (),
     covariates: Sequence[str] = (),
+    known: Sequence[str] = (),
     freq: str | None = None,
     fill: str = "refuse",
     series: str | None = None,
@@ -95,6 +109,7 @@ def load_panel(
         ids, labels and flags ('weather': temp_max).
       covariates: further numeric columns that are known up to the present; columns of 0 and 1 are
         added where no targets are named.
+      known: further numeric columns that are known of the future too, as prices and promotions are.
       freq: the time step ('h', '15min', 'D', 'B', 'MS'); by default the most common one.
       fill: how missing values and missing or uneven times are treated. 'refuse': an error.
         'forward': the last value before, which uses the past only. 'linear': interpolation, which
@@ -123,6 +138,7 @@ def load_panel(
         time=time,
         targets=targets,
         covariates=covariates,
+        known=known,
         freq=freq,
         fill=fill,
         series=series,
@@ -136,6 +152,7 @@ def from_table(
     time: str | None = None,
     targets: Sequence[str] = (),
     covariates: Sequence[str] = (),
+    known: Sequence[str] = (),
     freq: str | None = None,
     fill: str = "refuse",
     series: str | None = None,
@@ -145,14 +162,16 @@ def from_table(
     _long_enough(table)
     stamps = timestamps.read_stamps(table, timestamps.time_columns(table, time), zone)
     ids, notes = long_format.series_columns(
-        table, stamps.time, (*stamps.columns, *targets, *covariates), series
+        table, stamps.time, (*stamps.columns, *targets, *covariates, *known), series
     )
     notes = (*table.notes, *stamps.notes, *notes)
-    covariates = tuple(dict.fromkeys(covariates))
-    for name in covariates:
+    covariates, known = tuple(dict.fromkeys(covariates)), tuple(dict.fromkeys(known))
+    for name in covariates + known:
         if name in targets or name in stamps.columns:
             raise ValueError(f"column {name} can't be both covariate and target or time.")
-    others = (*stamps.columns, *covariates, *ids)
+        if name in covariates and name in known:
+            raise ValueError(f"column {name}: name it with --covariates or with --known, not both.")
+    others = (*stamps.columns, *covariates, *known, *ids)
     if targets:
         values, more = _named(table, targets)
         notes += more
@@ -160,6 +179,7 @@ def from_table(
         found = roles.by_default(table, stamps.time, others)
         targets, values = found.targets, found.values
         covariates, notes = (*covariates, *found.flags), notes + found.notes
+    covariates += known
     for name in covariates:
         if name not in values:
             values[name], more = numbers(table, name)
@@ -172,12 +192,14 @@ def from_table(
     matrix = np.stack([values[name] for name in targets + covariates], -1)
     whole = _Rows(table, stamps.time, matrix)
     if not ids:
-        return (_gridded(whole, targets, covariates, freq, fill, stamps.zone, notes),)
+        return (_gridded(whole, targets, covariates, len(known), freq, fill, stamps.zone, notes),)
     parts = _apart(whole, long_format.labels(table, ids))
     freq = freq or _common_step(parts)
     notes += (long_format.described(ids, {name: len(x.time) for name, x in parts.items()}),)
     return tuple(
-        _gridded(part, targets, covariates, freq, fill, stamps.zone, notes)._replace(label=name)
+        _gridded(part, targets, covariates, len(known), freq, fill, stamps.zone, notes)._replace(
+            label=name, label_columns=ids
+        )
         for name, part in parts.items()
     )
 
@@ -218,6 +240,7 @@ def _gridded(
     rows: _Rows,
     targets: tuple[str, ...],
     covariates: tuple[str, ...],
+    known: int,
     freq: str | None,
     fill: str,
     zone: str,
@@ -226,7 +249,10 @@ def _gridded(
     """The `Series` of some rows, in order and on the grid of its step."""
     table, columns = rows.table, targets + covariates
     when, matrix, lines, more = resampling.in_order(table, rows.time, rows.matrix)
-    count, future = resampling.known_rows(table.name, when, matrix, columns, len(targets), fill)
+    count, future = resampling.known_rows(
+        table.name, when, matrix, columns, len(targets), known, fill
+    )
+    coming_time, coming = when[count:], matrix[count:, len(columns) - known :]
     when, matrix, lines = when[:count], matrix[:count], lines[:count]
     freq = frequency.alias(*frequency.step(freq)) if freq else frequency.infer(when)
     when, matrix, filled = resampling.on_grid(table.name, when, matrix, lines, columns, freq, fill)
@@ -241,6 +267,9 @@ def _gridded(
         frequency.season(freq),
         notes + more + future + filled,
         zone,
+        known=known,
+        coming_time=coming_time if known else coming_time[:0],
+        coming=coming if known else coming[:0],
     )
 
 

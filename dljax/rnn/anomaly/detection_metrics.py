@@ -50,8 +50,8 @@ def scores(
     nab_...: with the best threshold of the corpus. nab_held_out: standard profile, each series with
     the best threshold of the others. nab_alarm: standard profile at the threshold `alarm`, which
     does not depend on labels. point_, range_: at the standard profile's threshold, mean over the
-    series that have anomalies; auc_pr, vus_pr: of the surprise, likewise. The rows of the
-    probationary period are not scored.
+    series that have anomalies; auc_pr, vus_pr: of the surprise, likewise, the latter with buffers
+    up to the longest window of a series. The rows of the probationary period are not scored.
     """
     result = {
         f"nab_{name}": nab.score(corpus, found.score, p)[0] for name, p in nab.PROFILES.items()
@@ -81,7 +81,7 @@ def _one(series: Labelled, surprise: np.ndarray, detected: np.ndarray) -> dict[s
         range_metrics.point_scores(truth, detected),
         range_metrics.range_scores(truth, detected),
     )
-    widest = max((last - first + 1 for first, last in series.windows), default=1) // 2
+    widest = max((last - first + 1 for first, last in series.windows), default=1)
     return {
         **{f"point_{name}": value for name, value in points.items()},
         **{f"range_{name}": value for name, value in stretches.items()},

@@ -87,25 +87,56 @@ def average_precision(truth: np.ndarray, scores: np.ndarray) -> float:
 
 
 def soft_labels(truth: np.ndarray, buffer: int) -> np.ndarray:
-    """Labels with slopes of `buffer` rows: sqrt(1 - d / (buffer + 1)) at d rows from a window.
+    """Labels with slopes of buffer // 2 rows: sqrt(1 - d / buffer) at d rows from a window.
 
-    Paparrizos et al. 2022 (VUS), equation 9, here with slopes on both sides outside the window.
+    Paparrizos et al. 2022, equation 9; where the slopes of two windows meet they add up, to 1 at
+    most.
     """
     result = np.asarray(truth, np.float64).copy()
+    d = np.arange(1, buffer // 2 + 1)
     for first, last in runs(truth):
-        d = np.arange(1, buffer + 1)
-        slope = np.sqrt(1 - d / (buffer + 1))
         for rows in (first - d, last + d):
             inside = (rows >= 0) & (rows < len(result))
-            result[rows[inside]] = np.maximum(result[rows[inside]], slope[inside])
-    return result
+            result[rows[inside]] += np.sqrt(1 - d[inside] / buffer)
+    return np.minimum(result, 1)
 
 
-def vus_pr(truth: np.ndarray, scores: np.ndarray, widest: int, steps: int = 5) -> float:
-    """Volume under the PR surface: the mean `average_precision` over buffers 0..widest rows.
+def vus_pr(truth: np.ndarray, scores: np.ndarray, widest: int, thresholds: int = 250) -> float:
+    """VUS-PR, the volume under the surface of precision, recall and the width of a buffer.
 
-    A simplification of Paparrizos et al. 2022: soft labels as above, without their existence
-    reward; tolerant of detections just beside a window. NaN without truth.
+    Paparrizos, Boniol, Palpanas, Tsay, Elmore and Franklin 2022 (PVLDB 15 (11)), as their package
+    `vus` computes it by default: for each buffer of 0 to `widest` rows around the windows the area
+    under a curve of `thresholds` points, taken at equal distances of the sorted scores [T]. The
+    recall of `soft_labels` is multiplied by the share of windows (joined where their buffers touch)
+    with any detection; the slopes count as positive where they are detected. The mean over all
+    buffers is returned, NaN without truth.
     """
-    buffers = np.unique(np.linspace(0, widest, steps).round().astype(int))
-    return float(np.mean([average_precision(soft_labels(truth, b), scores) for b in buffers]))
+    truth = np.asarray(truth, bool)
+    windows = runs(truth)
+    if not windows:
+        return float("nan")
+    order = np.argsort(-scores, kind="stable")
+    levels = scores[order][np.linspace(0, len(scores) - 1, thresholds).astype(int)]
+    detected = np.searchsorted(-scores[order], -levels, side="right")  # rows, at each threshold
+    core = np.cumsum(truth[order])[detected - 1]
+
+    def area(buffer: int) -> float:
+        hits = np.cumsum(soft_labels(truth, buffer)[order])[detected - 1]
+        positive = truth.sum() + (hits - core) / 2  # the mean of labels and detected soft labels
+        peaks = [scores[part].max() for part in _joined(windows, buffer // 2)]
+        found = (np.array(peaks)[:, None] >= levels).mean(0)
+        recall = np.minimum(hits / positive, 1) * found
+        return float((hits / detected * np.diff(recall, prepend=0)).sum())
+
+    return float(np.mean([area(buffer) for buffer in range(widest + 1)]))
+
+
+def _joined(windows: Sequence[Window], margin: int) -> list[slice]:
+    """The windows with a margin of rows on both sides, joined where they touch."""
+    parts = [[max(windows[0][0] - margin, 0), windows[0][1] + margin]]
+    for first, last in windows[1:]:
+        if first - margin > parts[-1][1]:
+            parts.append([first - margin, last + margin])
+        else:
+            parts[-1][1] = last + margin
+    return [slice(first, last + 1) for first, last in parts]

@@ -34,12 +34,15 @@ class Forecasts(NamedTuple):
 
     offsets: [H, C, L], what is added to a point forecast to give its quantiles; None where the
     forecaster predicts quantiles. parts: of several series, those of each; there are no offsets.
+    seeds: mean absolute errors of each of several seeds on the test windows [N, S, C], where the
+    forecasts are the mean of theirs.
     """
 
     validation: Forecast
     test: Forecast
     offsets: np.ndarray | None = None
     parts: tuple[Forecasts, ...] = ()
+    seeds: np.ndarray | None = None
 
 
 class Interval(NamedTuple):
@@ -96,16 +99,16 @@ def joined(parts: Sequence[Forecasts]) -> Forecasts:
 def of_network(
     forecaster: Forecaster, states: State, data: Windows, levels: Sequence[float]
 ) -> Forecasts:
-    """The Forecasts of trained seeds (a Run's states), the mean over them."""
+    """The Forecasts of trained seeds (a Run's states), the mean over them, and their errors."""
     found = {n: predictions(forecaster, states, getattr(data, n)) for n in ("validation", "test")}
     parts = []
     for one, where in data.each():
-        values, quantiles = zip(*([x[where[n]] for x in found[n]] for n in found), strict=True)
+        values, quantiles, _ = zip(*([x[where[n]] for x in found[n]] for n in found), strict=True)
         if forecaster.likelihood.levels:
             parts.append(with_quantiles(*values, quantiles))
         else:
             parts.append(without_quantiles(*values, one.truth("validation"), levels))
-    return joined(parts)
+    return joined(parts)._replace(seeds=found["test"][2])
 
 
 def of_baselines(
@@ -138,6 +141,13 @@ def measures(
         | {"quantile_loss": float(np.mean(losses))}
         | forecast_metrics.covered(low, high, truth)
     )
+
+
+def mase_of_seeds(network: Forecasts, data: Windows, season: int) -> np.ndarray:
+    """The MASE of each seed on the test windows, [S]; NaN where it has no scale."""
+    scale = mase_scale(data, season)
+    scaled = network.seeds / (scale if data.parts else scale[None, None])
+    return scaled.mean((0, 2))
 
 
 def mase_scale(data: Windows, season: int) -> np.ndarray:

@@ -77,7 +77,7 @@ def network(
         later = (rows, len(series.time))
         data = make(series, Split((0, rows), later, later))
         result = driver.train(task, data.train, steps=steps, seeds=seeds, placement=placement)
-        forecasts, _ = predictions(forecaster, result.run.states, data.test)
+        forecasts, *_ = predictions(forecaster, result.run.states, data.test)
         forecasts = scaler.apply(data.scaler.undo(forecasts))
 
         def predict(values: np.ndarray, origins: np.ndarray) -> np.ndarray:

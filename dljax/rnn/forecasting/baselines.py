@@ -73,15 +73,38 @@ def climatology(dates: np.ndarray, horizon: int) -> Fit:
 
     dates: the calendar features [T, K] of all rows, future ones too.
     """
-    inputs = np.concatenate([np.ones((len(dates), 1)), dates], -1)
 
     def fit(values: np.ndarray, held: int) -> Predict:
-        rows = len(values) - held
-        weights = np.linalg.lstsq(inputs[:rows], values[:rows], rcond=None)[0]
-        usual = inputs @ weights
+        usual = _explained(dates, values, held)
         return lambda values, origins: usual[origins[:, None] + np.arange(horizon)]
 
     return fit
+
+
+def beside(known: np.ndarray, rest: Fit, horizon: int) -> Fit:
+    """Least squares on what is known of the future too, and `rest` of what that leaves unexplained.
+
+    known: [T, K] of all rows, future ones too.
+    """
+
+    def fit(values: np.ndarray, held: int) -> Predict:
+        usual = _explained(known, values, held)
+        predict = rest(values - usual[: len(values)], held)
+
+        def both(values: np.ndarray, origins: np.ndarray) -> np.ndarray:
+            ahead = usual[origins[:, None] + np.arange(horizon)]
+            return predict(values - usual[: len(values)], origins) + ahead
+
+        return both
+
+    return fit
+
+
+def _explained(known: np.ndarray, values: np.ndarray, held: int) -> np.ndarray:
+    """Least squares on known [T, K], fitted to values but for the last `held`: [T, C]."""
+    inputs = np.concatenate([np.ones((len(known), 1)), known], -1)
+    rows = len(values) - held
+    return inputs @ np.linalg.lstsq(inputs[:rows], values[:rows], rcond=None)[0]
 
 
 def least_squares(window: int, horizon: int) -> Fit:

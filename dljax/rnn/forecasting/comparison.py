@@ -12,6 +12,7 @@ from dljax.rnn.forecasting import assessment, forecast_metrics
 from dljax.rnn.forecasting.assessment import Forecasts, Interval
 from dljax.train import bootstrap
 
+SHOWN = 4  # columns in a line, at most
 TOLERANCE = 0.03  # deviation of the coverage from the nominal level without a comment
 
 
@@ -59,7 +60,8 @@ def compare(
         | {name: forecast_metrics.covered(i.low, i.high, truth) for name, i in intervals.items()},
     }
     lines = [
-        *_against(own, table, skill, naive, measure),
+        *_scores(network, own, data, findings["mae_in_own_unit"]),
+        *_against(_name(network), own, table, skill, naive, measure),
         _covered(network, data, intervals, calibrate, level),
     ]
     return Comparison(findings, tuple(lines))
@@ -141,7 +143,35 @@ def by_series(
     return found
 
 
+def _name(network: Forecasts) -> str:
+    """Whose errors are compared: those of the mean over several seeds, or of the one."""
+    seeds = 1 if network.seeds is None else network.seeds.shape[1]
+    return "network" if seeds == 1 else f"mean forecast of {seeds} seeds"
+
+
+def _scores(
+    network: Forecasts, own: Mapping[str, float], data: Windows, unit: Mapping[str, Any]
+) -> list[str]:
+    """The unit of all errors, and those of the compared forecasts."""
+    unscaled = ""
+    if not data.parts:
+        shown = [f"{column} {error:.4g}" for column, error in list(unit.items())[:SHOWN]]
+        more = f" and {len(unit) - SHOWN} more" if len(unit) > SHOWN else ""
+        unscaled = f"; mae in its own unit: {', '.join(shown)}{more}"
+    name = _name(network)
+    alone = "" if name == "network" else "; the test line is the mean over seeds, each scored alone"
+    of = "each series' training part" if data.parts else "the training part"
+    scores = ", ".join(f"{kind} {own[kind]:.4g}" for kind in ("mae", "mse", "quantile_loss"))
+    scale = f", mase {own['mase']:.4g}" if np.isfinite(own["mase"]) else ""
+    return [
+        f"Errors are in standard deviations of {of}; mase is relative to repeating the last season "
+        "there.",
+        f"{name[0].upper()}{name[1:]} on the test part: {scores}{scale}{unscaled}{alone}.",
+    ]
+
+
 def _against(
+    name_of_network: str,
     own: Mapping[str, float],
     table: Mapping[str, Mapping[str, float]],
     skill: Mapping[str, Mapping[str, bootstrap.Estimate]],
@@ -154,7 +184,7 @@ def _against(
         best, simple = (min(names, key=lambda n: table[n][by]) for names in (table, naive))
         kinds = {"naive baseline": simple} if by == measure and simple != best else {}
         for kind, name in {**kinds, "baseline": best}.items():
-            error = f"{by} {table[name][by]:.4g}, network {own[by]:.4g}"
+            error = f"{by} {table[name][by]:.4g}, {name_of_network} {own[by]:.4g}"
             verdict = _verdict(skill[name][by])
             lines.append(f"Best {kind} by {by}: {name}, {error}: {verdict}.")
         gain = skill[best][by]
@@ -197,9 +227,12 @@ def _covered(
         name: forecast_metrics.covered(i.low, i.high, truth["test"])["coverage"]
         for name, i in intervals.items()
     }
-    others = ", ".join(f"{name} {share:.1%}" for name, share in shares.items() if name != calibrate)
+    named = {"none": "as forecast", "conformal": "conformal", "adaptive": "adaptive"}
+    others = ", ".join(
+        f"{named[name]} {share:.1%}" for name, share in shares.items() if name != calibrate
+    )
     line = (
-        f"The {level:.0%} interval (calibration: {calibrate}) covers {shares[calibrate]:.1%} of "
+        f"The {level:.0%} interval ({named[calibrate]}) covers {shares[calibrate]:.1%} of "
         f"the test values ({others})"
     )
     if abs(shares[calibrate] - level) <= TOLERANCE:

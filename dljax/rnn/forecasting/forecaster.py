@@ -184,23 +184,35 @@ def mean_forecast(
 
     Quantiles are averaged level by level, so their order stays.
     """
+    return jax.tree.map(lambda x: x.mean(0), _of_seeds(forecaster, states, batch))
+
+
+def _of_seeds(
+    forecaster: Forecaster, states: State, batch: dict[str, Array]
+) -> tuple[Array, Array]:
+    """Values [S, B, H, C] and quantiles [S, B, H, C, L] of each seed."""
 
     def of_seed(state: State) -> tuple[Array, Array]:
         forecast = forecaster(state.variables(), batch)
         return forecaster.likelihood.value(forecast), forecaster.likelihood.quantiles(forecast)
 
-    return jax.tree.map(lambda x: x.mean(0), jax.lax.map(of_seed, states))
+    return jax.lax.map(of_seed, states)
 
 
 def predictions(
     forecaster: Forecaster, states: State, examples: Examples
-) -> tuple[np.ndarray, np.ndarray]:
-    """The `mean_forecast` of every example, in order: [N, H, C] and [N, H, C, L]."""
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The `mean_forecast` of every example, in order, and the errors of each seed.
+
+    Returns values [N, H, C], quantiles [N, H, C, L] and mean absolute errors [N, S, C].
+    """
 
     @jax.jit
     def of_item(states, arrays, item):
         batch = examples.batch(arrays, item)
-        return mean_forecast(forecaster, states, batch), batch[feed.MASK]
+        values, quantiles = _of_seeds(forecaster, states, batch)
+        errors = jnp.abs(values - batch["future"]).mean(2).swapaxes(0, 1)
+        return (values.mean(0), quantiles.mean(0), errors), batch[feed.MASK]
 
     parts = []
     arrays = jax.device_put(examples.arrays)
@@ -209,8 +221,8 @@ def predictions(
         for item in zip(*leaves, strict=True):
             found, mask = jax.device_get(of_item(states, arrays, structure.unflatten(item)))
             parts.append([x[mask > 0] for x in found])
-    values, quantiles = (np.concatenate(x) for x in zip(*parts, strict=True))
-    return values, quantiles
+    values, quantiles, errors = (np.concatenate(x) for x in zip(*parts, strict=True))
+    return values, quantiles, errors
 
 
 def _check(batch: dict[str, Array], shapes: Shapes) -> None:

@@ -37,9 +37,9 @@ def serving(
 ) -> Serving:
     """The forecast of trained seeds (a Run's states) for unscaled windows, in the series' unit.
 
-    metadata: of the run: shapes, columns, covariates (their names), freq, step, unit ("none": the
-    series' own, else its transform), scaler, covariate_scaler and, once calibrated, radius [H, C]
-    and, of point forecasts, the quantiles' offsets [H, C, L] and levels.
+    metadata: of the run: shapes, columns, covariates and known (their names), freq, step, unit
+    ("none": the series' own, else its transform), scaler, covariate_scaler and, once calibrated,
+    radius [H, C] and, of point forecasts, the quantiles' offsets [H, C, L] and levels.
     Its outputs are "value" and, where there is an interval, "low" and "high".
     """
     held: dict[str, Any] = {"states": states.without_optimiser()}
@@ -56,6 +56,7 @@ def serving(
         metadata["freq"],
     )
     covariates = tuple(dict.fromkeys(metadata["covariates"]))
+    known = tuple(metadata.get("known", ()))  # older runs have none
 
     def rows(count: int, names: tuple[str, ...], about: str) -> Field:
         return Field((count, len(names)), names=names, about=about)
@@ -68,7 +69,10 @@ def serving(
     inputs = {"past": rows(shapes.window, columns, f"the series, a row each {freq}{unit}")}
     if covariates:
         inputs["covariates"] = rows(shapes.window, covariates, "the covariates in those rows")
-    if shapes.future_known:
+    if known:
+        about = "the known covariates in the rows to forecast"
+        inputs["future_covariates"] = rows(shapes.horizon, known, about)
+    if shapes.future_known > len(known):
         inputs["past_time"] = times(shapes.window, "time of those rows")
         inputs["future_time"] = times(shapes.horizon, "time of the rows to forecast")
     outputs = {"value": rows(shapes.horizon, columns, f"forecast of the next rows{unit}")}

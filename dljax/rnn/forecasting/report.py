@@ -8,6 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from dljax.data.calendar import calendar
 from dljax.data.sources.series import Series
 from dljax.data.windows import Windows
@@ -60,8 +62,16 @@ def naive_fits(inputs: ReportInputs) -> dict[str, Fit]:
 
 
 def baseline_fits(inputs: ReportInputs) -> dict[str, Fit]:
-    """All baselines, including the linear ones."""
-    return naive_fits(inputs) | baselines.learned(inputs.data.window, inputs.data.horizon)
+    """All baselines, including the linear ones; of these, two use what is known of the future."""
+    series, data = inputs.series, inputs.data
+    fits = naive_fits(inputs) | baselines.learned(data.window, data.horizon)
+    if series.known:
+        known = series.covariates[:, -series.known :]
+        known = np.concatenate([calendar(series.time, series.freq)[1], known], -1)
+        fits["known covariates"] = baselines.climatology(known, data.horizon)
+        rest = baselines.ridge(data.window, data.horizon)
+        fits["ridge with known"] = baselines.beside(known, rest, data.horizon)
+    return fits
 
 
 def references(inputs: ReportInputs) -> dict[str, Forecasts]:
@@ -79,8 +89,8 @@ def analyze(
     network: Forecasts,
     reference: Mapping[str, Forecasts],
     walk: Walk | None = None,
-) -> tuple[dict[str, Any], tuple[str, ...], dict[str, Any], Callable[[Path], None]]:
-    """Findings, lines for the reader, metadata for later forecasts, and draw: folder -> None.
+) -> tuple[dict[str, Any], tuple[str, ...], dict[str, Any], Callable[[Path], None], dict]:
+    """Findings, lines, metadata for later forecasts, draw: folder -> None, and metrics of seeds.
 
     network, reference: the forecasts of the network and of the baselines. walk: the backtest with
     refits; None: that of the given forecasts.
@@ -126,7 +136,10 @@ def analyze(
         best=best,
         walk=walk,
     )
-    return findings, lines, metadata, draw
+    metrics = {}
+    if network.seeds is not None:
+        metrics["mase"] = assessment.mase_of_seeds(network, data, series.season)
+    return findings, lines, metadata, draw, metrics
 
 
 def _offsets(network: Forecasts) -> Any:
@@ -143,8 +156,8 @@ def _lines_by_series(found: Mapping[str, Mapping[str, Any]], measure: str) -> tu
     for label, scores in list(found.items())[:SHOWN]:
         best = min((n for n in scores if n != "network"), key=lambda n: scores[n][measure])
         lines.append(
-            f"Series {label}: {measure} {scores['network'][measure]:.4g}; {best} "
-            f"{scores[best][measure]:.4g}."
+            f"Series {label}: network {measure} {scores['network'][measure]:.4g}; best baseline "
+            f"{best} {scores[best][measure]:.4g}."
         )
     if len(found) > SHOWN:
         lines.append(f"{len(found) - SHOWN} more series are in summary.json, by_series.")

@@ -41,14 +41,29 @@ def test_average_precision_equals_scikit_learns():
     assert np.isnan(range_metrics.average_precision(np.zeros(5, bool), np.arange(5.0)))
 
 
-def test_soft_labels_and_vus():
-    truth = mask([(4, 5)], 10)
-    s = np.sqrt([1 - 1 / 3, 1 - 2 / 3])
+def test_soft_labels():
+    one, two = np.sqrt([1 - 1 / 4, 1 - 2 / 4])
     np.testing.assert_allclose(
-        range_metrics.soft_labels(truth, 2), [0, 0, s[1], s[0], 1, 1, s[0], s[1], 0, 0]
+        range_metrics.soft_labels(mask([(3, 4)], 8), 4), [0, two, one, 1, 1, one, two, 0]
     )
-    beside = np.zeros(10)
-    beside[6] = 1
-    hard = range_metrics.average_precision(truth, beside)
-    assert range_metrics.vus_pr(truth, beside, 0) == pytest.approx(hard)
-    assert range_metrics.vus_pr(truth, beside, 3) > hard + 0.1
+    both = range_metrics.soft_labels(mask([(1, 1), (4, 4), (6, 6)], 7), 5)
+    slope, foot = np.sqrt([1 - 1 / 5, 1 - 2 / 5])
+    np.testing.assert_allclose(both, [slope, 1, 1, 1, 1, 1, 1])  # slope + foot: more than 1
+    assert slope + foot > 1
+
+
+@pytest.mark.parametrize(
+    "windows, widest, decimals, published",
+    [
+        ([(20, 30), (34, 50), (300, 303)], 16, 6, 0.35284873830637187),
+        ([(0, 5), (60, 60), (390, 399)], 31, 1, 0.24439005786064427),  # with ties
+        ([(100, 149)], 0, 6, 0.24381794973357582),
+    ],
+)
+def test_vus_pr_equals_the_published_one(windows, widest, decimals, published):
+    """As `generate_curve` of the package vus 0.0.6 (which requires TensorFlow) computes it."""
+    row = np.arange(400)
+    truth = mask(windows, 400)
+    scores = np.round(np.cos(row * row / 7) + truth * np.sin(row / 3), decimals)
+    assert range_metrics.vus_pr(truth, scores, widest) == pytest.approx(published, abs=1e-12)
+    assert np.isnan(range_metrics.vus_pr(np.zeros(400), scores, widest))

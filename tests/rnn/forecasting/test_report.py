@@ -63,11 +63,11 @@ def test_intervals_that_are_wrong_become_right(inputs, width):
 
 def test_a_better_an_equal_and_a_worse_network(inputs, reference):
     for error, words in {0.01: "% lower", 3.0: "the baseline is better"}.items():
-        _, lines, _, _ = report.analyze(inputs, forecasts(inputs.data, error), reference)
+        _, lines, *_ = report.analyze(inputs, forecasts(inputs.data, error), reference)
         assert words in lines[-2] and "interval" in lines[-1], lines
         assert ("the baseline is better" in " ".join(lines)) == (error == 3.0)
     same = reference["ridge"]
-    findings, lines, metadata, _ = report.analyze(inputs, same, reference)
+    findings, lines, metadata, *_ = report.analyze(inputs, same, reference)
     assert any("not a significant difference" in line for line in lines)
     skill = findings["skill"]
     assert skill["ridge"]["mae"]["value"] == pytest.approx(0, abs=1e-9)
@@ -83,21 +83,53 @@ def test_the_verdict_is_given_by_mae_and_by_mse(inputs, reference):
     for values in spikes.values():
         values[::10] += 2.2
     parts = {p: getattr(found, p)._replace(values=x) for p, x in spikes.items()}
-    _, lines, _, _ = report.analyze(inputs, found._replace(**parts), reference)
+    _, lines, *_ = report.analyze(inputs, found._replace(**parts), reference)
     text = "\n".join(lines)
     best = [line for line in lines if line.startswith("Best baseline by ")]
     assert [line.split()[3] for line in best] == ["mae:", "mse:"]
     assert "% lower" in best[0] and "the baseline is better" in best[1]
     assert "by mae the network is better than every baseline, by mse it is not" in text
     squared = inputs._replace(measure="mse")
-    _, lines, _, _ = report.analyze(squared, forecasts(inputs.data, 0.01), reference)
-    assert " by mse: " in lines[0]
+    _, lines, *_ = report.analyze(squared, forecasts(inputs.data, 0.01), reference)
+    assert " by mse: " in lines[2]
     assert not any("depends on the measure" in line for line in lines)
+
+
+def test_what_is_compared_has_a_name_and_a_unit(inputs, reference):
+    """Of one network and of the mean over seeds; the mase of each seed by hand."""
+    data = inputs.data
+    one = forecasts(data, 0.5)
+    _, lines, _, _, metrics = report.analyze(inputs, one, reference)
+    assert "standard deviations of the training part" in lines[0] and metrics == {}
+    own = assessment.measures(one, data, inputs.series.season, LEVELS, LEVEL)
+    assert lines[1].startswith(f"Network on the test part: mae {own['mae']:.4g}, mse ")
+    assert f"mase {own['mase']:.4g}; mae in its own unit: a " in lines[1]
+    error = np.abs(one.test.values - data.truth("test")).mean(1)
+    two = one._replace(seeds=np.stack([error, 3 * error], 1))
+    _, lines, _, _, metrics = report.analyze(inputs, two, reference)
+    assert lines[1].startswith("Mean forecast of 2 seeds on") and "each scored alone" in lines[1]
+    assert f"mean forecast of 2 seeds {own['mae']:.4g}: the network's" in lines[2]
+    np.testing.assert_allclose(metrics["mase"], [own["mase"], 3 * own["mase"]], rtol=1e-5)
+
+
+def test_baselines_know_what_the_network_knows(inputs):
+    """A covariate that explains all: both baselines that see it are exact, the others are not."""
+    spikes = (NOISE.random(600) < 0.2).astype(float)[:, None]
+    values = inputs.series.values + 5 * spikes
+    series = inputs.series._replace(
+        values=values, covariates=spikes, covariate_names=("promo",), known=1
+    )
+    data = windows(series, W, H, 16, shares(600))
+    known = report.ReportInputs(series, data, LEVELS, LEVEL, "conformal", "mae")
+    found = report.table(known, assessment.of_baselines(data, report.baseline_fits(known), LEVELS))
+    assert found["ridge with known"]["mae"] < found["known covariates"]["mae"]
+    assert found["known covariates"]["mae"] < 0.6 * found["ridge"]["mae"]
+    assert "ridge with known" not in report.baseline_fits(inputs)
 
 
 def test_an_interval_that_is_off_is_explained(inputs, reference):
     kind = inputs._replace(calibrate="none")
-    _, lines, _, _ = report.analyze(kind, forecasts(inputs.data, 0.5, 0.1), reference)
+    _, lines, *_ = report.analyze(kind, forecasts(inputs.data, 0.5, 0.1), reference)
     assert "more than 3% off; errors on the test part are" in lines[-1]
 
 
