@@ -21,13 +21,14 @@ import jax
 import numpy as np
 from tqdm import tqdm
 
+import dljax
 from dljax.train.files import append, jsonable, named, replace, write_json
 from dljax.train.metrics import describe
 
 Metrics = Mapping[str, np.ndarray]
 
 LINE = 100  # columns of a line, at most
-LIBRARIES = ("dljax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
+LIBRARIES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 
 
 class Report:
@@ -230,14 +231,9 @@ def summary(
 
 
 def versions() -> dict[str, str]:
-    """Versions of Python and of the libraries that decide a run's numbers."""
-    found = {"python": platform.python_version()}
-    for name in LIBRARIES:
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue  # dljax itself, when it runs from a checkout
-    return found
+    """Versions of Python, dljax and the libraries that decide a run's numbers."""
+    found = {"python": platform.python_version(), "dljax": dljax.__version__}
+    return found | {name: importlib.metadata.version(name) for name in LIBRARIES}
 
 
 def git_commit() -> str | None:
