@@ -23,6 +23,7 @@ from dljax.envs.environment import Environment
 from dljax.rl import exploration, replay, rollout
 from dljax.rl.networks import ActionValues
 from dljax.rl.transitions import fits, n_step, no_transitions, transitions
+from dljax.train import optim
 from dljax.train.loop import Sums, Task
 
 
@@ -138,8 +139,7 @@ def task(
             return (importance * quantile_loss(theta, target)).mean(), (error, q.mean())
 
         (value, (error, q)), gradient = jax.value_and_grad(loss, has_aux=True)(state.params)
-        updates, opt_state = tx.update(gradient, state.opt_state, state.params)
-        params = optax.apply_updates(state.params, updates)
+        params, opt_state = optim.update(tx, gradient, state.opt_state, state.params)
         memory = state.memory
         if s.alpha:
             memory = replay.reprioritise(memory, place, error, s.alpha)

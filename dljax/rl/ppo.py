@@ -20,6 +20,7 @@ from dljax.envs import wrappers
 from dljax.envs.environment import Environment
 from dljax.rl import batches, normalization, policies, returns, rollout
 from dljax.rl.networks import ActorCritic
+from dljax.train import optim
 from dljax.train.loop import Sums, Task
 
 
@@ -201,8 +202,7 @@ def task(
             x = jax.tree.map(lambda x: x[:, chosen] if recurrent else x[chosen], samples)
             h = jax.tree.map(lambda x: x[chosen], memory)
             gradient, metrics = jax.grad(loss, has_aux=True)(params, h, x)
-            updates, new_opt_state = tx.update(gradient, opt_state, params)
-            new = (optax.apply_updates(params, updates), new_opt_state)
+            new = optim.update(tx, gradient, opt_state, params)
             metrics["gradient_norm"] = optax.global_norm(gradient)
             weight = jnp.float32(1)
             if s.target_kl:

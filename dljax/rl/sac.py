@@ -25,6 +25,7 @@ from dljax.envs.environment import Discrete, Environment
 from dljax.rl import policies, replay, rollout
 from dljax.rl.networks import Critics, SquashedActor
 from dljax.rl.transitions import Transitions, fits, n_step, no_transitions, transitions
+from dljax.train import optim
 from dljax.train.loop import Sums, Task
 
 
@@ -167,8 +168,7 @@ def task(
         gradient, metrics = jax.grad(loss, has_aux=True)(
             state.params, state.target, window, loss_key
         )
-        updates, opt_state = tx.update(gradient, state.opt_state, state.params)
-        params = optax.apply_updates(state.params, updates)
+        params, opt_state = optim.update(tx, gradient, state.opt_state, state.params)
         target = optax.incremental_update(params["critics"], state.target, s.tau)
         metrics["gradient_norm"] = optax.global_norm(gradient)
         return State(params, target, opt_state, state.actors, state.memory), metrics

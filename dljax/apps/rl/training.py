@@ -27,7 +27,7 @@ from dljax.rl import rollout, statistics
 from dljax.rl.networks import Memory
 from dljax.run import session
 from dljax.run.experiment import Analysis, Experiment, Outcome
-from dljax.train.loop import Run
+from dljax.train.loop import Run, one_seed
 from dljax.train.parallel import place
 from dljax.train.report import read_metrics
 
@@ -132,7 +132,7 @@ def play(config: AgentConfig, make: Make) -> float:
     run, step = session.restore(config, agent.task, place("none"))
 
     def one(states: Any) -> rollout.Recording:
-        act = agent.greedy(jax.tree.map(lambda x: x[0], states))
+        act = agent.greedy(one_seed(states))
         return rollout.record_episode(
             agent.env, act, agent.memory(1), rollout.no_noise, TEST + number
         )

@@ -21,7 +21,7 @@ from dljax.data import augment
 from dljax.data.image_scaling import in_floats
 from dljax.train import metrics
 from dljax.train.loop import Array, Key, Sums, Task
-from dljax.train.supervised import State, create_state, gradient_step, merge_params
+from dljax.train.supervised import State, create_state, gradient_step, merge_params, train_argument
 
 
 class Views(NamedTuple):
@@ -65,8 +65,8 @@ def task(
 ) -> Task:
     """Softmax classification of images.
 
-    model: called as model.apply(variables, images [B, H, W, C], train=bool) -> logits [B, classes];
-        may use "batch_stats" and the rng "dropout".
+    model: called as model.apply(variables, images [B, H, W, C], train=bool) -> logits [B, classes],
+        without train where its __call__ has none; may use "batch_stats" and the rng "dropout".
     augmentation: (key, image [H, W, C] in 0..1) -> image, for each training image.
     mix: (key, images, targets [B, classes]) -> the same, mixup or cutmix; training accuracy is then
         counted against the heavier label.
@@ -78,7 +78,7 @@ def task(
 
     def init(key: Key, start: Any = None) -> State:
         blank = jnp.zeros((1, *image_shape))
-        logits, variables = model.init_with_output(key, blank, train=False)
+        logits, variables = model.init_with_output(key, blank, **train_argument(model, False))
         chex.assert_shape(logits, (1, classes))
         return create_state(merge_params(variables, start or {}), tx)
 
@@ -98,7 +98,7 @@ def task(
             logits, model_state = model.apply(
                 variables,
                 images,
-                train=True,
+                **train_argument(model, True),
                 rngs={"dropout": dropout_key},
                 mutable=list(state.model_state),
             )
@@ -142,7 +142,9 @@ def predict_logits(
     By the averaged parameters if there are any.
     """
     images = normalize(in_floats(images))
-    logits = [model.apply(state.variables(), x, train=False) for x in views(images)]
+    logits = [
+        model.apply(state.variables(), x, **train_argument(model, False)) for x in views(images)
+    ]
     return sum(x.astype(jnp.float32) for x in logits) / len(logits)
 
 

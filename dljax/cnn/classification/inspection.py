@@ -18,12 +18,8 @@ from dljax import plots
 from dljax.cnn.classification.classifier import ITSELF, State, Views, predict_logits
 from dljax.train import optim
 from dljax.train.export import Field, Serving, in_pieces
-from dljax.train.loop import Array, Run, Sums
-
-
-def one_seed(run: Run, seed: int = 0) -> State:
-    """The State of the run's seed at that position, without the seed axis."""
-    return jax.tree.map(lambda x: x[seed], run.states)
+from dljax.train.loop import Array, Run, Sums, one_seed
+from dljax.train.supervised import train_argument
 
 
 def probabilities(
@@ -105,7 +101,7 @@ def feature_maps(
         return out
 
     with nn.intercept_methods(keep):
-        model.apply({"params": params, **state.model_state}, x, train=False)
+        model.apply({"params": params, **state.model_state}, x, **train_argument(model, False))
     return maps
 
 
@@ -137,7 +133,7 @@ def draw(
     title = f"Least probable test images ({np.sum(predicted != labels)} of them all are wrong)"
     plots.image_grid(test["image"][worst], titles, folder / "most_wrong.png", title)
 
-    state = one_seed(run)
+    state = one_seed(run.states)
     kernel = first_kernel(state, test["image"].shape[-1])
     if kernel is not None:
         plots.filters(kernel, folder / "filters.png")

@@ -23,7 +23,7 @@ from dljax.data import augment
 from dljax.data.image_scaling import in_floats
 from dljax.train import metrics
 from dljax.train.loop import Array, Key, Sums, Task
-from dljax.train.supervised import State, create_state, gradient_step
+from dljax.train.supervised import State, create_state, gradient_step, train_argument
 
 Scale = Callable[[Array], Array]
 
@@ -100,7 +100,8 @@ def task(
     """
 
     def init(key: Key) -> State:
-        return create_state(model.init(key, jnp.zeros((1, *image_shape)), train=False), tx)
+        blank = jnp.zeros((1, *image_shape))
+        return create_state(model.init(key, blank, **train_argument(model, False)), tx)
 
     def step(state: State, batch: dict[str, Array], key: Key) -> tuple[State, Sums]:
         augment_key, mix_key, dropout_key = (jax.random.fold_in(key, i) for i in range(3))
@@ -115,7 +116,7 @@ def task(
             logits, model_state = model.apply(
                 {"params": params, **state.model_state},
                 images,
-                train=True,
+                **train_argument(model, True),
                 rngs={"dropout": dropout_key},
                 mutable=list(state.model_state),
             )
@@ -163,7 +164,7 @@ def predict_logits(
     views = [normalize(in_floats(images))]
     for axis in flips:
         views += [jnp.flip(view, axis + 1) for view in views]
-    logits = [model.apply(state.variables(), x, train=False) for x in views]
+    logits = [model.apply(state.variables(), x, **train_argument(model, False)) for x in views]
     return sum(x.astype(jnp.float32) for x in logits) / len(logits)
 
 

@@ -5,12 +5,14 @@
     load_images("tfds:mnist", data_dir="~/tensorflow_datasets")
     load_images("photos/")                                  # a folder per class
     load_images("pathmnist.npz")                            # MedMNIST's layout
+    from_arrays((images, labels), (test_images, test_labels))
 
-What comes back is a `Dataset` of uint8 images and int32 labels.
+What comes back is a `Dataset` of uint8 images (of float arrays: float32) and int32 labels.
 """
 
 import os
 
+from dljax.data.sources.arrays import from_arrays
 from dljax.data.sources.dataset import Dataset, split
 from dljax.data.sources.digits import load_digits
 from dljax.data.sources.folder import (
@@ -29,6 +31,7 @@ __all__ = [
     "Dataset",
     "Images",
     "Levels",
+    "from_arrays",
     "image_folder_source",
     "load_images",
     "plain_folder",

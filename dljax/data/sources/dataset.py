@@ -11,7 +11,10 @@ Arrays = dict[str, np.ndarray]
 
 
 class Dataset(NamedTuple):
-    """A data set in memory. Images: {'image': uint8 [N, H, W, C], 'label': int32 [N]}."""
+    """A data set in memory, each part {'image': uint8 [N, H, W, C], 'label': int32 [N]}.
+
+    Float images reach the network as they are; `from_arrays` makes a Dataset of your own arrays.
+    """
 
     name: str
     train: Arrays
