@@ -36,19 +36,19 @@ class Settings(NamedTuple):
     action that the target network values. target_every: updates between copies to the target
     network. epsilon: share of random actions, from its first value to its last one during
     `exploration` steps of the task. alpha: priorities to this power, 0 for a uniform memory. beta:
-    power of the importance weights.
+    power of the importance weights. The defaults are the flags'.
     """
 
     environments: int = 8
     rollout: int = 4
     capacity: int = 32_768
     warmup: int = 2048
-    updates: int = 1
+    updates: int = 4
     batch_size: int = 128
     gamma: float = 0.99
-    n: int = 1
+    n: int = 3
     double: bool = True
-    target_every: int = 100
+    target_every: int = 50
     epsilon: tuple[float, float] = (1.0, 0.05)
     exploration: int = 1000
     alpha: float = 0.0

@@ -32,23 +32,23 @@ class Settings(NamedTuple):
     of some environments). clip: of the ratio. value_clip: of the value's change, 0 for none.
     value_weight, entropy_weight: in the loss. normalize_advantages: in each minibatch. target_kl:
     no more updates in this rollout when the policy has gone 1.5 times so far, 0 for no limit.
-    normalize_observations, scale_rewards: by running statistics.
+    normalize_observations, scale_rewards: by running statistics. The defaults are the flags'.
     """
 
-    environments: int = 4
+    environments: int = 16
     rollout: int = 128
     gamma: float = 0.99
     lambda_: float = 0.95
     epochs: int = 4
-    minibatches: int = 4
+    minibatches: int = 8
     clip: float = 0.2
-    value_clip: float = 0.2
+    value_clip: float = 0.0
     value_weight: float = 0.5
-    entropy_weight: float = 0.01
+    entropy_weight: float = 0.0
     normalize_advantages: bool = True
     target_kl: float = 0.0
-    normalize_observations: bool = False
-    scale_rewards: bool = False
+    normalize_observations: bool = True
+    scale_rewards: bool = True
 
 
 class State(struct.PyTreeNode):

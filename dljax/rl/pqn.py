@@ -29,14 +29,14 @@ class Settings(NamedTuple):
     environments N, rollout T: size of a rollout. epsilon: share of random actions, from its first
     value to its last one during `exploration` steps of the task. reward_scale: what rewards are
     multiplied by to learn. gamma, lambda_: of the returns. epochs, minibatches: uses of a rollout,
-    parts of it.
+    parts of it. The defaults are the flags'.
     """
 
     environments: int = 32
     rollout: int = 64
     epsilon: tuple[float, float] = (1.0, 0.2)
     exploration: int = 50
-    reward_scale: float = 1.0
+    reward_scale: float = 0.1
     gamma: float = 0.99
     lambda_: float = 0.95
     epochs: int = 4

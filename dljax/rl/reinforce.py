@@ -32,7 +32,8 @@ from dljax.train.loop import Sums, Task
 
 class Settings(NamedTuple):
     """environments: episodes in a step of the task. rollout: steps of each, at most (what is played
-    after an episode's end is left out). value_weight, entropy_weight: in the loss.
+    after an episode's end is left out). value_weight, entropy_weight: in the loss. The
+    defaults are the flags'.
     """
 
     environments: int = 16

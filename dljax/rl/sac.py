@@ -36,7 +36,7 @@ class Settings(NamedTuple):
     that the memory holds, and that it is filled with at first. updates, batch_size: gradients in a
     step, and samples in each. gamma: of the returns. tau: share of the critics that their targets
     take over in an update. reward_scale: what rewards are multiplied by to learn. entropy: what the
-    policy's is kept at, for each of its actions' dimensions.
+    policy's is kept at, for each of its actions' dimensions. The defaults are the flags'.
     """
 
     environments: int = 4
@@ -46,8 +46,8 @@ class Settings(NamedTuple):
     updates: int = 8
     batch_size: int = 128
     gamma: float = 0.99
-    tau: float = 0.005
-    reward_scale: float = 1.0
+    tau: float = 0.01
+    reward_scale: float = 0.1
     entropy: float = -1.0
 
 

@@ -103,6 +103,17 @@ def test_other_apps_make_what_the_loop_can_train(app):
     assert config.steps * config.environments * config.rollout >= 0.9 * config.total_steps
 
 
+@pytest.mark.parametrize("app", [ppo, dqn, pqn, reinforce, sac])
+def test_settings_and_flags_have_the_same_defaults(app, monkeypatch):
+    """Where nothing is tuned, but for the steps in which random actions decline."""
+    algorithm, given = getattr(app, app.__name__.rpartition(".")[2]), []
+    monkeypatch.setattr(algorithm, "task", lambda *args: given.append(args[-1]))
+    app.make(resolved(app.Config(env="Pendulum-v1" if app is sac else "Catch-bsuite")))
+    own = algorithm.Settings()
+    same = {"exploration": own.exploration} if hasattr(own, "exploration") else {}
+    assert given[0]._replace(**same) == own
+
+
 def test_total_steps_become_steps():
     config = resolved(ppo.Config(total_steps=5000, environments=4, rollout=128))
     assert config.steps == 10
