@@ -106,7 +106,10 @@ def env(**changes):
         ({"reward": jnp.int32(1)}, r"reward must be one float, not int32\[\]"),
         ({"reward": jnp.ones(1)}, r"reward must be one float, not float32\[1\]"),
         ({"end": jnp.int32(0)}, r"terminated must be one bool, not int32\[\]"),
-        ({"state": jnp.float32(1)}, r"step changes the form of the state from int32\[\] to float32\[\]"),
+        (
+            {"state": jnp.float32(1)},
+            r"step changes the form of the state from int32\[\] to float",
+        ),
     ],
 )
 def test_what_does_not_fit_is_said(changes, message):
