@@ -71,7 +71,8 @@ fi
 endef
 
 # $(VENV)/.incomplete stands while venv works: a .venv that was left with it is made afresh. A pip that
-# was cut short needs no such care, for a package that it left half done is not registered yet.
+# was cut short needs no such care, for a package that it left half done is not registered yet. A .pth
+# file lets .venv's Python find dljax and the scripts from any folder.
 define install
 @if [ -n "$(BROKEN)" ]; then echo '$(VENV) is broken or half made: making it afresh'; rm -rf $(VENV); fi; \
 if [ ! -d $(VENV) ]; then \
@@ -79,7 +80,8 @@ if [ ! -d $(VENV) ]; then \
   mkdir $(VENV) && touch $(VENV)/.incomplete && $$python -m venv $(VENV) && rm $(VENV)/.incomplete || exit 1; \
 fi; \
 echo "installing $(1) into $(VENV) with $$($(RUN) -V) (once; it may take some minutes)"; \
-$(RUN) -m pip install --disable-pip-version-check -qq -r $(1)
+$(RUN) -m pip install --disable-pip-version-check -qq -r $(1) && \
+$(RUN) -c 'import sys, sysconfig; open(sysconfig.get_path("purelib") + "/dljax.pth", "w").write(sys.argv[1] + "\n")' '$(CURDIR)'
 endef
 
 $(VENV)/.runtime: requirements.txt $(BROKEN)

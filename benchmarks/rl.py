@@ -62,7 +62,11 @@ def configured(updates: int) -> tuple[loop.Task, int]:
     rate = optim.schedule("linear", whole_run.RATE, calls)
     tx = optim.optimizer("adam", rate, clip_norm=whole_run.NORM)
     network = networks.ActorCritic(env.action)
-    return ppo.task(env, network, tx, ppo.Settings(value_clip=0.2)), updates
+    settings = ppo.Settings(
+        environments=4, minibatches=4, value_clip=0.2, entropy_weight=0.01,
+        normalize_observations=False, scale_rewards=False,
+    )  # fmt: skip
+    return ppo.task(env, network, tx, settings), updates
 
 
 def default() -> tuple[loop.Task, int]:

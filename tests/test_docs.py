@@ -28,7 +28,9 @@ from tests.docs_commands import (
 from tests.stand_ins import STAND_INS
 
 TEXT = "\n".join(PAGES.values())
+SESSION = "docs/from_python.md"  # whose snippets build on one another
 PYTHON = [block for block in BLOCKS if block.language == "python"]
+ALONE = [block for block in PYTHON if block.page != SESSION]
 COMMANDS = [words for block in BLOCKS for words in commands(block)]
 LINKS = sorted(
     {
@@ -52,20 +54,49 @@ def anchors(text: str) -> set[str]:
 
 
 def test_something_was_found():
-    assert len(PYTHON) == 8 and len(COMMANDS) > 50 and len(LINKS) > 50
+    assert len(PYTHON) == 19 and len(ALONE) == 7 and len(COMMANDS) > 50 and len(LINKS) > 50
 
 
 def test_the_front_door_is_short():
     assert len(PAGES["README.md"].encode()) <= 10_000
 
 
-@pytest.mark.parametrize("block", PYTHON, ids=str)
+@pytest.mark.parametrize("block", ALONE, ids=str)
 def test_python_runs(block, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     quick, changed = re.subn(r"\bsteps=\d+", "steps=3", block.body)
     assert changed == len(re.findall(r"\btrain\(", block.body))
     exec(compile(quick, str(block), "exec"), {"__name__": "docs"})
     assert re.search(r"\d\.\d", capsys.readouterr().out), "it prints a result"
+
+
+def test_the_session_from_python_runs(tmp_path, monkeypatch, capsys):
+    """From top to bottom; a snippet that begins with a file's name is that file."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    names = {"__name__": "docs"}
+    for block in PYTHON:
+        if block.page != SESSION:
+            continue
+        if file := re.match(r"# (\w+\.py)\n", block.body):
+            (tmp_path / file[1]).write_text(block.body)
+        quick = re.sub(r"\bsteps=\d+", "steps=3", block.body)
+        try:
+            exec(compile(quick, str(block), "exec"), names)
+        except Exception as error:
+            pytest.fail(f"{block}: {type(error).__name__}: {error}")
+        printed = capsys.readouterr().out
+        assert ("print(" in block.body) == bool(re.search(r"\d", printed)), block
+    # What the page says beside its snippets.
+    assert names["data"].train_images["image"].dtype == "float32"
+    assert names["result"].run.states.params["Conv_0"]["kernel"].shape == (1, 3, 3, 1, 16)
+    assert names["action"].shape == (3,) and len(names["rows"]) > 1
+    assert float(names["value"]) < 1e-3
+    with pytest.raises(ValueError, match="asks for value, grad, value_fn besides the gradient"):
+        task = names["classifier"].task(
+            names["Network"](), names["optax"].lbfgs(), image_shape=(8, 8, 1), classes=10
+        )
+        names["driver"].train(task, names["data"].train, steps=1)
 
 
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)

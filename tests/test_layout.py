@@ -7,9 +7,12 @@ import os
 import pathlib
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 
 import pytest
+
+import dljax
 
 ROOT = pathlib.Path(__file__).parent.parent
 FOUNDATION = {"envs", "data", "nn", "train", "plots"}
@@ -358,6 +361,7 @@ def test_importing_changes_nothing():
 LIGHT = r"""
 import importlib, io, json, re, runpy, sys
 from contextlib import redirect_stdout
+from dljax.run.config import served
 HEAVY = ("jax", "flax", "numpy", "optax")
 configs, scripts = json.loads(sys.argv[1])
 for name in configs:
@@ -373,16 +377,26 @@ for name in scripts:
             assert end.code == 0, (name, end.code)
     heavy = [x for x in HEAVY if x in sys.modules]
     assert not heavy, f"{name} --help imports {heavy}"
-    lines = text.getvalue().splitlines()
+    text = text.getvalue()
+    lines = text.splitlines()
     usage = re.compile(rf"usage: python -m {name} ([A-Z]+ \.\.\. )?\[--flag=value \.\.\.\]")
     assert any(map(usage.fullmatch, lines)), name
     assert max(map(len, lines)) <= 100, f"{name} --help: {max(lines, key=len)}"
+    shown = set(re.findall(r"^ {2}--(?:\[no\])?(\w+)(?:=[A-Z]+(?:,\.\.\.)?)?(?= |$)", text, re.M))
+    known = {x.name for x in served(importlib.import_module(name).Config)}
+    assert shown == known, f"{name} --help: {shown ^ known}"
 """
 
 
 def test_help_needs_no_jax():
-    """So that a question is answered at once; within 100 columns."""
+    """So that a question is answered at once; within 100 columns, each flag apart from its text."""
     python(LIGHT, json.dumps([CONFIGS, SCRIPTS]))
+
+
+def test_the_version_is_said_once():
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    assert declared["tool"]["setuptools"]["dynamic"]["version"] == {"attr": "dljax.__version__"}
+    assert "version" in declared["project"]["dynamic"] and dljax.__version__.count(".") == 2
 
 
 def test_an_agent_imports_no_library_that_it_may_not_need():

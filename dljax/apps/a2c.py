@@ -7,6 +7,7 @@ from functools import partial
 from dljax.apps.configs.a2c import Config
 from dljax.apps.rl import agent, training
 from dljax.apps.rl.agent import Agent
+from dljax.apps.rl.training import Trained
 from dljax.rl import ppo
 from dljax.run.experiment import Outcome
 
@@ -23,6 +24,11 @@ def make(config: Config) -> Agent:
 def train(config: Config) -> Outcome:
     """Trains in config.workdir, or continues there."""
     return training.train(config, make)
+
+
+def load(workdir: str) -> Trained:
+    """The trained agents of a run: its best checkpoint, the newest if none was scored."""
+    return training.load(Config(workdir=workdir), make)
 
 
 def play(config: Config) -> float:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from dljax.apps.augmentation import report, training
 from dljax.apps.augmentation.training import ARMS, SAMPLES, Trained
 from dljax.apps.configs.gan_augmentation import Config
+from dljax.run.experiment import Outcome
 
 
-def compare(config: Config) -> dict[str, Any]:
-    """Trains and scores all arms and draws their gains; returns the content of summary.json."""
+def train(config: Config) -> Outcome:
+    """Trains and scores all arms and draws their gains."""
     data, chosen, samples, summaries = training.prepare(config), [], {}, []
 
     def say(line: str) -> None:
@@ -37,9 +36,10 @@ def compare(config: Config) -> dict[str, Any]:
             chosen.append(max(candidates, key=Trained.validation))
     accuracy = report.test_accuracy(data, chosen)
     shares = {f"{x.arm}_{x.labels}": x.share for x in chosen if x.share}
-    return report.write(config, data, accuracy, shares, samples, summaries, say)
+    summary = report.write(config, data, accuracy, shares, samples, summaries, say)
+    return Outcome(None, {}, summary)
 
 
 def run(config: Config) -> None:
     """What the command line does."""
-    compare(config)
+    train(config)

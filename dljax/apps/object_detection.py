@@ -20,7 +20,7 @@ from dljax.apps.detection.training import (
     strides,
     view_notes,
 )
-from dljax.cnn.detection import detector, inference
+from dljax.cnn.detection import detector
 from dljax.data import annotated
 from dljax.data.annotated import BOX_FIELDS
 from dljax.data.image_scaling import Normalize
@@ -29,7 +29,7 @@ from dljax.data.sources.vision import BoxSource, Scoring, load_boxes, truth
 from dljax.run import session
 from dljax.run.experiment import Experiment, Outcome
 from dljax.train.export import Field, Serving
-from dljax.train.loop import Array, Run, Task
+from dljax.train.loop import Array, Run, Task, one_seed
 from dljax.train.parallel import place
 from dljax.train.supervised import State
 
@@ -153,7 +153,7 @@ def _serving(found: Trained) -> Serving:
         answer = detect(state, inputs["image"], jnp.asarray([chosen.threshold]))
         return {name: x[0] for name, x in answer._asdict().items()}
 
-    weights = inference.one_seed(found.run.states.without_optimiser(), chosen.seed)
+    weights = one_seed(found.run.states.without_optimiser(), chosen.seed)
     image = jax.ShapeDtypeStruct((1, *network.size, 3), np.uint8)
     most = jax.eval_shape(function, weights, {"image": image})["labels"].shape[1]
     fitted = "RGB pixels, rows from the top"

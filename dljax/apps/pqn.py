@@ -5,6 +5,7 @@ from __future__ import annotations
 from dljax.apps.configs.pqn import Config
 from dljax.apps.rl import agent, training
 from dljax.apps.rl.agent import Agent
+from dljax.apps.rl.training import Trained
 from dljax.rl import exploration, pqn
 from dljax.run.experiment import Outcome
 
@@ -34,6 +35,11 @@ def make(config: Config) -> Agent:
 def train(config: Config) -> Outcome:
     """Trains in config.workdir, or continues there."""
     return training.train(config, make)
+
+
+def load(workdir: str) -> Trained:
+    """The trained agents of a run: its best checkpoint, the newest if none was scored."""
+    return training.load(Config(workdir=workdir), make)
 
 
 def play(config: Config) -> float:

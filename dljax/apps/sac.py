@@ -10,6 +10,7 @@ import jax
 from dljax.apps.configs.sac import Config
 from dljax.apps.rl import agent, training
 from dljax.apps.rl.agent import Agent
+from dljax.apps.rl.training import Trained
 from dljax.envs.environment import Box
 from dljax.rl import networks, sac
 from dljax.run.experiment import Outcome
@@ -37,6 +38,11 @@ def make(config: Config) -> Agent:
 def train(config: Config) -> Outcome:
     """Trains in config.workdir, or continues there."""
     return training.train(config, make)
+
+
+def load(workdir: str) -> Trained:
+    """The trained agents of a run: its best checkpoint, the newest if none was scored."""
+    return training.load(Config(workdir=workdir), make)
 
 
 def play(config: Config) -> float:

@@ -34,7 +34,7 @@ from dljax.rnn.speech.features import Statistics
 from dljax.run import session
 from dljax.run.experiment import Experiment, Outcome
 from dljax.train.export import Field, Serving
-from dljax.train.loop import Array, Run, Sums, Task
+from dljax.train.loop import Array, Run, Sums, Task, one_seed
 from dljax.train.parallel import place
 from dljax.train.supervised import State
 
@@ -179,7 +179,7 @@ def serving(config: Config) -> Serving:
             return {"probability": jnp.exp(log_p)}
         return {"log_probability": log_p, "frames": frames.astype(jnp.int32)}
 
-    weights = transcription.one_seed(found.states.without_optimiser(), 0)
+    weights = one_seed(found.states.without_optimiser(), 0)
     inputs = {
         "sound": Field(
             (found.longest,), "int16", about=f"mono, {rate} Hz; zeros after the recording"
@@ -208,7 +208,7 @@ def predict(config: Config, path: str) -> list[dict[str, Any]]:
     workdir/predictions/. Returns a dict a recording: file, seconds, and text or label.
     """
     found = load_trained(config.workdir)
-    state, workdir = transcription.one_seed(found.states, 0), Path(config.workdir)
+    state, workdir = one_seed(found.states, 0), Path(config.workdir)
     rows = prediction.predict(found.recogniser, state, found.how, path, workdir, config.plots)
     print(f"checkpoint of step {found.step}; {workdir}/predictions/predictions.csv")
     return rows
@@ -217,7 +217,7 @@ def predict(config: Config, path: str) -> list[dict[str, Any]]:
 def stream(config: Config, path: str) -> str:
     """Transcribes a recording piece by piece with the run in config.workdir."""
     found = load_trained(config.workdir)
-    return prediction.stream(found.recogniser, transcription.one_seed(found.states, 0), path)
+    return prediction.stream(found.recogniser, one_seed(found.states, 0), path)
 
 
 def evaluate(config: Config, dataset: str) -> dict[str, Any]:
@@ -263,7 +263,7 @@ def _error_rates(found: Trained, run: Run, part: Recordings) -> dict[str, np.nda
     """Word and character error rates [seeds]."""
     rates = []
     for seed in range(transcription.seeds(run.states)):
-        state = transcription.one_seed(run.states, seed)
+        state = one_seed(run.states, seed)
         log_ps = transcription.outputs(found.recogniser, state, part.waves)
         texts = transcription.texts(found.recogniser, log_ps, found.how)
         functions = error_rates.word_error_rate, error_rates.character_error_rate

@@ -18,14 +18,13 @@ from dljax.plots.transfer import accuracy_by_labels
 from dljax.run import session
 from dljax.run.command_line import command
 from dljax.run.config import to_json
+from dljax.run.experiment import Outcome
 from dljax.train import report
 from dljax.train.export import Serving
 
 
-def train(
-    config: Config, target: Target | None = None, *, show_data: bool = True
-) -> dict[str, Any]:
-    """Trains one method, or compares several; the content of summary.json.
+def train(config: Config, target: Target | None = None, *, show_data: bool = True) -> Outcome:
+    """Trains one method, or compares several.
 
     target: the data, where they have been prepared before.
     show_data: prints the summary of the data before training.
@@ -34,14 +33,14 @@ def train(
     runs = list(itertools.product(config.method, config.shots))
     if len(runs) == 1:
         experiment = methods.build(config, target)
-        return session.train(config, experiment, show_data=show_data).summary
+        return session.train(config, experiment, show_data=show_data)
     summaries = {}
     for number, (method, shots) in enumerate(runs):
         folder = Path(config.workdir) / f"{method}-{shots}"
         one = replace(config, method=(method,), shots=(shots,), workdir=str(folder))
         one = replace(one, plots=False, baselines=False)  # of all runs together, at the end
-        summaries[method, shots] = train(one, target, show_data=number == 0)
-    return _compare(config, target, summaries)
+        summaries[method, shots] = train(one, target, show_data=number == 0).summary
+    return Outcome(None, {}, _compare(config, target, summaries))
 
 
 def _compare(

@@ -9,7 +9,7 @@ pure function, run inside the compiled program, that makes the batch of one item
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -128,6 +128,11 @@ def examples(arrays: dict[str, np.ndarray], batch_size: int, multiple: int = 1) 
 
 
 def _check_keys(arrays: dict[str, np.ndarray]) -> None:
+    if not isinstance(arrays, Mapping):
+        raise ValueError(
+            'arrays must be a dict, such as {"image": images, "label": labels}, not a '
+            f"{type(arrays).__name__}"
+        )
     if MASK in arrays:
         raise ValueError(f"{MASK!r} is the feed's own key: give the array of the data another name")
 

@@ -24,11 +24,15 @@ class Normalize(struct.PyTreeNode):
 
 
 def normalization(images: np.ndarray) -> Normalize:
-    """The Normalize of uint8 images [N, (D,) H, W, C]; a constant channel keeps its scale."""
+    """The Normalize of images [N, (D,) H, W, C], read as by `in_floats`.
+
+    A constant channel keeps its scale.
+    """
+    top = 1.0 if np.issubdtype(images.dtype, np.floating) else 255.0
     axes = tuple(range(images.ndim - 1))
     mean, square = np.zeros(images.shape[-1]), np.zeros(images.shape[-1])
     for block in np.array_split(images, max(len(images) // 4096, 1)):  # not the whole set in float
-        block = block / 255.0
+        block = block / top
         mean += block.sum(axes)
         square += (block**2).sum(axes)
     count = np.prod(images.shape[:-1])
@@ -49,5 +53,6 @@ def standardized(images: Array) -> Array:
 
 
 def in_floats(images: Array) -> Array:
-    """uint8 images in 0..1, as float32; what is float32 stays as it is."""
-    return images if images.dtype == jnp.float32 else images.astype(jnp.float32) / 255
+    """Images as float32: whole numbers, 0..255, become 0..1; floats keep their values."""
+    whole = not jnp.issubdtype(images.dtype, jnp.floating)
+    return images.astype(jnp.float32) / 255 if whole else images.astype(jnp.float32)

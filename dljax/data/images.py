@@ -62,8 +62,13 @@ def in_memory_images(
     part of its own; 0: none, and the set's own part is trained on too. multiple: what the size of
     an evaluation batch must be a multiple of (the number of devices). balanced: the power of
     `class_balance.sampling_weights` by which training images are drawn; 0: all alike.
-    Raises ValueError for a batch larger than the set.
+    Raises ValueError for what is no `Dataset`, and for a batch larger than the set.
     """
+    if not isinstance(data, Dataset):
+        raise ValueError(
+            f"a Dataset is needed, not a {type(data).__name__}: make one of arrays with "
+            "dljax.data.sources.from_arrays((images, labels), (test_images, test_labels))"
+        )
     train, held_out = data.train, data.validation
     if not validation and held_out is not None:
         train = {name: np.concatenate([train[name], held_out[name]]) for name in train}

@@ -81,8 +81,10 @@ def _label_counts(labels: np.ndarray, classes: int) -> np.ndarray:
     return labels.sum(0) if labels.ndim == 2 else np.bincount(labels, minlength=classes)
 
 
-def _range(images: np.ndarray) -> tuple[int, int]:
+def _range(images: np.ndarray) -> tuple[float, float]:
     """Their least and greatest level; of bytes, the first images usually have both extremes."""
+    if images.dtype.kind == "f":
+        return float(f"{images.min():.4g}"), float(f"{images.max():.4g}")
     part = images[:1000]
     if images.dtype != np.uint8 or (part.min(), part.max()) != (0, 255):
         part = images

@@ -9,13 +9,13 @@ its value is 0) from a time limit (truncated: its value is that of any other sta
 begins the next episode: `dljax.rl.rollout`.
 
 An environment of your own is an `Environment` of your own functions (wrappers need this NamedTuple,
-algorithms any object with its fields).
+algorithms any object with its fields); `check` says what does not fit.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import jax
 import jax.numpy as jnp
@@ -70,3 +70,47 @@ class Environment(NamedTuple):
     observation: Space
     action: Space
     limit: int
+
+
+def check(env: Environment) -> Environment:
+    """The environment, whose functions are traced once against what they promise.
+
+    Raises ValueError, in one line, for spaces, a limit, an observation, a step or a state that is
+    not as `Environment` wants it. What the functions themselves raise passes through.
+    """
+
+    def wrong(what: str) -> NoReturn:
+        raise ValueError(f"environment {env.name}: {what}")
+
+    for kind in ("observation", "action"):
+        if not isinstance(getattr(env, kind), Space):
+            wrong(f"{kind} must be a Discrete or a Box, not {getattr(env, kind)!r}")
+    if not isinstance(env.limit, int) or env.limit < 1:
+        wrong(f"limit must be a whole number from 1 on, not {env.limit!r}")
+    key = jax.random.key(0)
+    first = jax.eval_shape(env.reset, key)
+    if not isinstance(first, tuple) or len(first) != 2:
+        wrong("reset must return (state, observation)")
+    state, seen = first
+    action = jax.ShapeDtypeStruct(env.action.shape, env.action.dtype)
+    second = jax.eval_shape(env.step, key, state, action)
+    if not isinstance(second, tuple) or len(second) != 2 or not isinstance(second[1], Step):
+        wrong("step must return (state, Step(obs, reward, terminated, truncated))")
+    after, step = second
+    for name, obs in (("reset", seen), ("step", step.obs)):
+        if getattr(obs, "shape", None) != tuple(env.observation.shape):
+            shape = getattr(obs, "shape", type(obs).__name__)
+            wrong(f"{name} observes {shape}, its space says {tuple(env.observation.shape)}")
+    scalars = {"reward": jnp.floating, "terminated": jnp.bool_, "truncated": jnp.bool_}
+    for name, kind in scalars.items():
+        x = getattr(step, name)
+        if x.shape != () or not jnp.issubdtype(x.dtype, kind):
+            wrong(f"{name} must be one {'float' if name == 'reward' else 'bool'}, not {_form(x)}")
+    before, then = (jax.tree.map(_form, x) for x in (state, after))
+    if before != then:
+        wrong(f"step changes the form of the state from {before} to {then}")
+    return env
+
+
+def _form(x: jax.ShapeDtypeStruct) -> str:
+    return f"{x.dtype}{list(x.shape)}"

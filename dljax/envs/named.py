@@ -1,4 +1,4 @@
-"""Environments by name: our own simulator of driving, and those of gymnax."""
+"""Environments by name: our own simulator of driving, those of gymnax, and the user's own."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from dljax.envs import gymnax_environments
+from dljax.envs import gymnax_environments, imported
 from dljax.envs.driving import parameters as driving
 from dljax.envs.environment import Environment
 
@@ -14,8 +14,11 @@ from dljax.envs.environment import Environment
 def make(name: str, **parameters: Any) -> Environment:
     """An environment by its name, with its own parameters where they are given.
 
-    Raises ValueError, with the nearest names, for an unknown name or parameter.
+    MODULE:FUNCTION is one of the user's own (`imported`). Raises ValueError, with the nearest
+    names, for an unknown name or parameter.
     """
+    if imported.is_one(name):
+        return imported.make(name, parameters)
     if name == driving.NAME:
         return driving.make(parameters)
     return gymnax_environments.make(name, **parameters)
@@ -23,6 +26,8 @@ def make(name: str, **parameters: Any) -> Environment:
 
 def all_parameters(name: str, **parameters: Any) -> dict[str, Any]:
     """The parameters of the environment that `make` returns, those that are not given too."""
+    if imported.is_one(name):
+        return imported.all_parameters(name, parameters)
     if name == driving.NAME:
         return driving.completed(parameters)
     return gymnax_environments.all_parameters(name, **parameters)

@@ -23,6 +23,7 @@ from dljax.envs.environment import Environment
 from dljax.rl import exploration, replay, rollout
 from dljax.rl.networks import ActionValues
 from dljax.rl.transitions import fits, n_step, no_transitions, transitions
+from dljax.train import optim
 from dljax.train.loop import Sums, Task
 
 
@@ -35,19 +36,19 @@ class Settings(NamedTuple):
     action that the target network values. target_every: updates between copies to the target
     network. epsilon: share of random actions, from its first value to its last one during
     `exploration` steps of the task. alpha: priorities to this power, 0 for a uniform memory. beta:
-    power of the importance weights.
+    power of the importance weights. The defaults are the flags'.
     """
 
     environments: int = 8
     rollout: int = 4
     capacity: int = 32_768
     warmup: int = 2048
-    updates: int = 1
+    updates: int = 4
     batch_size: int = 128
     gamma: float = 0.99
-    n: int = 1
+    n: int = 3
     double: bool = True
-    target_every: int = 100
+    target_every: int = 50
     epsilon: tuple[float, float] = (1.0, 0.05)
     exploration: int = 1000
     alpha: float = 0.0
@@ -138,8 +139,7 @@ def task(
             return (importance * quantile_loss(theta, target)).mean(), (error, q.mean())
 
         (value, (error, q)), gradient = jax.value_and_grad(loss, has_aux=True)(state.params)
-        updates, opt_state = tx.update(gradient, state.opt_state, state.params)
-        params = optax.apply_updates(state.params, updates)
+        params, opt_state = optim.update(tx, gradient, state.opt_state, state.params)
         memory = state.memory
         if s.alpha:
             memory = replay.reprioritise(memory, place, error, s.alpha)

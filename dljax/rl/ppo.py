@@ -20,6 +20,7 @@ from dljax.envs import wrappers
 from dljax.envs.environment import Environment
 from dljax.rl import batches, normalization, policies, returns, rollout
 from dljax.rl.networks import ActorCritic
+from dljax.train import optim
 from dljax.train.loop import Sums, Task
 
 
@@ -31,23 +32,23 @@ class Settings(NamedTuple):
     of some environments). clip: of the ratio. value_clip: of the value's change, 0 for none.
     value_weight, entropy_weight: in the loss. normalize_advantages: in each minibatch. target_kl:
     no more updates in this rollout when the policy has gone 1.5 times so far, 0 for no limit.
-    normalize_observations, scale_rewards: by running statistics.
+    normalize_observations, scale_rewards: by running statistics. The defaults are the flags'.
     """
 
-    environments: int = 4
+    environments: int = 16
     rollout: int = 128
     gamma: float = 0.99
     lambda_: float = 0.95
     epochs: int = 4
-    minibatches: int = 4
+    minibatches: int = 8
     clip: float = 0.2
-    value_clip: float = 0.2
+    value_clip: float = 0.0
     value_weight: float = 0.5
-    entropy_weight: float = 0.01
+    entropy_weight: float = 0.0
     normalize_advantages: bool = True
     target_kl: float = 0.0
-    normalize_observations: bool = False
-    scale_rewards: bool = False
+    normalize_observations: bool = True
+    scale_rewards: bool = True
 
 
 class State(struct.PyTreeNode):
@@ -201,8 +202,7 @@ def task(
             x = jax.tree.map(lambda x: x[:, chosen] if recurrent else x[chosen], samples)
             h = jax.tree.map(lambda x: x[chosen], memory)
             gradient, metrics = jax.grad(loss, has_aux=True)(params, h, x)
-            updates, new_opt_state = tx.update(gradient, opt_state, params)
-            new = (optax.apply_updates(params, updates), new_opt_state)
+            new = optim.update(tx, gradient, opt_state, params)
             metrics["gradient_norm"] = optax.global_norm(gradient)
             weight = jnp.float32(1)
             if s.target_kl:

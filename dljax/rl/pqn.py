@@ -19,6 +19,7 @@ from dljax.envs import wrappers
 from dljax.envs.environment import Environment
 from dljax.rl import batches, exploration, returns, rollout
 from dljax.rl.networks import ActionValues
+from dljax.train import optim
 from dljax.train.loop import Sums, Task
 
 
@@ -28,14 +29,14 @@ class Settings(NamedTuple):
     environments N, rollout T: size of a rollout. epsilon: share of random actions, from its first
     value to its last one during `exploration` steps of the task. reward_scale: what rewards are
     multiplied by to learn. gamma, lambda_: of the returns. epochs, minibatches: uses of a rollout,
-    parts of it.
+    parts of it. The defaults are the flags'.
     """
 
     environments: int = 32
     rollout: int = 64
     epsilon: tuple[float, float] = (1.0, 0.2)
     exploration: int = 50
-    reward_scale: float = 1.0
+    reward_scale: float = 0.1
     gamma: float = 0.99
     lambda_: float = 0.95
     epochs: int = 4
@@ -101,9 +102,9 @@ def task(
             params, opt_state = carry
             x = jax.tree.map(lambda x: x[chosen], samples)
             (value, q), gradient = jax.value_and_grad(loss, has_aux=True)(params, *x)
-            updates, opt_state = tx.update(gradient, opt_state, params)
+            params, opt_state = optim.update(tx, gradient, opt_state, params)
             metrics = {"loss": value, "q": q, "gradient_norm": optax.global_norm(gradient)}
-            return (optax.apply_updates(params, updates), opt_state), metrics
+            return (params, opt_state), metrics
 
         chosen = batches.shuffled(key, whole, s.epochs, s.minibatches)
         (params, opt_state), metrics = jax.lax.scan(one, (params, opt_state), chosen)

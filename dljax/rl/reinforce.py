@@ -26,12 +26,14 @@ from dljax.envs.environment import Environment
 from dljax.rl import policies, returns, rollout
 from dljax.rl.networks import ActorCritic
 from dljax.rl.policies import Policy
+from dljax.train import optim
 from dljax.train.loop import Sums, Task
 
 
 class Settings(NamedTuple):
     """environments: episodes in a step of the task. rollout: steps of each, at most (what is played
-    after an episode's end is left out). value_weight, entropy_weight: in the loss.
+    after an episode's end is left out). value_weight, entropy_weight: in the loss. The
+    defaults are the flags'.
     """
 
     environments: int = 16
@@ -105,12 +107,12 @@ def task(
             return total, {"loss": total, **metrics}
 
         gradient, metrics = jax.grad(loss, has_aux=True)(state.params)
-        updates, opt_state = tx.update(gradient, state.opt_state, state.params)
+        params, opt_state = optim.update(tx, gradient, state.opt_state, state.params)
         metrics["gradient_norm"] = optax.global_norm(gradient)
         sums = {name: (x, jnp.float32(1)) for name, x in metrics.items()}
         sums["return"] = ((t.reward * going).sum(), jnp.float32(s.environments))
         sums["length"] = (going.sum(), jnp.float32(s.environments))
-        return State(optax.apply_updates(state.params, updates), opt_state), sums
+        return State(params, opt_state), sums
 
     def evaluate(state: State, batch: Any, key: Array) -> Sums:
         del key  # the episodes have their own

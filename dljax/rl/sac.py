@@ -25,6 +25,7 @@ from dljax.envs.environment import Discrete, Environment
 from dljax.rl import policies, replay, rollout
 from dljax.rl.networks import Critics, SquashedActor
 from dljax.rl.transitions import Transitions, fits, n_step, no_transitions, transitions
+from dljax.train import optim
 from dljax.train.loop import Sums, Task
 
 
@@ -35,7 +36,7 @@ class Settings(NamedTuple):
     that the memory holds, and that it is filled with at first. updates, batch_size: gradients in a
     step, and samples in each. gamma: of the returns. tau: share of the critics that their targets
     take over in an update. reward_scale: what rewards are multiplied by to learn. entropy: what the
-    policy's is kept at, for each of its actions' dimensions.
+    policy's is kept at, for each of its actions' dimensions. The defaults are the flags'.
     """
 
     environments: int = 4
@@ -45,8 +46,8 @@ class Settings(NamedTuple):
     updates: int = 8
     batch_size: int = 128
     gamma: float = 0.99
-    tau: float = 0.005
-    reward_scale: float = 1.0
+    tau: float = 0.01
+    reward_scale: float = 0.1
     entropy: float = -1.0
 
 
@@ -167,8 +168,7 @@ def task(
         gradient, metrics = jax.grad(loss, has_aux=True)(
             state.params, state.target, window, loss_key
         )
-        updates, opt_state = tx.update(gradient, state.opt_state, state.params)
-        params = optax.apply_updates(state.params, updates)
+        params, opt_state = optim.update(tx, gradient, state.opt_state, state.params)
         target = optax.incremental_update(params["critics"], state.target, s.tau)
         metrics["gradient_norm"] = optax.global_norm(gradient)
         return State(params, target, opt_state, state.actors, state.memory), metrics

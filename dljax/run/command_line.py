@@ -163,9 +163,9 @@ def help_text(config_type: type[Config], doc: str | None, program: str) -> str:
         for entry in group:
             head, text = _described(config_type, entry)
             column = " " * 28
-            first = f"  {head}".ljust(28)
+            first = f"  {head} ".ljust(28)
             if len(first) > 28:
-                lines.append(first)
+                lines.append(first.rstrip())
                 first = column
             lines.append(textwrap.fill(text, width, initial_indent=first, subsequent_indent=column))
     return "\n".join(lines).strip()

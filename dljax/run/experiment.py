@@ -73,8 +73,11 @@ class Experiment(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """The trained run, its Sums on the test examples, and the content of summary.json."""
+    """The trained run, its Sums on the test examples, and the content of summary.json.
 
-    run: loop.Run
+    Of a comparison of several runs, each with a workdir of its own, run is None and sums are empty.
+    """
+
+    run: loop.Run | None
     sums: loop.Sums
     summary: dict[str, Any]

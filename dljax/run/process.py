@@ -1,5 +1,8 @@
 """What the process of a command sets up: the only place that changes global settings."""
 
+import os
+import sys
+
 from absl import logging
 
 from dljax.data.sources.cache import user_cache
@@ -10,8 +13,12 @@ from dljax.train.parallel import initialize_processes
 def prepare() -> None:
     """Quiets absl, keeps compiled programs in the user's cache, joins the processes of a cluster.
 
+    Modules in the working folder can be imported, as python -m and a notebook let them.
+
     For the `main` of a script, or the first cell of a notebook; importing dljax changes nothing.
     """
     logging.set_verbosity(logging.ERROR)  # orbax warns of what is meant to be
+    if not {"", os.getcwd()} & set(sys.path):  # python experiments/NAME.py
+        sys.path.append(os.getcwd())
     enable_compilation_cache(user_cache("programs"))  # a second start compiles little
     initialize_processes()

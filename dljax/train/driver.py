@@ -78,8 +78,14 @@ def train(
     never.
     eval_callback: (step, Sums) -> None, called after each evaluation.
     on_nan: "stop" raises NotFinite; "drop" goes on with the healthy seeds.
-    Raises Interrupted after SIGINT or SIGTERM (first saving), NotFinite, CheckpointError.
+    Raises Interrupted after SIGINT or SIGTERM (first saving), NotFinite, CheckpointError, and
+    ValueError for data that is no Feed or no Examples.
     """
+    if not isinstance(feed, Feed):
+        raise ValueError(
+            f"a Feed of batches is needed, not a {type(feed).__name__}: "
+            'dljax.data.feed.in_memory({"image": images, "label": labels}, batch_size) makes one'
+        )
     placement = placement or place(num_seeds=len(seeds))
     report = report or Report(None, steps, quiet=True)
     eval_every = eval_every or max(steps // 10, 1)

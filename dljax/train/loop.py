@@ -76,6 +76,11 @@ class NotFinite(RuntimeError):
     """A loss, a gradient or a state is NaN or infinite."""
 
 
+def one_seed(states: PyTree, seed: int = 0) -> PyTree:
+    """The State of the seed at that position of States [seeds, ...], as the task made it."""
+    return jax.tree.map(lambda x: x[seed], states)
+
+
 def _shardings(task: Task, placement: Placement, run: Run) -> Run:
     """How a Run, or the shapes of one, lies on the devices between two programs."""
     states = placement.states(task.spec, run.states)
@@ -214,7 +219,12 @@ class Evaluator(NamedTuple):
 
 
 def evaluator(task: Task, examples: Examples, placement: Placement) -> Evaluator:
-    """The compiled evaluation of a task over all examples."""
+    """The compiled evaluation of a task over all examples; ValueError for what is no Examples."""
+    if not isinstance(examples, Examples):
+        raise ValueError(
+            f"Examples are needed, not a {type(examples).__name__}: "
+            'dljax.data.feed.examples({"image": images, "label": labels}, batch_size) makes them'
+        )
 
     def chunk(state, key, arrays, items, first):  # of one seed
         key = jax.random.fold_in(key, EVALUATE)

@@ -7,6 +7,7 @@ under vmap and scan. `ema_params` reads the averaged parameters out of the optim
 """
 
 import math
+import re
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -162,6 +163,27 @@ def optimizer(
     ]
     tx = optax.chain(*(link for link in links if link is not None))
     return optax.MultiSteps(tx, accumulate).gradient_transformation() if accumulate > 1 else tx
+
+
+def update(
+    tx: optax.GradientTransformation, gradient: PyTree, opt_state: PyTree, params: PyTree
+) -> tuple[PyTree, PyTree]:
+    """(params, opt_state) after one step along the gradient.
+
+    Raises ValueError, in one line, for an optimiser that asks for more than the gradient.
+    """
+    try:
+        updates, opt_state = tx.update(gradient, opt_state, params)
+    except TypeError as error:
+        if "required keyword-only argument" not in str(error):
+            raise
+        wanted = ", ".join(re.findall(r"'(\w+)'", str(error)))
+        raise ValueError(
+            f"this optimiser's update asks for {wanted} besides the gradient, as a line search "
+            "does: a step here computes one gradient of one batch; take an optimiser that needs no "
+            "more, such as optax.adam(1e-3) or optax.lbfgs(1e-2, linesearch=None)"
+        ) from error
+    return optax.apply_updates(params, updates), opt_state
 
 
 def decay_mask(params: PyTree) -> PyTree:

@@ -22,6 +22,7 @@ import jax
 import numpy as np
 from tqdm import tqdm
 
+import dljax
 from dljax.train.files import append, jsonable, replace, write_csv, write_json
 from dljax.train.metrics import describe
 from dljax.train.trackers import TensorBoard
@@ -29,7 +30,7 @@ from dljax.train.trackers import TensorBoard
 Metrics = Mapping[str, np.ndarray]
 
 LINE = 100  # columns of a line, at most
-LIBRARIES = ("dljax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
+LIBRARIES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 
 
 class Report:
@@ -291,14 +292,9 @@ def summary(
 
 
 def versions() -> dict[str, str]:
-    """Versions of Python and of the libraries that decide a run's numbers."""
-    found = {"python": platform.python_version()}
-    for name in LIBRARIES:
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue  # dljax itself, when it runs from a checkout
-    return found
+    """Versions of Python, dljax and the libraries that decide a run's numbers."""
+    found = {"python": platform.python_version(), "dljax": dljax.__version__}
+    return found | {name: importlib.metadata.version(name) for name in LIBRARIES}
 
 
 def git_commit() -> str | None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import optax
@@ -12,6 +14,8 @@ from flax import struct
 from flax.traverse_util import flatten_dict, unflatten_dict
 
 from dljax.train import metrics, optim
+
+OTHER_MODES = ("training", "is_training", "deterministic", "eval_mode")
 
 
 class State(struct.PyTreeNode):
@@ -28,6 +32,24 @@ class State(struct.PyTreeNode):
     def without_optimiser(self) -> State:
         """The State that answers alike and can't be trained on: a third of the numbers, or less."""
         return State(self.variables()["params"], self.model_state, ())
+
+
+def train_argument(model: Any, train: bool) -> dict[str, bool]:
+    """{"train": train} for what a model is applied with; {} for a module that has no such argument.
+
+    It has one where its __call__ names it. Raises ValueError, in one line, for a module that names
+    it otherwise.
+    """
+    if not isinstance(model, nn.Module):  # what wraps one
+        return {"train": train}
+    names = inspect.signature(type(model).__call__).parameters
+    other = [name for name in OTHER_MODES if name in names]
+    if other and "train" not in names:
+        raise ValueError(
+            f"{type(model).__name__}.__call__ takes {other[0]}=, which is never set here: call the "
+            "argument train (true in a training step)"
+        )
+    return {"train": train} if "train" in names else {}
 
 
 def create_state(variables: Any, tx: optax.GradientTransformation) -> State:
@@ -60,7 +82,6 @@ def gradient_step(
     Returns the new State, the auxiliary value, and the norm of the gradient as a pair for Sums.
     """
     gradient, (model_state, auxiliary) = jax.grad(loss, has_aux=True)(state.params)
-    updates, opt_state = tx.update(gradient, state.opt_state, state.params)
-    params = optax.apply_updates(state.params, updates)
+    params, opt_state = optim.update(tx, gradient, state.opt_state, state.params)
     norm = (optax.global_norm(gradient), jnp.float32(1))
     return State(params, model_state, opt_state), auxiliary, norm

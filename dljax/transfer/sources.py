@@ -52,6 +52,12 @@ def locate(source: str) -> Located:
 
 
 def _path(path: Path) -> Located:
+    if (path / "checkpoints").is_dir():
+        raise ValueError(
+            f"{path} is the workdir of a run, whose network is of its own making: --source of "
+            "transfer_learning takes it, dljax.apps.image_classification.load gives network and "
+            "parameters, dljax.transfer.weights.read the arrays alone"
+        )
     if path.is_dir():
         found = [path / name for name in FILES if (path / name).exists()]
         if not found and any(path.glob("*.index.json")):

@@ -73,6 +73,50 @@ def test_what_is_printed_shows_spaces_and_returns(trained):
     assert max(map(len, lines)) <= 100
 
 
+def test_a_trained_agent_is_asked(trained):
+    """Two observations at once: of either seed, it does what `play` lets it do."""
+    found = trained.app.load(str(trained.config.workdir))
+    assert found.step in range(1, trained.outcome.summary["steps"] + 1)
+    leaf = jax.tree.leaves(found.states)[0]
+    assert leaf.shape[0] == 2 and found.config.num_seeds == 2
+    obs = np.float32([[0, 0, 0.2, 3], [0, 0, -0.2, -3]])
+    for seed in 0, 1:
+        memory, action = found.policy(seed)(found.agent.memory(2), obs, np.ones(2, bool), None)
+        assert memory == () and action.shape == (2,) and set(action.tolist()) <= {0, 1}
+    with pytest.raises(FileNotFoundError, match="holds no run"):
+        trained.app.load("nowhere")
+
+
+OWN = """
+import jax.numpy as jnp
+from dljax.envs.environment import Box, Discrete, Environment, Step
+
+def make(length=10):
+    def reset(key):
+        return jnp.int32(0), jnp.zeros(1)
+
+    def step(key, state, action):
+        end = state + 1 >= length
+        return state + 1, Step(jnp.zeros(1), jnp.float32(action), jnp.array(False), end)
+
+    return Environment("own", reset, step, Box((1,)), Discrete(2), length)
+"""
+
+
+def test_an_environment_of_the_users_own(tmp_path, monkeypatch):
+    (tmp_path / "agents_own_env.py").write_text(OWN)
+    monkeypatch.syspath_prepend(tmp_path)
+    flags = ["--env=agents_own_env:make", "--env_params=length=4"]
+    for app in ppo, pqn, dqn, a2c, reinforce:
+        config = resolved(parse(app.Config, [app.__name__, *flags, "--features=8"]))
+        made = app.make(config)
+        assert made.env.limit == 4 and config.workdir.endswith("-agents_own_env_make")
+        record = agent.environment_record(config, made.env)
+    assert record.derived == {"parameters": {"length": 4}}  # what a run is continued on
+    other = agent.environment_record(app.Config(env=flags[0][6:]), made.env)
+    assert "length 4 then, 10 now" in differences(record.fingerprint(), other.fingerprint())[0]
+
+
 def test_an_episode_is_played(trained, capsys):
     config = trained.app.Config(workdir=trained.config.workdir, play=2)
     total = trained.app.play(config)
@@ -101,6 +145,17 @@ def test_other_apps_make_what_the_loop_can_train(app):
     )  # fmt: skip
     assert action.shape == (3, *made.env.action.shape)
     assert config.steps * config.environments * config.rollout >= 0.9 * config.total_steps
+
+
+@pytest.mark.parametrize("app", [ppo, dqn, pqn, reinforce, sac])
+def test_settings_and_flags_have_the_same_defaults(app, monkeypatch):
+    """Where nothing is tuned, but for the steps in which random actions decline."""
+    algorithm, given = getattr(app, app.__name__.rpartition(".")[2]), []
+    monkeypatch.setattr(algorithm, "task", lambda *args: given.append(args[-1]))
+    app.make(resolved(app.Config(env="Pendulum-v1" if app is sac else "Catch-bsuite")))
+    own = algorithm.Settings()
+    same = {"exploration": own.exploration} if hasattr(own, "exploration") else {}
+    assert given[0]._replace(**same) == own
 
 
 def test_total_steps_become_steps():

@@ -133,7 +133,7 @@ def test_the_comparison_chooses_by_validation_and_reports(npz, tmp_path, monkeyp
         "test_accuracy",
         lambda data, chosen: {k: {3: np.array(v)} for k, v in test.items()},
     )
-    found = gan_augmentation.compare(config)
+    found = gan_augmentation.train(config).summary
     assert json.loads((tmp_path / "summary.json").read_text()) == found
     assert found["shares"] == {"samples_3": 0.25, "both_3": 0.25}
     assert found["seconds"]["train"] == 7 and found["steps_per_second"] == 2  # of 7 trainings
@@ -152,7 +152,7 @@ def test_mistakes(npz, tmp_path):
     }.items():
         values = QUICK | {"workdir": tmp_path, "dataset": npz} | dict([changes])
         with pytest.raises(ValueError, match=message):
-            gan_augmentation.compare(Config(**values))
+            gan_augmentation.train(Config(**values))
     with pytest.raises(ValueError, match="labels and shares need a value each"):
         Config(labels=())
     with pytest.raises(UsageError, match="unknown flag --predict"):

@@ -88,7 +88,7 @@ def compared(npz, source, tmp_path_factory):
         workdir=workdir, dataset=npz, source=source, method=("probe", "lora"),
         eval_every=2, head="random", plots=True,
     )  # fmt: skip
-    return config, transfer_learning.train(config)
+    return config, transfer_learning.train(config).summary
 
 
 def test_a_comparison(compared):

@@ -1,16 +1,18 @@
 """Image classification's own part of step and evaluation, and what looks at the result."""
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 from dljax.cnn.classification import classifier, inspection, targets
 from dljax.cnn.classification.baselines import image_baselines
 from dljax.data import augment
-from dljax.data.image_scaling import normalization, standardized
-from dljax.train import optim
-from dljax.train.loop import Run
+from dljax.data.image_scaling import in_floats, normalization, standardized
+from dljax.train import optim, supervised
+from dljax.train.loop import one_seed
 from tests import helpers
 from tests.helpers import TinyNet, stripes
 
@@ -130,13 +132,58 @@ def test_a_step_augments_mixes_and_smooths(state):
     assert np.abs(other.model_state["batch_stats"]["BatchNorm_0"]["mean"]).max() > 0
 
 
+class Plain(nn.Module):
+    """As TinyNet's head, without an argument train."""
+
+    @nn.compact
+    def __call__(self, x):
+        return nn.Dense(3)(x.reshape(len(x), -1))
+
+
+class Deterministic(Plain):
+    def __call__(self, x, deterministic=True):
+        return super().__call__(x)
+
+
+FLAT = nn.Sequential([lambda x: x.reshape(len(x), -1), nn.Dense(3)])
+
+
+@pytest.mark.parametrize("model", [Plain(), FLAT, nn.remat(Plain)()])
+def test_a_module_without_train(model):
+    settings = {"image_shape": (8, 8, 1), "classes": 3}
+    task = classifier.task(model, optim.optimizer("sgd", 0.1), **settings)
+    key = jax.random.key(0)
+    batch = stripes(9) | {"example_mask": np.ones(9, np.float32)}
+    first = task.init(key)
+    after, sums = jax.eval_shape(task.step, first, batch, key)
+    assert {"loss", "accuracy"} <= sums.keys() and after.params.keys() == first.params.keys()
+    assert classifier.predict_logits(model, first, batch["image"]).shape == (9, 3)
+    with pytest.raises(ValueError, match="Deterministic.__call__ takes deterministic=, which is"):
+        classifier.task(Deterministic(), optax.sgd(0.1), **settings).init(key)
+
+
+def test_train_is_set_where_a_module_has_it():
+    for model in TinyNet(), nn.remat(TinyNet, static_argnums=(2,))(), object():
+        assert supervised.train_argument(model, True) == {"train": True}
+
+
+def test_whole_numbers_are_levels_and_floats_are_as_they_are():
+    images = jnp.asarray(stripes(3)["image"])
+    for same in images / 255, images.astype(jnp.int32), (images / 255).astype(jnp.float16):
+        found = in_floats(same)
+        assert found.dtype == jnp.float32
+        np.testing.assert_allclose(found, in_floats(images), atol=1e-3)
+    floats = np.asarray(images / 255, np.float32)
+    assert normalization(floats).std == pytest.approx(normalization(np.asarray(images)).std)
+
+
 def test_probabilities_are_the_mean_over_seeds():
     task, images = helpers.small_classifier(), stripes(7)["image"]
     states = jax.vmap(task.init)(jax.random.split(jax.random.key(0), 3))
     p = inspection.probabilities(TinyNet(), states, images, lambda x: x, batch_size=3)
     each = [
         jax.nn.softmax(classifier.predict_logits(TinyNet(), one, images))
-        for one in (inspection.one_seed(Run(0, (), states), i) for i in range(3))
+        for one in (one_seed(states, i) for i in range(3))
     ]
     assert p.shape == (7, 3)
     np.testing.assert_allclose(p, np.mean(each, 0), atol=1e-6)

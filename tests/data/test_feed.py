@@ -65,6 +65,12 @@ def test_arrays_of_unequal_or_no_length(arrays):
         feed.examples(arrays, 1)
 
 
+def test_arrays_are_named():
+    for make in feed.in_memory, feed.examples:
+        with pytest.raises(ValueError, match="arrays must be a dict, such as .* not a tuple"):
+            make((np.zeros(3), np.zeros(3)), 1)
+
+
 @pytest.mark.parametrize(
     "batch_size, multiple, shape",
     [(4, 1, (3, 4)), (10, 1, (1, 10)), (100, 1, (1, 10)), (4, 8, (2, 8)), (100, 8, (1, 16))],

@@ -16,7 +16,7 @@ def recurrent_ppo() -> Task:
     network = networks.ActorCritic(ENV.action, MLP, shared=True, core=networks.Core(8))
     settings = ppo.Settings(
         environments=16, rollout=4, epochs=2, minibatches=2, entropy_weight=0.0, target_kl=0.05,
-        normalize_observations=True, scale_rewards=True,
+        value_clip=0.2, normalize_observations=True, scale_rewards=True,
     )  # fmt: skip
     return ppo.task(ENV, network, optax.adam(1e-2), settings)
 
@@ -26,7 +26,9 @@ def q_network() -> networks.ActionValues:
 
 
 def pqn_task() -> Task:
-    settings = pqn.Settings(environments=16, rollout=4, epochs=2, minibatches=2, exploration=20)
+    settings = pqn.Settings(
+        environments=16, rollout=4, epochs=2, minibatches=2, exploration=20, reward_scale=1.0
+    )
     return pqn.task(ENV, q_network(), optax.adam(1e-2), settings)
 
 

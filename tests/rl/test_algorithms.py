@@ -22,6 +22,7 @@ PROBES = [
 ]  # fmt: skip
 MIXTURE = probes.mixture(PROBES)
 MLP = partial(networks.MLP, (32,))
+PLAIN = {"normalize_observations": False, "scale_rewards": False}
 
 
 class Learned(NamedTuple):
@@ -58,15 +59,18 @@ def by_policy(network, states):
 
 def by_ppo():
     settings = ppo.Settings(
-        environments=64, rollout=8, gamma=GAMMA, value_clip=0.0, scale_rewards=False
-    )
+        environments=64, rollout=8, gamma=GAMMA, minibatches=4, entropy_weight=0.01,
+        normalize_observations=False, scale_rewards=False,
+    )  # fmt: skip
     network = networks.ActorCritic(MIXTURE.action, MLP)
     states, scores = trained(ppo.task(MIXTURE, network, optax.adam(5e-3), settings), 80)
     return by_policy(network, states), scores
 
 
 def by_pqn():
-    settings = pqn.Settings(environments=64, rollout=8, gamma=GAMMA, exploration=40, minibatches=4)
+    settings = pqn.Settings(
+        environments=64, rollout=8, gamma=GAMMA, exploration=40, minibatches=4, reward_scale=1.0
+    )
     network = networks.ActionValues(MIXTURE.action, partial(MLP, norm=True))
     return by_q(network, pqn.task(MIXTURE, network, optax.adam(5e-3), settings), 100)
 
@@ -74,7 +78,7 @@ def by_pqn():
 def by_dqn(quantiles=1, **changes):
     settings = dqn.Settings(
         environments=16, rollout=2, capacity=4096, warmup=1024, updates=2, gamma=GAMMA,
-        target_every=20, exploration=300, **changes,
+        target_every=20, exploration=300, **{"n": 1, **changes},
     )  # fmt: skip
     network = networks.ActionValues(MIXTURE.action, MLP, bool(changes), quantiles)
     return by_q(network, dqn.task(MIXTURE, network, optax.adam(3e-3), settings), 600)
@@ -149,7 +153,7 @@ def test_evaluation_plays_whole_episodes_of_the_greedy_policy(learned):
 def test_a_continuous_action_is_aimed():
     env = probes.aimed()
     network = networks.ActorCritic(env.action, MLP)
-    settings = ppo.Settings(environments=64, rollout=4, entropy_weight=0.0)
+    settings = ppo.Settings(environments=64, rollout=4, minibatches=4, value_clip=0.2, **PLAIN)
     steps = 40
     rate = optax.linear_schedule(1e-2, 0, steps * settings.epochs * settings.minibatches)
     states, scores = trained(ppo.task(env, network, optax.adam(rate), settings), steps)
@@ -166,7 +170,9 @@ def test_memory_is_needed_where_it_is(recurrent):
     env = probes.remembered()
     core = networks.Core(16) if recurrent else None
     network = networks.ActorCritic(env.action, MLP, shared=recurrent, core=core)
-    settings = ppo.Settings(environments=32, rollout=12, gamma=0.9)
+    settings = ppo.Settings(
+        environments=32, rollout=12, gamma=0.9, minibatches=4, entropy_weight=0.01, **PLAIN
+    )
     _, scores = trained(ppo.task(env, network, optax.adam(1e-2), settings), 80)
     passed = scores["return"] == 1 if recurrent else abs(scores["return"]) < 0.5
     assert most(passed), scores["return"]
@@ -178,7 +184,14 @@ def test_sac_aims_and_knows_what_it_will_be_paid():
     env, gamma = probes.mixture(asked), 0.5
     actor, critics = networks.SquashedActor(env.action, MLP), networks.Critics(MLP)
     settings = sac.Settings(
-        environments=16, rollout=2, capacity=4096, warmup=1024, updates=2, gamma=gamma, tau=0.05
+        environments=16,
+        rollout=2,
+        capacity=4096,
+        warmup=1024,
+        updates=2,
+        gamma=gamma,
+        tau=0.05,
+        reward_scale=1.0,
     )
     states, scores = trained(sac.task(env, actor, critics, optax.adam(3e-3), settings), 1000)
 
@@ -206,8 +219,8 @@ def test_one_epoch_of_one_minibatch_is_a2c():
     env = probes.matched()
     network = networks.ActorCritic(env.action, MLP)
     settings = ppo.Settings(
-        environments=8, rollout=4, epochs=1, minibatches=1, gamma=GAMMA, value_clip=0.0,
-        entropy_weight=0.0, normalize_advantages=False,
+        environments=8, rollout=4, epochs=1, minibatches=1, gamma=GAMMA,
+        normalize_advantages=False, **PLAIN,
     )  # fmt: skip
     task = ppo.task(env, network, optax.sgd(1.0), settings)
 
@@ -239,7 +252,7 @@ def test_updates_end_where_the_policy_has_gone_too_far():
     """The first of eight changes the policy, the second finds that it was too much."""
     env = probes.chosen()
     network = networks.ActorCritic(env.action, MLP)
-    settings = ppo.Settings(environments=8, rollout=8, epochs=2, target_kl=1e-6)
+    settings = ppo.Settings(environments=8, rollout=8, epochs=2, minibatches=4, target_kl=1e-6)
     task = ppo.task(env, network, optax.adam(1e-2), settings)
 
     @jax.jit

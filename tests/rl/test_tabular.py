@@ -112,7 +112,13 @@ def test_learned_values_are_the_exact_ones():
     env = wrappers.flatten(gymnax_environments.make("DeepSea-bsuite", size=4))
     network = networks.ActionValues(env.action, partial(networks.MLP, (32,), norm=True))
     settings = pqn.Settings(
-        environments=16, rollout=8, epsilon=(1.0, 1.0), gamma=0.5, lambda_=0.0, minibatches=4
+        environments=16,
+        rollout=8,
+        epsilon=(1.0, 1.0),
+        gamma=0.5,
+        lambda_=0.0,
+        minibatches=4,
+        reward_scale=1.0,
     )
     rate = optax.linear_schedule(1e-2, 0, 200 * settings.epochs * settings.minibatches)
     task = pqn.task(env, network, optax.adam(rate), settings)

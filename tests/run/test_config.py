@@ -2,12 +2,14 @@
 
 import dataclasses
 import importlib
+import inspect
 import json
 import pathlib
 import re
 import shlex
 import subprocess
 import sys
+import typing
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -19,6 +21,7 @@ from dljax.apps.configs.image_segmentation import Config as SegmentationConfig
 from dljax.run import command_line
 from dljax.run import config as base
 from dljax.run.config import DataConfig, field, override
+from dljax.run.experiment import Outcome
 from experiments import __main__ as scripts
 from experiments.__main__ import listing
 
@@ -406,6 +409,16 @@ def test_every_experiment_keeps_the_conventions(name):
     if name not in ("compare", "export"):  # which train nothing
         assert issubclass(module.Config, base.Config) and module.Config.name == name
         assert module.Config().workdir.startswith(f"runs/{name}")
+
+
+@pytest.mark.parametrize("name", [name for name in SCRIPTS if name != "export"])
+def test_every_app_is_called_alike(name):
+    """app.train(app.Config(...)).summary, whatever it trains."""
+    app = importlib.import_module(f"dljax.apps.{name}")
+    assert app.Config is importlib.import_module(f"experiments.{name}").Config
+    first, *others = inspect.signature(app.train).parameters.values()
+    assert first.name == "config" and all(x.default is not x.empty for x in others)
+    assert typing.get_type_hints(app.train)["return"] is Outcome
 
 
 def test_the_scripts_are_listed_with_the_time_of_their_default(capsys, monkeypatch):

@@ -260,3 +260,14 @@ def test_without():
     np.testing.assert_array_equal(gone["b"], [[1, 1], [np.nan, np.nan], [1, 1]])
     assert driver.without(values, ()) is values
     assert metrics.describe(gone["a"])["mean"] == 2
+
+
+def test_what_is_no_feed_is_refused():
+    task, arrays = helpers.small_classifier(), helpers.stripes(9)
+    batches = feed.in_memory(arrays, 3)
+    for data, examples, message in (
+        (arrays, None, "a Feed of batches is needed, not a dict: .*feed.in_memory"),
+        (batches, tuple(arrays.values()), "Examples are needed, not a tuple: .*feed.examples"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            driver.train(task, data, steps=1, evaluation=examples)

@@ -267,6 +267,20 @@ def test_vmap_over_seeds_inside_jit_and_scan(name):
         assert_close(jax.tree.map(lambda leaf, i=index: leaf[i], both), alone)
 
 
+def test_an_optimizer_that_asks_for_more_than_the_gradient_is_refused():
+    params = {"w": jnp.ones((2, 3))}
+    for tx, wanted in (
+        (optax.lbfgs(), "value, grad, value_fn"),
+        (optax.chain(optax.clip(1.0), optax.polyak_sgd()), "value"),
+    ):
+        with pytest.raises(ValueError, match=f"asks for {wanted} besides the gradient") as error:
+            optim.update(tx, params, tx.init(params), params)
+        assert "\n" not in str(error.value)
+    tx = optax.lbfgs(0.5, linesearch=None)  # as the refusal advises
+    after, _ = optim.update(tx, params, tx.init(params), params)
+    assert (after["w"] < 1).all()
+
+
 @pytest.mark.parametrize(
     "arguments",
     [

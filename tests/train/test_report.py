@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import dljax
 from dljax.plots import canvas
 from dljax.train import report
 from dljax.train.report import Report, read_metrics
@@ -334,4 +335,5 @@ def test_summary_has_the_promised_fields(tmp_path):
     assert list(result["metrics"]) == ["accuracy"]
     assert result["metrics"]["accuracy"]["mean"] == 0.75
     assert result["versions"]["jax"].count(".") >= 2
+    assert result["versions"]["dljax"] == dljax.__version__
     assert result["device"]

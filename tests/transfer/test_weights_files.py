@@ -89,6 +89,9 @@ def test_sources_that_are_none(tmp_path, monkeypatch):
             sources.locate(source)
     with pytest.raises(ValueError, match="hf:OWNER/NAME@revision"):
         sources.locate("hf:resnet")
+    (tmp_path / "run" / "checkpoints").mkdir(parents=True)
+    with pytest.raises(ValueError, match="workdir of a run.*image_classification.load gives"):
+        sources.locate(str(tmp_path / "run"))
     (tmp_path / "model.safetensors").touch()
     (tmp_path / "config.json").write_text("[1]")
     with pytest.raises(ValueError, match="holds a list"):

@@ -31,7 +31,11 @@ class AgentConfig(OptimizerConfig):
     warmup = override(0.0)
     weight_decay = override(0.0)
 
-    env: str = field("CartPole-v1", "name of an environment of gymnax, or driving", group="run")
+    env: str = field(
+        "CartPole-v1",
+        "name of an environment of gymnax, driving, or MODULE:FUNCTION of your own",
+        group="run",
+    )
     env_params: tuple[str, ...] = field((), "its parameters, each name=value", group="run")
     total_steps: int | None = field(
         None, "steps of each agent's environments, all together; none: as tuned", minimum=1,

@@ -22,7 +22,7 @@ from dljax.data.sources.vision import Fit, Size, Truth, fit_boxes, truth, unfit_
 from dljax.data.sources.vision.letterbox import fitted
 from dljax.plots import boxes as plots
 from dljax.run.experiment import Analysis
-from dljax.train.loop import Run
+from dljax.train.loop import Run, one_seed
 from dljax.train.metrics import describe
 
 PICTURES = 12  # images in a picture of many
@@ -160,12 +160,9 @@ def at_thresholds(
     unfit = partial(unfit_boxes, size=network.size, fit=network.fit)
     seeds = []
     for number in range(len(jax.tree.leaves(run.states)[0])):
-        state = inference.one_seed(run.states, number)
+        state = one_seed(run.states, number)
         found, sizes = inference.over_examples(detect, state, examples, thresholds)
-        each = [
-            inference.objects(inference.one_seed(found, t), sizes, unfit)
-            for t in range(len(thresholds))
-        ]
+        each = [inference.objects(one_seed(found, t), sizes, unfit) for t in range(len(thresholds))]
         seeds.append([Seed(x, inference.evaluation(x, true, classes)) for x in each])
     return seeds
 

@@ -1,6 +1,7 @@
 """Training and playing, the same for all agents: an application gives its Config and `make`.
 
 training.train(config, make)     # make: Config -> Agent
+training.load(config, make)
 training.play(config, make)
 """
 
@@ -8,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -26,13 +27,34 @@ from dljax.rl import rollout, statistics
 from dljax.rl.networks import Memory
 from dljax.run import session
 from dljax.run.experiment import Analysis, Experiment, Outcome
-from dljax.train.loop import Run
+from dljax.train.loop import Run, one_seed
 from dljax.train.parallel import place
 from dljax.train.report import read_metrics, read_seconds
 
 HEADLINE = ("return", "length")
 
 Make = Callable[[Any], Agent]  # of an algorithm's own Config
+
+
+class Trained(NamedTuple):
+    """A trained agent: the run's Config, what `make` made of it, and the States of its seeds.
+
+    states: [seeds, ...]. step: of the checkpoint.
+    """
+
+    config: AgentConfig
+    agent: Agent
+    states: Any
+    step: int
+
+    def policy(self, seed: int = 0) -> rollout.Act:
+        """What the seed at that position does where it need not explore.
+
+        (memory, obs [N, ...], start [N], noise) -> (memory, action [N, ...]). obs: as `agent.env`
+        gives them; start: where an episode begins; memory: at first `agent.memory(N)`; noise: not
+        used. Of bounded continuous actions it gives [-1, 1], as `agent.env` takes them.
+        """
+        return self.agent.greedy(one_seed(self.states, seed))
 
 
 def build(config: AgentConfig, make: Make) -> Experiment:
@@ -119,23 +141,32 @@ def train(config: AgentConfig, make: Make) -> Outcome:
     return session.train(config, build(config, make))
 
 
+def load(config: AgentConfig, make: Make) -> Trained:
+    """The agents of the run in config.workdir: its best checkpoint, the newest if none was scored.
+
+    Raises FileNotFoundError or ValueError, in one line, where there is none.
+    """
+    found, _ = session.saved(config)
+    agent = make(found)
+    run, step = session.restore(found, agent.task, place("none"))
+    return Trained(found, agent, run.states, step)
+
+
 def play(config: AgentConfig, make: Make) -> float:
     """Plays test episode config.play with the first seed of the best checkpoint.
 
     Draws it as workdir/predictions/episode_N.gif; returns its return.
     """
-    number = config.play
-    config, _ = session.saved(config)
-    agent = make(config)
-    run, step = session.restore(config, agent.task, place("none"))
+    number, trained = config.play, load(config, make)
+    config, agent = trained.config, trained.agent
 
     def one(states: Any) -> rollout.Recording:
-        act = agent.greedy(jax.tree.map(lambda x: x[0], states))
+        act = trained._replace(states=states).policy()
         return rollout.record_episode(
             agent.env, act, agent.memory(1), rollout.no_noise, TEST + number
         )
 
-    recording = jax.device_get(jax.jit(one)(run.states))
+    recording = jax.device_get(jax.jit(one)(trained.states))
     length = int(recording.alive.sum())
     states, obs, rewards = jax.tree.map(
         lambda x: np.asarray(x)[:length],
@@ -144,8 +175,8 @@ def play(config: AgentConfig, make: Make) -> float:
     path = Path(config.workdir) / "predictions" / f"episode_{number}.gif"
     rl.episode(config.env, states, obs, rewards, path)
     print(
-        f"{config.env}, test episode {number}, first seed of the best checkpoint (step {step}): "
-        f"return {rewards.sum():.1f} in {length} steps; {path}"
+        f"{config.env}, test episode {number}, first seed of the best checkpoint "
+        f"(step {trained.step}): return {rewards.sum():.1f} in {length} steps; {path}"
     )
     return float(rewards.sum())
 

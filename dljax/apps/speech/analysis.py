@@ -15,7 +15,6 @@ from dljax.apps.speech.transcription import (
     Recogniser,
     choose,
     greedy_texts,
-    one_seed,
     outputs,
     seeds,
     texts,
@@ -25,7 +24,7 @@ from dljax.data.utterances import Joining
 from dljax.rnn.speech import baselines, error_rates
 from dljax.rnn.speech.decoding import Decoding
 from dljax.run.experiment import Analysis
-from dljax.train.loop import Run
+from dljax.train.loop import Run, one_seed
 from dljax.train.metrics import describe
 
 RATIOS = (0.0, 5.0, 10.0, 15.0, 20.0, 30.0, np.inf)  # dB

@@ -98,11 +98,6 @@ def _compiled(
     return answer(recogniser, state, sound, samples)
 
 
-def one_seed(states: State, seed: int) -> State:
-    """The State of one seed."""
-    return jax.tree.map(lambda x: x[seed], states)
-
-
 def seeds(states: State) -> int:
     """How many there are."""
     return len(jax.tree.leaves(states)[0])

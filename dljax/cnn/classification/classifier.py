@@ -22,7 +22,7 @@ from dljax.data import augment
 from dljax.data.image_scaling import in_floats
 from dljax.train import metrics
 from dljax.train.loop import Array, Key, Sums, Task
-from dljax.train.supervised import State, create_state, gradient_step, merge_params
+from dljax.train.supervised import State, create_state, gradient_step, merge_params, train_argument
 
 
 class Views(NamedTuple):
@@ -91,7 +91,8 @@ def image_task(
     """A network of images that is trained for a target.
 
     model: called as model.apply(variables, images [B, H, W, C], train=bool) -> [B, outputs], the
-        logits of classes or labels, or a number; may use "batch_stats" and the rng "dropout".
+        logits of classes or labels, or a number, without train where its __call__ has none; may use
+        "batch_stats" and the rng "dropout".
     augmentation: (key, image [H, W, C] in 0..1) -> image, for each training image.
     mix: (key, images, targets [B, outputs]) -> the same, mixup or cutmix; training accuracy is then
         counted against the heavier label.
@@ -103,7 +104,7 @@ def image_task(
 
     def init(key: Key, start: Any = None) -> State:
         blank = jnp.zeros((1, *image_shape))
-        outputs, variables = model.init_with_output(key, blank, train=False)
+        outputs, variables = model.init_with_output(key, blank, **train_argument(model, False))
         chex.assert_shape(outputs, (1, target.outputs))
         return create_state(merge_params(variables, start or {}), tx)
 
@@ -122,7 +123,7 @@ def image_task(
             outputs, model_state = model.apply(
                 variables,
                 images,
-                train=True,
+                **train_argument(model, True),
                 rngs={"dropout": dropout_key},
                 mutable=list(state.model_state),
             )
@@ -158,5 +159,7 @@ def predict_logits(
     By the averaged parameters if there are any.
     """
     images = normalize(in_floats(images))
-    logits = [model.apply(state.variables(), x, train=False) for x in views(images)]
+    logits = [
+        model.apply(state.variables(), x, **train_argument(model, False)) for x in views(images)
+    ]
     return sum(x.astype(jnp.float32) for x in logits) / len(logits)

@@ -19,14 +19,10 @@ from dljax.cnn.classification.classifier import ITSELF, State, Views, predict_lo
 from dljax.cnn.classification.targets import class_probability
 from dljax.train import optim
 from dljax.train.export import Field, Serving, in_pieces
-from dljax.train.loop import Array, Run, Sums
+from dljax.train.loop import Array, Run, Sums, one_seed
+from dljax.train.supervised import train_argument
 
 EXAMPLES = 24  # images in a picture of them
-
-
-def one_seed(run: Run, seed: int = 0) -> State:
-    """The State of the run's seed at that position, without the seed axis."""
-    return jax.tree.map(lambda x: x[seed], run.states)
 
 
 def probabilities(
@@ -129,7 +125,7 @@ def feature_maps(
         return out
 
     with nn.intercept_methods(keep):
-        model.apply({"params": params, **state.model_state}, x, train=False)
+        model.apply({"params": params, **state.model_state}, x, **train_argument(model, False))
     return maps
 
 
@@ -224,7 +220,7 @@ def draw_network(
     image: np.ndarray,
 ) -> None:
     """Filters of the first seed's network, and what its layers make of an image [H, W, C]."""
-    state = one_seed(run)
+    state = one_seed(run.states)
     kernel = first_kernel(state, image.shape[-1])
     if kernel is not None:
         plots.filters(kernel, folder / "filters.png")

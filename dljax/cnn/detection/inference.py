@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 import flax.linen as nn
 import jax
@@ -98,8 +98,3 @@ def evaluation(found: Sequence[Objects], truth: Sequence[Annotated], classes: in
     for each, true in zip(found, truth, strict=True):
         result.add(*each, true.boxes, true.labels, true.flags > 0, true.areas)
     return result
-
-
-def one_seed(states: Any, seed: int) -> Any:
-    """The State of a seed, of States [seeds, ...]."""
-    return jax.tree.map(lambda x: x[seed], states)

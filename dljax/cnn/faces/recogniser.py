@@ -81,7 +81,8 @@ def task(
     """
 
     def init(key: Key, start: Any = None) -> State:
-        variables = model.init(key, jnp.zeros((1, *image_shape)), train=False)
+        blank = jnp.zeros((1, *image_shape))
+        variables = model.init(key, blank, **supervised.train_argument(model, False))
         variables = supervised.merge_params(variables, start or {})
         return State(supervised.create_state(variables, tx), jnp.int32(0))
 
@@ -99,7 +100,7 @@ def task(
             (embeddings, cosines), model_state = model.apply(
                 variables,
                 images,
-                train=True,
+                **supervised.train_argument(model, True),
                 rngs={"dropout": dropout_key},
                 mutable=list(state.network.model_state),
             )
@@ -150,7 +151,8 @@ def outputs(
     The embedding is the normalised sum of those of the image's views; the cosines are their mean.
     """
     variables = state.network.variables()
-    found = [model.apply(variables, normalize(x), train=False) for x in views(in_floats(images))]
+    mode = supervised.train_argument(model, False)
+    found = [model.apply(variables, normalize(x), **mode) for x in views(in_floats(images))]
     embeddings, cosines = (sum(x) / len(found) for x in zip(*found, strict=True))
     return losses.normalised(embeddings), cosines
 

@@ -23,7 +23,13 @@ from dljax.data.image_scaling import in_floats
 from dljax.train import class_tables, metrics, ranking
 from dljax.train.class_tables import Rows
 from dljax.train.loop import Array, Key, Sums, Task
-from dljax.train.supervised import State, create_state, gradient_step, merge_params
+from dljax.train.supervised import (
+    State,
+    create_state,
+    gradient_step,
+    merge_params,
+    train_argument,
+)
 
 Scale = Callable[[Array], Array]
 
@@ -90,7 +96,8 @@ def task(
     """
 
     def init(key: Key, start: Any = None) -> State:
-        variables = model.init(key, jnp.zeros((1, *image_shape)), train=False)
+        blank = jnp.zeros((1, *image_shape))
+        variables = model.init(key, blank, **train_argument(model, False))
         return create_state(merge_params(variables, start or {}), tx)
 
     def step(state: State, batch: dict[str, Array], key: Key) -> tuple[State, Sums]:
@@ -106,7 +113,7 @@ def task(
             logits, model_state = model.apply(
                 {"params": params, **state.model_state},
                 images,
-                train=True,
+                **train_argument(model, True),
                 rngs={"dropout": dropout_key},
                 mutable=list(state.model_state),
             )
@@ -154,7 +161,7 @@ def predict_logits(
     views = [normalize(in_floats(images))]
     for axis in flips:
         views += [jnp.flip(view, axis + 1) for view in views]
-    logits = [model.apply(state.variables(), x, train=False) for x in views]
+    logits = [model.apply(state.variables(), x, **train_argument(model, False)) for x in views]
     return sum(x.astype(jnp.float32) for x in logits) / len(logits)
 
 

@@ -24,7 +24,7 @@ from dljax.data import augment_pairs
 from dljax.data.image_scaling import in_floats
 from dljax.train import metrics
 from dljax.train.loop import Array, Key, Sums, Task
-from dljax.train.supervised import State, create_state, gradient_step, merge_params
+from dljax.train.supervised import State, create_state, gradient_step, merge_params, train_argument
 
 
 class Views(NamedTuple):
@@ -60,7 +60,8 @@ def task(
     """Softmax classification of every pixel.
 
     model: called as model.apply(variables, images [B, H, W, C], train=bool) -> logits
-        [B, H, W, classes]; may use "batch_stats" and the rng "dropout".
+        [B, H, W, classes], without train where its __call__ has none; may use "batch_stats" and
+        the rng "dropout".
     image_shape: of what the network is trained on, after `augmentation`: (key, image in 0..1, mask)
         -> (image, mask), which may crop.
     loss: of `losses`; None: cross-entropy.
@@ -72,7 +73,7 @@ def task(
 
     def init(key: Key, start: Any = None) -> State:
         blank = jnp.zeros((1, *image_shape))
-        logits, variables = model.init_with_output(key, blank, train=False)
+        logits, variables = model.init_with_output(key, blank, **train_argument(model, False))
         chex.assert_shape(logits, (1, *image_shape[:-1], classes))
         return create_state(merge_params(variables, start or {}), tx)
 
@@ -88,7 +89,7 @@ def task(
             logits, model_state = model.apply(
                 {"params": params, **state.model_state},
                 images,
-                train=True,
+                **train_argument(model, True),
                 rngs={"dropout": dropout_key},
                 mutable=list(state.model_state),
             )
@@ -135,7 +136,8 @@ def probabilities(
     variables = state.variables()
 
     def whole(x: Array) -> Array:
-        return jax.nn.softmax(model.apply(variables, x, train=False).astype(jnp.float32))
+        logits = model.apply(variables, x, **train_argument(model, False))
+        return jax.nn.softmax(logits.astype(jnp.float32))
 
     def once(x: Array) -> Array:
         if views.window:

@@ -7,12 +7,14 @@
     load_images("photos.zip")                               # the same in an archive
     load_images("photos.csv")                               # columns file and label
     load_images("pathmnist.npz")                            # MedMNIST's layout
+    from_arrays((images, labels), (test_images, test_labels))
 
-What comes back is a `Dataset` of uint8 images and int32 labels.
+What comes back is a `Dataset` of uint8 images (of float arrays: float32) and int32 labels.
 """
 
 import os
 
+from dljax.data.sources.arrays import from_arrays
 from dljax.data.sources.dataset import MULTI_LABEL, REGRESSION, Dataset, split
 from dljax.data.sources.digits import load_digits
 from dljax.data.sources.folder import (
@@ -35,6 +37,7 @@ __all__ = [
     "Dataset",
     "Images",
     "Levels",
+    "from_arrays",
     "image_folder_source",
     "in_files",
     "load_images",

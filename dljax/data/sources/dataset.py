@@ -15,7 +15,8 @@ class Dataset(NamedTuple):
     """A data set in memory. Images: {'image': uint8 [N, H, W, C], 'label': int32 [N]}.
 
     problem: what the labels are: classes [N]; several labels an image, int32 [N, K] of 0 and 1; or
-    numbers, float32 [N].
+    numbers, float32 [N]. Float images reach the network as they are; `from_arrays` makes a Dataset
+    of your own arrays.
     """
 
     name: str
