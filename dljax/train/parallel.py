@@ -72,14 +72,35 @@ class Placement(NamedTuple):
         """Replicated."""
         return NamedSharding(self.mesh, P())
 
-    def put(self, tree: Any, sharding: NamedSharding) -> Any:
-        """Host arrays (the same in every process) as global arrays of that sharding."""
+    def share(self, sharding: NamedSharding, axis: int, size: int) -> slice:
+        """What this process's devices hold of an axis of `size`: all of it, of one process."""
+        if jax.process_count() == 1 or not any(sharding.spec[axis : axis + 1]):
+            return slice(0, size)
+        devices = enumerate(self.mesh.devices.flat)
+        own = [i for i, device in devices if device.process_index == jax.process_index()]
+        return slice(min(own) * size // self.size, (max(own) + 1) * size // self.size)
+
+    def put(
+        self, tree: Any, sharding: NamedSharding, held: dict[int, tuple[slice, int]] | None = None
+    ) -> Any:
+        """Host arrays (the same in every process) as global arrays of that sharding.
+
+        held: axis -> (this process's `share` of it, size), where the arrays hold that share alone.
+        """
         if jax.process_count() == 1:
             return jax.device_put(tree, sharding)
 
         def one(x):
             x = np.asarray(x)
-            return jax.make_array_from_callback(x.shape, sharding, lambda index: x[index])
+            shape, start = list(x.shape), [0] * x.ndim
+            for axis, (share, size) in (held or {}).items():
+                shape[axis], start[axis] = size, share.start
+
+            def part(index):
+                spans = [i.indices(n)[:2] for i, n in zip(index, shape, strict=True)]
+                return x[tuple(slice(a - s, b - s) for (a, b), s in zip(spans, start, strict=True))]
+
+            return jax.make_array_from_callback(tuple(shape), sharding, part)
 
         return jax.tree.map(one, tree)
 
