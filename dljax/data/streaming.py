@@ -50,9 +50,7 @@ class Stream(NamedTuple):
             for name, array in batch.items()
         }
 
-    def evaluation_batches(
-        self, rows: slice = slice(None)
-    ) -> Iterator[tuple[Batch, np.ndarray]]:
+    def evaluation_batches(self, rows: slice = slice(None)) -> Iterator[tuple[Batch, np.ndarray]]:
         """Every example once, in the source's order, in batches of `batch_size` with their masks.
 
         The last batch is filled up with copies of the last example read; the mask float32

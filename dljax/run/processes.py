@@ -62,7 +62,13 @@ def initialize() -> None:
     ) > 1:
         from jax._src.clusters import ClusterEnv  # as jax.distributed.initialize() itself asks
 
-        _start(*ClusterEnv.auto_detect_unset_distributed_params(None, None, None, None, None, 60))
+        found = ClusterEnv.auto_detect_unset_distributed_params(None, None, None, None, None, 60)
+        if None in found[:3]:
+            raise ValueError(
+                "the launcher's variables do not say where process 0 is: set "
+                "JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES and JAX_PROCESS_ID"
+            )
+        _start(*found)
     elif "," in env.get("TPU_WORKER_HOSTNAMES", ""):
         jax.distributed.initialize()
 
@@ -173,6 +179,7 @@ class _Watch:
 
     def _serve(self) -> None:
         asyncio.set_event_loop(self.loop)
+        self.loop.set_exception_handler(lambda loop, context: None)  # of what is open at the end
         self.loop.run_until_complete(self._lead() if self.index == 0 else self._follow())
 
     async def _lead(self) -> None:

@@ -17,8 +17,7 @@ from dljax.run import session
 from dljax.run.command_line import run_main
 from dljax.run.config import Config as Common
 from dljax.run.config import field, override
-from dljax.run.experiment import Experiment
-from dljax.run.experiment import Outcome
+from dljax.run.experiment import Experiment, Outcome
 from tests import helpers
 
 BATCH = 12  # of 2 and 3 processes
