@@ -195,8 +195,8 @@ def run_main(
     """Read the command line (sys.argv by default), call `run(config)`, and exit.
 
     Exit codes: 0 or what `run` returns; 1 for a ValueError, OSError or a training that is no
-    longer finite; 2 for a wrong command line; 128 + the signal for a run that was interrupted; 75 in
-    the others of several processes where one is gone or never came, to be started again.
+    longer finite; 2 for a wrong command line; 128 + the signal for a run that was interrupted;
+    75 in the others of several processes where one is gone or never came, to be started again.
     Errors are one line on stderr, with a traceback too if DLJAX_TRACEBACK=1. Any other exception is
     a defect and keeps its traceback.
     """

@@ -4,7 +4,7 @@ Process 0 listens at the coordinator's address. Every other process keeps one co
 which all learn at once that a process has failed or, as the kernel closes its sockets, that it has
 been killed; TCP's keepalive finds a host that has lost its power or its network. The traffic of
 jax.distributed goes through the same port: a process has a relay on its own host, which stays up
-when process 0 dies, as jax would else abort the process with pages of stack before it could say why.
+when process 0 dies: jax would else abort the process, with pages of stack, before it says why.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import atexit
 import contextlib
 import json
 import os
+import platform
 import signal
 import socket
 import sys
@@ -213,19 +214,33 @@ class _Watch:
         match (await reader.readline()).split():
             case [b"dljax-jax"]:
                 await _join(reader, writer, "127.0.0.1", self.relay)
-            case [b"dljax-process", index, count]:
-                await self._greet(reader, writer, int(index), int(count))
+            case [b"dljax-process", index, count, *versions]:
+                await self._greet(reader, writer, int(index), int(count), b" ".join(versions))
             case _:
                 writer.close()
 
-    async def _greet(self, reader: Any, writer: Any, index: int, count: int) -> None:
-        if count != self.count or index in self.members:
+    async def _greet(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        index: int,
+        count: int,
+        versions: bytes,
+    ) -> None:
+        said = ""
+        if count != self.count:
+            said = f"there are {self.count} processes, not {count} (JAX_NUM_PROCESSES)"
+        elif index in self.members:
+            said = f"there is a process {index} already (JAX_PROCESS_ID)"
+        elif versions != _versions():
             said = (
-                f"there are {self.count} processes, not {count} (JAX_NUM_PROCESSES)"
-                if count != self.count
-                else f"there is a process {index} already (JAX_PROCESS_ID)"
+                f"process {index} has {versions.decode()}, process 0 has {_versions().decode()}: "
+                "install the same versions for all"
             )
+        if said:
             await _send(writer, {"end": 1, "line": said})
+            if versions != _versions():
+                await self._end(1, said)
             writer.close()
             return
         _keep_alive(writer)
@@ -246,7 +261,7 @@ class _Watch:
             await asyncio.sleep(0.2)
         _keep_alive(writer)
         self.members[0] = writer
-        writer.write(f"dljax-process {self.index} {self.count}\n".encode())
+        writer.write(f"dljax-process {self.index} {self.count} ".encode() + _versions() + b"\n")
 
         async def relay(here: asyncio.StreamReader, there: asyncio.StreamWriter) -> None:
             await _join(here, there, self.host, self.port, b"dljax-jax\n")
@@ -285,6 +300,11 @@ class _Watch:
             text = f"error: {line}{'; ' if advice else ''}{advice}\n"
             os.write(2, f"{chr(10) if sys.stderr.isatty() else ''}{text}".encode())
         os._exit(code)
+
+
+def _versions() -> bytes:
+    """Of what has to be the same in all processes."""
+    return f"jax {jax.__version__}, Python {platform.python_version()}".encode()
 
 
 async def _send(writer: asyncio.StreamWriter, what: dict[str, Any]) -> None:

@@ -199,3 +199,16 @@ def gathered(value: int) -> np.ndarray:
     from jax.experimental import multihost_utils
 
     return multihost_utils.process_allgather(np.int32(value))
+
+
+def gathered_texts(text: str) -> list[str]:
+    """Each process's text, in all of them (which must all ask)."""
+    if jax.process_count() == 1:
+        return [text]
+    from jax.experimental import multihost_utils
+
+    data = np.frombuffer(text.encode(), np.uint8)
+    lengths = gathered(len(data))
+    padded = np.pad(data, (0, lengths.max() - len(data)))
+    rows = multihost_utils.process_allgather(padded)
+    return [bytes(row[:n]).decode() for row, n in zip(rows, lengths, strict=True)]
