@@ -1,6 +1,6 @@
 """Three tiny runs for the tests of several processes; as a script, one process of them.
 
-python -m tests.run.process_tasks --tasks=classification,... --workdir=FOLDER
+python -m tests.run.process_tasks --tasks=recurrent,classification --workdir=FOLDER/classification
 """
 
 import json
@@ -36,7 +36,9 @@ class Config(Common):
     parallel = override("data")
     plots = override(False)
     quiet = override(True)
-    tasks: tuple[str, ...] = field(("classification",), "folder names, each begun by a task's")
+    tasks: tuple[str, ...] = field(
+        ("classification",), "folders beside the workdir, each begun by a task's"
+    )
     stop_at: int = field(0, "process 0 waits at this step of the last task", resume=False)
 
 
@@ -55,10 +57,10 @@ class Source:
 
 
 def train(config: Config, name: str, placement=None, stop_at: int = 0) -> Outcome:
-    """One of the runs, in its own folder of the workdir."""
+    """One of the runs, in its own folder beside the workdir."""
     from tests.rl import tasks as agents  # makes arrays, which is too early above
 
-    folder = Path(config.workdir, name)
+    folder = Path(config.workdir).parent / name
     train_images, test_images = Source(helpers.stripes(48)), Source(helpers.stripes(21, seed=1))
 
     def wait(step, sums, snapshots):  # until the test has done what it is about to do
