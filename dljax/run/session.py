@@ -75,6 +75,7 @@ def train(config: Config, experiment: Experiment, *, show_data: bool = True) -> 
         quiet=config.quiet or not first,
         headline=experiment.headline,
     )
+    workdirs.check_flags(config)
     workdirs.check_shared(workdir)
     with reporter as output, checkpoint.lock(workdir):
         task, init_args = sweep.task(plan, config, experiment)

@@ -20,7 +20,7 @@ from dljax.run.config import Config, differences, same_path, to_json
 from dljax.run.experiment import Analysis, Experiment
 from dljax.run.sweep import Chosen
 from dljax.train.files import write_json
-from dljax.train.parallel import gathered
+from dljax.train.parallel import gathered, gathered_texts
 
 LEFT_BEHIND = (
     "checkpoints",
@@ -69,6 +69,17 @@ def check_name(name: str, workdir: str | Path, metadata: Mapping[str, Any]) -> N
     found = metadata.get("experiment", name)
     if found != name:
         raise ValueError(f"{workdir} holds a run of {found}, not of {name}: name another --workdir")
+
+
+def check_flags(config: Config) -> None:
+    """Refuses, where there are several processes, flags that are not those of the first one."""
+    first = json.loads(gathered_texts(json.dumps(to_json(config)))[0])
+    if lines := differences(first, config):
+        names = ", ".join(f"--{line.partition(':')[0]}" for line in lines)
+        raise ValueError(
+            f"{names} of process {jax.process_index()} differs from that of process 0: "
+            "start all with the same command"
+        )
 
 
 def check_shared(workdir: Path) -> None:

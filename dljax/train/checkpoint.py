@@ -19,6 +19,7 @@ import jax
 import jax.numpy as jnp
 
 from dljax.train.loop import Run
+from dljax.train.parallel import gathered
 
 UNSCORED = float("-inf")
 
@@ -140,7 +141,13 @@ class Store:
 
         self._check_shapes(step, like)
         args = ocp.args.Composite(run=ocp.args.StandardRestore(like), meta=ocp.args.JsonRestore())
-        found = self._manager.restore(step, args=args)
+        found = failure = None
+        try:
+            found = self._manager.restore(step, args=args)
+        except Exception as error:
+            failure = error
+        if gathered(failure is not None).any():  # in any of several processes
+            raise failure or ValueError("another process cannot read it")
         meta = dict(found["meta"])
         if int(_digest(found["run"])) != meta["digest"]:
             raise ValueError("its content is not what was written")
@@ -166,9 +173,11 @@ class Store:
     def _set_aside(self, step: int) -> None:
         if self._read_only:
             return
-        target = self.folder / f"damaged-{step}"
-        shutil.rmtree(target, ignore_errors=True)  # of an earlier time
-        os.replace(self.folder / str(step), target)
+        if jax.process_index() == 0:
+            target = self.folder / f"damaged-{step}"
+            shutil.rmtree(target, ignore_errors=True)  # of an earlier time
+            os.replace(self.folder / str(step), target)
+        gathered(0)  # the others wait for it
         self._manager.reload()
 
     def close(self) -> None:

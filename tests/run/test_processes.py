@@ -20,6 +20,7 @@ import numpy as np
 import pytest
 
 from dljax.run import processes, workdirs
+from dljax.run.config import to_json
 from dljax.train import checkpoint
 from tests.helpers import assert_close, assert_same, devices
 from tests.run import process_tasks
@@ -219,6 +220,14 @@ def test_a_workdir_that_is_not_shared_is_refused(monkeypatch, tmp_path, seen):
         with pytest.raises(ValueError, match="is another folder in process 1, 2 than in process 0"):
             workdirs.check_shared(tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+def test_other_flags_than_those_of_process_0_are_refused(monkeypatch):
+    said = json.dumps(to_json(process_tasks.Config(steps=9)))
+    monkeypatch.setattr(workdirs, "gathered_texts", lambda text: [said, text])
+    workdirs.check_flags(process_tasks.Config(steps=9, quiet=False))
+    with pytest.raises(ValueError, match="--steps of process 0 differs from that of process 0"):
+        workdirs.check_flags(process_tasks.Config(steps=8))
 
 
 SLURM = {
