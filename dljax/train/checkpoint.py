@@ -215,8 +215,16 @@ def arrays(folder: str | Path) -> Any:
         if step is None:
             raise FileNotFoundError(f"{folder} holds no checkpoint: train first")
         folder = folder / "checkpoints" / str(step) / "run"
+    reader, here = ocp.StandardCheckpointer(), jax.local_devices()[0]
     try:
-        return ocp.StandardCheckpointer().restore(folder)
+        saved = reader.metadata(folder).item_metadata
+        like = jax.tree.map(  # on a device of ours, wherever it was written
+            lambda x: jax.ShapeDtypeStruct(
+                x.shape, x.dtype, sharding=jax.sharding.SingleDeviceSharding(here)
+            ),
+            getattr(saved, "tree", saved),
+        )
+        return reader.restore(folder, like)
     except Exception as error:  # whatever a folder that is none makes orbax or tensorstore raise
         reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
         raise CheckpointError(f"{folder} is no readable checkpoint: {reason}") from error
