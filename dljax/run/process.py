@@ -6,8 +6,8 @@ import sys
 from absl import logging
 
 from dljax.data.sources.cache import user_cache
+from dljax.run import processes
 from dljax.train.compilation import enable_compilation_cache
-from dljax.train.parallel import initialize_processes
 
 
 def prepare() -> None:
@@ -21,4 +21,4 @@ def prepare() -> None:
     if not {"", os.getcwd()} & set(sys.path):  # python experiments/NAME.py
         sys.path.append(os.getcwd())
     enable_compilation_cache(user_cache("programs"))  # a second start compiles little
-    initialize_processes()
+    processes.initialize()

@@ -26,7 +26,7 @@ from dljax.run.sweep import Chosen, Sweep
 from dljax.train import checkpoint, driver, loop, metrics, report, sweep_task
 from dljax.train.class_tables import Rows
 from dljax.train.files import write_csv, write_json
-from dljax.train.parallel import Placement, place
+from dljax.train.parallel import Placement, gathered, place
 from dljax.train.trackers import WeightsAndBiases
 
 Score = Callable[[dict[str, np.ndarray]], float]
@@ -84,9 +84,12 @@ def train(config: Config, experiment: Experiment, *, show_data: bool = True) -> 
     )
     task, init_args = sweep.task(plan, config, experiment)
     score = _score(config, experiment)  # as the line before, it may refuse: there is no workdir yet
+    workdirs.check_flags(config)
+    workdirs.check_shared(workdir)
     with reporter as output, checkpoint.lock(workdir):
         if first:
             workdirs.claim(workdir, config, experiment)
+        gathered(0)  # none looks for a checkpoint before
         _introduce(output, plan, experiment, workdir, show_data)
         trained = _train(config, experiment, plan, task, init_args, score, output)
         seconds = dict(trained.result.seconds)
