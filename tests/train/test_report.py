@@ -148,7 +148,7 @@ def test_a_table_for_spreadsheets(tmp_path):
     report_of(tmp_path / "b", 0, 1, 2, 3, 4)
     with open(tmp_path / "b" / "metrics.csv", "a") as file:
         file.write("4,0.5,7,0.")  # killed here
-    report_of(tmp_path / "b", 2, 3)
+    report_of(tmp_path / "b", 3)
     written = [(tmp_path / name / "metrics.csv").read_bytes() for name in "ab"]
     assert written[0] == written[1] and written[0].count(b"\n") == 7
 
