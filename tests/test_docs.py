@@ -142,7 +142,7 @@ def test_commands_do_not_collide():
     assert {folder: lines for folder, lines in trained.items() if len(lines) > 1} == {}
 
 
-EMBEDDED = {"stocks", "brain"}
+EMBEDDED = {"stocks", "brain", "injected"}
 OWN = re.compile(r"[A-Z_]+(\.\w+)?|photos|scans|people\.csv|[AB]\.png|patient\.nii\.gz")
 READING = ("dataset", "data_dir", "predict", "evaluate", "enroll", "identify", "verify", "stream",
            "score")  # fmt: skip
