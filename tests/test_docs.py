@@ -10,6 +10,7 @@ import tomllib
 import pytest
 import yaml
 
+import dljax
 from benchmarks import ledger
 from dljax.run import command_line, session
 from dljax.run import config as run_config
@@ -204,7 +205,7 @@ def test_links_lead_somewhere(page, link):
 def test_the_citation_is_of_this_package():
     cited = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    assert (cited["version"], cited["license"]) == (project["version"], project["license"])
+    assert (cited["version"], cited["license"]) == (dljax.__version__, project["license"])
     assert cited["title"].startswith(f"{project['name']}: ") and cited["authors"]
 
 
