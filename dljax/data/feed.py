@@ -35,26 +35,32 @@ class Feed(NamedTuple):
     arrays: pytree, put on the device once and passed to the program as an argument.
     chunk: (seed, step, k) -> items [k, batch, ...] of steps step .. step+k-1, as numpy arrays.
     batch: (arrays, item) -> the task's batch; pure, traced.
+    rows: batch size, where `chunk` takes a slice of the rows to make as its last argument, so that
+    each of several processes makes its own; 0: it makes all.
     """
 
-    chunk: Callable[[int, int, int], Item]
+    chunk: Callable[..., Item]
     batch: Callable[[Any, Item], Batch] = _identity
     arrays: Any = ()
+    rows: int = 0
 
     def item_bytes(self) -> int:
         """Size of one step's item on the host."""
-        return sum(x.nbytes for x in jax.tree.leaves(self.chunk(0, 0, 1)))
+        one = (slice(0, 1),) if self.rows else ()
+        return max(self.rows, 1) * sum(x.nbytes for x in jax.tree.leaves(self.chunk(0, 0, 1, *one)))
 
 
 class Examples(NamedTuple):
     """Evaluation batches, each example exactly once, the last batch padded and masked.
 
     chunks: () -> iterator of items [n, batch, ...]; batches carry MASK, float32 [batch].
+    rows: as in Feed, of `chunks`.
     """
 
-    chunks: Callable[[], Iterator[Item]]
+    chunks: Callable[..., Iterator[Item]]
     batch: Callable[[Any, Item], Batch] = _identity
     arrays: Any = ()
+    rows: int = 0
 
 
 def batches(examples: Examples) -> Iterator[Batch]:
@@ -135,15 +141,15 @@ def _length(arrays: dict[str, np.ndarray]) -> int:
 
 def streamed(stream: Stream) -> Feed:
     """Batches read from a stream, the next chunk while the device works on this one."""
-    return Feed(stream.chunk)
+    return Feed(stream.chunk, rows=stream.batch_size)
 
 
 def streamed_examples(stream: Stream) -> Examples:
     """All examples of a stream once, one masked batch at a time."""
 
-    def chunks() -> Iterator[Item]:
-        for batch, mask in stream.evaluation_batches():
+    def chunks(rows: slice = slice(None)) -> Iterator[Item]:
+        for batch, mask in stream.evaluation_batches(rows):
             _check_keys(batch)
             yield {name: array[None] for name, array in {**batch, MASK: mask}.items()}
 
-    return Examples(chunks)
+    return Examples(chunks, rows=stream.batch_size)

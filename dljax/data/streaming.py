@@ -36,32 +36,40 @@ class Stream(NamedTuple):
         first = step * self.batch_size
         return self._read(order(seed, range(first, first + self.batch_size), len(self.source)))
 
-    def chunk(self, seed: int, step: int, count: int) -> Batch:
-        """The batches of `count` steps from `step` on: arrays [count, batch_size, ...]."""
-        first = step * self.batch_size
-        positions = range(first, first + count * self.batch_size)
+    def chunk(self, seed: int, step: int, count: int, rows: slice = slice(None)) -> Batch:
+        """The batches of `count` steps from `step` on: arrays [count, batch_size, ...].
+
+        rows: those of each batch that are read; one of several processes reads its own alone.
+        """
+        size = self.batch_size
+        steps = (range(s * size, (s + 1) * size)[rows] for s in range(step, step + count))
+        positions = [position for row in steps for position in row]
         batch = self._read(order(seed, positions, len(self.source)))
         return {
-            name: array.reshape(count, self.batch_size, *array.shape[1:])
+            name: array.reshape(count, len(positions) // count, *array.shape[1:])
             for name, array in batch.items()
         }
 
-    def evaluation_batches(self) -> Iterator[tuple[Batch, np.ndarray]]:
+    def evaluation_batches(self, rows: slice = slice(None)) -> Iterator[tuple[Batch, np.ndarray]]:
         """Every example once, in the source's order, in batches of `batch_size` with their masks.
 
-        The last batch is filled up with copies of its last example; the mask float32 [batch_size]
-        is 1 for examples and 0 for such copies.
+        The last batch is filled up with copies of the last example read; the mask float32
+        [batch_size] is 1 for examples and 0 for such copies. rows: as in `chunk`.
         """
-        total = len(self.source)
+        total, last = len(self.source), None
         for first in range(0, total, self.batch_size):
-            count = min(self.batch_size, total - first)
-            batch = self._read(range(first, first + count))
-            missing = self.batch_size - count
+            wanted = range(first, first + self.batch_size)[rows]
+            mask = (np.array(wanted) < total).astype(np.float32)
+            indices = [index for index in wanted if index < total]
+            if not indices and last is None:
+                indices = [total - 1]  # an example to fill up with
+            batch = self._read(indices) if indices else last
+            missing = len(wanted) - len(indices) if indices else len(wanted) - 1
             batch = {
                 name: np.concatenate([array, np.repeat(array[-1:], missing, axis=0)])
                 for name, array in batch.items()
             }
-            mask = (np.arange(self.batch_size) < count).astype(np.float32)
+            last = {name: array[-1:] for name, array in batch.items()}
             yield batch, mask
 
     def close(self) -> None:

@@ -18,6 +18,7 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
 from absl import flags
@@ -194,7 +195,8 @@ def run_main(
     """Read the command line (sys.argv by default), call `run(config)`, and exit.
 
     Exit codes: 0 or what `run` returns; 1 for a ValueError, OSError or a training that is no
-    longer finite; 2 for a wrong command line; 128 + the signal for a run that was interrupted.
+    longer finite; 2 for a wrong command line; 128 + the signal for a run that was interrupted;
+    75 in the others of several processes where one is gone or never came, to be started again.
     Errors are one line on stderr, with a traceback too if DLJAX_TRACEBACK=1. Any other exception is
     a defect and keeps its traceback.
     """
@@ -209,19 +211,35 @@ def run_main(
     except UsageError as error:
         print(f"error: {error} (--help lists the flags)", file=sys.stderr)
         sys.exit(2)
+    again = command(config, program)
     try:
-        from dljax.run.process import prepare
+        from dljax.run import process, processes
 
-        prepare()
+        process.prepare()
+        processes.advise(lambda: _go_on(config, again))
         code = run(config)
     except BaseException as error:
-        code, line = explain(error, command(config, program))
+        code, line = explain(error, again)
+        several = sys.modules.get("dljax.run.processes")
+        if several:
+            several.wait_for_reason(error)
+        if code is not None:
+            if os.environ.get("DLJAX_TRACEBACK") == "1":
+                sys.excepthook(type(error), error, error.__traceback__)
+            print(line, file=sys.stderr)
+        if several:
+            several.end_others(error, code, line)
         if code is None:
             raise
-        if os.environ.get("DLJAX_TRACEBACK") == "1":
-            sys.excepthook(type(error), error, error.__traceback__)
-        print(line, file=sys.stderr)
     sys.exit(code or 0)
+
+
+def _go_on(config: Config, again: str) -> str:
+    """What is left where a process has gone, and how to go on."""
+    names = [path.name for path in Path(config.workdir, "checkpoints").glob("*")]
+    steps = [int(name) for name in names if name.isdigit()]
+    kept = f"the checkpoint of step {max(steps)} is kept" if steps else "there is no checkpoint yet"
+    return f"{kept}; start all processes again with: {again}"
 
 
 def _print_help(text: str) -> None:

@@ -3,8 +3,8 @@
 from absl import logging
 
 from dljax.data.sources.cache import user_cache
+from dljax.run import processes
 from dljax.train.compilation import enable_compilation_cache
-from dljax.train.parallel import initialize_processes
 
 
 def prepare() -> None:
@@ -14,4 +14,4 @@ def prepare() -> None:
     """
     logging.set_verbosity(logging.ERROR)  # orbax warns of what is meant to be
     enable_compilation_cache(user_cache("programs"))  # a second start compiles little
-    initialize_processes()
+    processes.initialize()

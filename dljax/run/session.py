@@ -25,7 +25,7 @@ from dljax.run.experiment import Analysis, Experiment, Outcome
 from dljax.run.sweep import Chosen, Sweep
 from dljax.train import checkpoint, driver, loop, metrics, report, sweep_task
 from dljax.train.files import write_json
-from dljax.train.parallel import Placement, place
+from dljax.train.parallel import Placement, gathered, place
 
 Score = Callable[[dict[str, np.ndarray]], float]
 
@@ -75,11 +75,14 @@ def train(config: Config, experiment: Experiment, *, show_data: bool = True) -> 
         quiet=config.quiet or not first,
         headline=experiment.headline,
     )
+    workdirs.check_flags(config)
+    workdirs.check_shared(workdir)
     with reporter as output, checkpoint.lock(workdir):
         task, init_args = sweep.task(plan, config, experiment)
         score = _score(config, experiment)
         if first:
             workdirs.claim(workdir, config, experiment)
+        gathered(0)  # none looks for a checkpoint before
         _introduce(output, plan, experiment, workdir, show_data)
         trained = _train(config, experiment, plan, task, init_args, score, output)
         seconds = dict(trained.result.seconds)

@@ -5,16 +5,22 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+import secrets
 import shutil
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+import jax
+import numpy as np
 
 from dljax.data import record
 from dljax.run.config import Config, differences, same_path, to_json
 from dljax.run.experiment import Analysis, Experiment
 from dljax.run.sweep import Chosen
 from dljax.train.files import write_json
+from dljax.train.parallel import gathered, gathered_texts
 
 LEFT_BEHIND = (
     "checkpoints",
@@ -63,6 +69,46 @@ def check_name(name: str, workdir: str | Path, metadata: Mapping[str, Any]) -> N
     found = metadata.get("experiment", name)
     if found != name:
         raise ValueError(f"{workdir} holds a run of {found}, not of {name}: name another --workdir")
+
+
+def check_flags(config: Config) -> None:
+    """Refuses, where there are several processes, flags that are not those of the first one."""
+    first = json.loads(gathered_texts(json.dumps(to_json(config)))[0])
+    if lines := differences(first, config):
+        names = ", ".join(f"--{line.partition(':')[0]}" for line in lines)
+        raise ValueError(
+            f"{names} of process {jax.process_index()} differs from that of process 0: "
+            "start all with the same command"
+        )
+
+
+def check_shared(workdir: Path) -> None:
+    """Refuses, in all processes, a workdir that is not the same folder for all of them."""
+    if jax.process_count() == 1:
+        return
+    first = jax.process_index() == 0
+    marker = workdir / f".shared-{gathered(secrets.randbits(31))[0]}"
+    if first:
+        workdir.mkdir(parents=True, exist_ok=True)
+        marker.touch()
+    gathered(0)  # all wait for the first one
+    seen = gathered(_appears(marker))
+    if first:
+        marker.unlink()
+    if not seen.all():
+        others = ", ".join(map(str, np.flatnonzero(seen == 0)))
+        raise ValueError(
+            f"--workdir={workdir} is another folder in process {others} than in process 0: "
+            "all processes need one that they share, given by its full path"
+        )
+
+
+def _appears(path: Path) -> bool:
+    """Whether a file is there, within the seconds that a network's file system may take."""
+    end = time.monotonic() + 5
+    while not (found := path.exists()) and time.monotonic() < end:
+        time.sleep(0.2)
+    return found
 
 
 def claim(workdir: Path, config: Config, experiment: Experiment) -> None:

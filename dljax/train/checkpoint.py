@@ -19,6 +19,7 @@ import jax
 import jax.numpy as jnp
 
 from dljax.train.loop import Run
+from dljax.train.parallel import gathered
 
 UNSCORED = float("-inf")
 
@@ -140,7 +141,13 @@ class Store:
 
         self._check_shapes(step, like)
         args = ocp.args.Composite(run=ocp.args.StandardRestore(like), meta=ocp.args.JsonRestore())
-        found = self._manager.restore(step, args=args)
+        found = failure = None
+        try:
+            found = self._manager.restore(step, args=args)
+        except Exception as error:
+            failure = error
+        if gathered(failure is not None).any():  # in any of several processes
+            raise failure or ValueError("another process cannot read it")
         meta = dict(found["meta"])
         if int(_digest(found["run"])) != meta["digest"]:
             raise ValueError("its content is not what was written")
@@ -166,9 +173,11 @@ class Store:
     def _set_aside(self, step: int) -> None:
         if self._read_only:
             return
-        target = self.folder / f"damaged-{step}"
-        shutil.rmtree(target, ignore_errors=True)  # of an earlier time
-        os.replace(self.folder / str(step), target)
+        if jax.process_index() == 0:
+            target = self.folder / f"damaged-{step}"
+            shutil.rmtree(target, ignore_errors=True)  # of an earlier time
+            os.replace(self.folder / str(step), target)
+        gathered(0)  # the others wait for it
         self._manager.reload()
 
     def close(self) -> None:
@@ -206,8 +215,16 @@ def arrays(folder: str | Path) -> Any:
         if step is None:
             raise FileNotFoundError(f"{folder} holds no checkpoint: train first")
         folder = folder / "checkpoints" / str(step) / "run"
+    reader, here = ocp.StandardCheckpointer(), jax.local_devices()[0]
     try:
-        return ocp.StandardCheckpointer().restore(folder)
+        saved = reader.metadata(folder).item_metadata
+        like = jax.tree.map(  # on a device of ours, wherever it was written
+            lambda x: jax.ShapeDtypeStruct(
+                x.shape, x.dtype, sharding=jax.sharding.SingleDeviceSharding(here)
+            ),
+            getattr(saved, "tree", saved),
+        )
+        return reader.restore(folder, like)
     except Exception as error:  # whatever a folder that is none makes orbax or tensorstore raise
         reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
         raise CheckpointError(f"{folder} is no readable checkpoint: {reason}") from error

@@ -20,7 +20,7 @@ from dljax.data.feed import Examples, Feed
 from dljax.train import loop, metrics
 from dljax.train.checkpoint import Store
 from dljax.train.loop import Interrupted, NotFinite, Run, Sums, Task
-from dljax.train.parallel import Placement, agreed, place
+from dljax.train.parallel import Placement, agreed, gathered, place
 from dljax.train.report import Report
 
 # A dispatch should take about this long: long enough to hide the host, short enough for Ctrl-C.
@@ -191,11 +191,12 @@ def train(
                 report.line(step, line, seconds["train"])
             if step % checkpoint_every == 0 or not unfinished():
                 save(scored)
-            if received and unfinished():
+            signum = gathered(received[0] if received else 0).max()  # sent to any process
+            if signum and unfinished():
                 save(None)
                 if store:
                     store.wait()
-                raise Interrupted(received[0], step, store is not None)
+                raise Interrupted(int(signum), step, store is not None)
         if step < steps:
             report.say(f"stopped at step {step}: no better score in {waited} evaluations")
         if store:

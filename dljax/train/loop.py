@@ -138,7 +138,13 @@ class Advance(NamedTuple):
 
     def prepare(self, seeds: Sequence[int], step: int, k: int) -> PyTree:
         """The items of steps step .. step + k - 1, made and moved; the device may still work."""
-        chunks = [self.feed.chunk(seed, step, k) for seed in seeds]
+        sharding, total = self.placement.items(), self.feed.rows
+        own = self.placement.share(sharding, 0, len(seeds))
+        held, rows = {0: (own, len(seeds))}, ()
+        if total:
+            rows = (self.placement.share(sharding, 2, total),)
+            held[2] = (rows[0], total)
+        chunks = [self.feed.chunk(seed, step, k, *rows) for seed in seeds[own]]
 
         def pad(*xs):
             out = np.zeros((len(xs), self.length, *xs[0].shape[1:]), xs[0].dtype)
@@ -146,7 +152,7 @@ class Advance(NamedTuple):
                 row[:k] = x
             return out
 
-        return self.placement.put(jax.tree.map(pad, *chunks), self.placement.items())
+        return self.placement.put(jax.tree.map(pad, *chunks), sharding, held)
 
     def __call__(self, run: Run, items: PyTree, k: int) -> tuple[Run, Sums, Array]:
         """(run after k steps, Sums over them, first bad step); `run` is donated.
@@ -206,9 +212,12 @@ class Evaluator(NamedTuple):
     def __call__(self, run: Run) -> Sums:
         """The Sums as float64 on the host."""
         total, first, waiting = {}, 0, None
-        for items in self.examples.chunks():
+        sharding, size = self.placement.examples(), self.examples.rows
+        share = self.placement.share(sharding, 1, size)
+        rows, held = ((share,), {1: (share, size)}) if size else ((), {})
+        for items in self.examples.chunks(*rows):
             n = jax.tree.leaves(items)[0].shape[0]
-            items = self.placement.put(items, self.placement.examples())
+            items = self.placement.put(items, sharding, held)
             sums = self.program(run.states, run.keys, self.arrays, items, np.int32(first))
             if waiting:  # fetched when the next one is under way, and the one after is being read
                 total = metrics.add(total, jax.device_get(waiting))

@@ -1,4 +1,4 @@
-"""Where a run lies: one device, a batch over several, or seeds over several; and several processes.
+"""Where a run lies: one device, a batch over several, or seeds over several, of all processes.
 
 The only place that knows devices. A task sees none of it: shardings stand at the boundary of the
 program that loop.py compiles, and XLA inserts the communication (GSPMD), so a BatchNorm or a loss
@@ -8,7 +8,6 @@ sees the global batch.
 from __future__ import annotations
 
 import functools
-import os
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -73,14 +72,35 @@ class Placement(NamedTuple):
         """Replicated."""
         return NamedSharding(self.mesh, P())
 
-    def put(self, tree: Any, sharding: NamedSharding) -> Any:
-        """Host arrays (the same in every process) as global arrays of that sharding."""
+    def share(self, sharding: NamedSharding, axis: int, size: int) -> slice:
+        """What this process's devices hold of an axis of `size`: all of it, of one process."""
+        if jax.process_count() == 1 or not any(sharding.spec[axis : axis + 1]):
+            return slice(0, size)
+        devices = enumerate(self.mesh.devices.flat)
+        own = [i for i, device in devices if device.process_index == jax.process_index()]
+        return slice(min(own) * size // self.size, (max(own) + 1) * size // self.size)
+
+    def put(
+        self, tree: Any, sharding: NamedSharding, held: dict[int, tuple[slice, int]] | None = None
+    ) -> Any:
+        """Host arrays (the same in every process) as global arrays of that sharding.
+
+        held: axis -> (this process's `share` of it, size), where the arrays hold that share alone.
+        """
         if jax.process_count() == 1:
             return jax.device_put(tree, sharding)
 
         def one(x):
             x = np.asarray(x)
-            return jax.make_array_from_callback(x.shape, sharding, lambda index: x[index])
+            shape, start = list(x.shape), [0] * x.ndim
+            for axis, (share, size) in (held or {}).items():
+                shape[axis], start[axis] = size, share.start
+
+            def part(index):
+                spans = [i.indices(n)[:2] for i, n in zip(index, shape, strict=True)]
+                return x[tuple(slice(a - s, b - s) for (a, b), s in zip(spans, start, strict=True))]
+
+            return jax.make_array_from_callback(tuple(shape), sharding, part)
 
         return jax.tree.map(one, tree)
 
@@ -163,34 +183,6 @@ def place(
     return Placement(Mesh(np.array(devices), ("data",)), vmap)
 
 
-def initialize_processes() -> None:
-    """Starts jax.distributed when the environment describes several processes; else does nothing.
-
-    Understood: JAX_COORDINATOR_ADDRESS with JAX_NUM_PROCESSES and JAX_PROCESS_ID (any cluster), a
-    SLURM or Open MPI job of several tasks, and a TPU pod slice (the last three are recognised by
-    jax itself).
-    """
-    env = os.environ
-    if "JAX_COORDINATOR_ADDRESS" in env:
-        missing = [name for name in ("JAX_NUM_PROCESSES", "JAX_PROCESS_ID") if name not in env]
-        if missing:
-            raise ValueError(
-                f"JAX_COORDINATOR_ADDRESS is set but {' and '.join(missing)} is not: "
-                "set all three or none"
-            )
-        jax.distributed.initialize(
-            env["JAX_COORDINATOR_ADDRESS"],
-            int(env["JAX_NUM_PROCESSES"]),
-            int(env["JAX_PROCESS_ID"]),
-        )
-    elif (
-        (int(env.get("SLURM_NTASKS", 1)) > 1 and "SLURM_PROCID" in env)
-        or int(env.get("OMPI_COMM_WORLD_SIZE", 1)) > 1
-        or "," in env.get("TPU_WORKER_HOSTNAMES", "")
-    ):
-        jax.distributed.initialize()
-
-
 def agreed(value: float) -> float:
     """The first process's value, in all processes (which must all ask)."""
     if jax.process_count() == 1:
@@ -198,3 +190,25 @@ def agreed(value: float) -> float:
     from jax.experimental import multihost_utils
 
     return float(multihost_utils.broadcast_one_to_all(np.float32(value)))
+
+
+def gathered(value: int) -> np.ndarray:
+    """Each process's number, int32 [processes], in all of them (which must all ask)."""
+    if jax.process_count() == 1:
+        return np.array([value], np.int32)
+    from jax.experimental import multihost_utils
+
+    return multihost_utils.process_allgather(np.int32(value))
+
+
+def gathered_texts(text: str) -> list[str]:
+    """Each process's text, in all of them (which must all ask)."""
+    if jax.process_count() == 1:
+        return [text]
+    from jax.experimental import multihost_utils
+
+    data = np.frombuffer(text.encode(), np.uint8)
+    lengths = gathered(len(data))
+    padded = np.pad(data, (0, lengths.max() - len(data)))
+    rows = multihost_utils.process_allgather(padded)
+    return [bytes(row[:n]).decode() for row, n in zip(rows, lengths, strict=True)]

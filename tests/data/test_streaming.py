@@ -48,6 +48,41 @@ def test_a_chunk_is_its_batches():
             assert np.array_equal(chunk["x"][offset], data.batch_at(0, 5 + offset)["x"])
 
 
+class Recorded(Squares):
+    """Remembers which examples were read."""
+
+    def __init__(self, length):
+        super().__init__(length)
+        self.read = []
+
+    def __getitem__(self, index):
+        self.read.append(index)
+        return super().__getitem__(index)
+
+
+def test_rows_of_a_chunk_are_read_alone():
+    source = Recorded(11)
+    with stream(source, 4) as data:
+        whole, source.read = data.chunk(0, 5, 3), []
+        parts = [data.chunk(0, 5, 3, rows) for rows in (slice(0, 1), slice(1, 4))]
+    assert len(source.read) == 12
+    for name, x in whole.items():
+        assert np.array_equal(np.concatenate([part[name] for part in parts], axis=1), x)
+
+
+@pytest.mark.parametrize(("length", "read"), [(10, 10), (8, 8), (1, 2)])  # 1: one to fill up with
+def test_rows_of_an_evaluation_are_read_alone(length, read):
+    source = Recorded(length)
+    with stream(source, 4) as data:
+        whole, source.read = [*data.evaluation_batches()], []
+        parts = [[*data.evaluation_batches(rows)] for rows in (slice(0, 2), slice(2, 4))]
+    assert len(source.read) == read
+    for (batch, mask), *found in zip(whole, *parts, strict=True):
+        assert np.array_equal(np.concatenate([m for _, m in found]), mask)
+        labels = np.concatenate([part["label"] for part, _ in found])
+        assert np.array_equal(labels[mask == 1], batch["label"][mask == 1])
+
+
 def test_the_order_of_a_large_source_needs_no_permutation():
     with stream(Squares(10**9), 4) as data:
         far = data.batch_at(0, 10**9)["label"]

@@ -1,11 +1,10 @@
-"""Placements over eight virtual devices, and what several processes need to say."""
+"""Placements over eight virtual devices."""
 
 import jax
 import numpy as np
 import pytest
 from jax.sharding import PartitionSpec as P
 
-from dljax.train import parallel
 from dljax.train.parallel import place
 from tests.helpers import devices
 
@@ -67,48 +66,3 @@ def test_over_seeds():
         out = jax.jit(placement.over_seeds(f, (0, None)))(x, 10.0)
         np.testing.assert_array_equal(out["sum"], x + 10)
         np.testing.assert_array_equal(out["y"], np.full(8, 10.0))
-
-
-VARIABLES = (
-    "JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID",
-    "SLURM_NTASKS", "SLURM_PROCID", "OMPI_COMM_WORLD_SIZE", "TPU_WORKER_HOSTNAMES",
-)  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    "environment, call",
-    [
-        ({}, None),
-        ({"SLURM_NTASKS": "1", "SLURM_PROCID": "0"}, None),
-        ({"SLURM_NTASKS": "4"}, None),  # salloc: tasks, but this is not one of them
-        ({"SLURM_NTASKS": "4", "SLURM_PROCID": "2"}, ()),
-        ({"OMPI_COMM_WORLD_SIZE": "2"}, ()),
-        ({"TPU_WORKER_HOSTNAMES": "localhost"}, None),
-        ({"TPU_WORKER_HOSTNAMES": "a,b"}, ()),
-        (
-            {
-                "JAX_COORDINATOR_ADDRESS": "host:1234",
-                "JAX_NUM_PROCESSES": "2",
-                "JAX_PROCESS_ID": "1",
-            },
-            ("host:1234", 2, 1),
-        ),
-    ],
-)
-def test_initialize_processes(monkeypatch, environment, call):
-    calls = []
-    monkeypatch.setattr(jax.distributed, "initialize", lambda *args: calls.append(args))
-    for name in VARIABLES:
-        monkeypatch.delenv(name, raising=False)
-    for name, value in environment.items():
-        monkeypatch.setenv(name, value)
-    parallel.initialize_processes()
-    assert calls == ([] if call is None else [call])
-
-
-def test_half_a_description_of_processes(monkeypatch):
-    monkeypatch.setenv("JAX_COORDINATOR_ADDRESS", "host:1234")
-    monkeypatch.delenv("JAX_NUM_PROCESSES", raising=False)
-    monkeypatch.setenv("JAX_PROCESS_ID", "0")
-    with pytest.raises(ValueError, match="JAX_NUM_PROCESSES is not: set all three or none"):
-        parallel.initialize_processes()
