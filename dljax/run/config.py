@@ -159,8 +159,9 @@ class Config:
     )
     parallel: str = field(
         "auto",
-        "how to use several devices: shard the batch (data) or one replica each (pmap)",
-        choices=("auto", "none", "data", "pmap"),
+        "how to use several devices: shard the batch (data), the state too (fsdp), or one replica "
+        "each (pmap)",
+        choices=("auto", "none", "data", "fsdp", "pmap"),
         resume=False,
         group="training",
     )

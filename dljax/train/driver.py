@@ -20,7 +20,7 @@ from dljax.data.feed import Examples, Feed
 from dljax.train import loop, metrics
 from dljax.train.checkpoint import Store
 from dljax.train.loop import Interrupted, NotFinite, Run, Sums, Task
-from dljax.train.parallel import Placement, agreed, place
+from dljax.train.parallel import Placement, agreed, bytes_per_device, place
 from dljax.train.report import Report
 
 # A dispatch should take about this long: long enough to hide the host, short enough for Ctrl-C.
@@ -94,6 +94,12 @@ def train(
     restored = store.restore(like) if store else None
     run, meta = restored or (None, _fresh_meta())
     report.rewind(meta["step"])  # what was reported after the checkpoint will be reported again
+    if placement.fsdp:
+        each, whole = bytes_per_device(like.states)
+        report.say(
+            f"the state takes {each / 1e6:.3g} MB on each of {placement.size} devices, "
+            f"{whole / 1e6:.3g} MB in one piece"
+        )
     if restored:
         report.say(f"continuing at step {meta['step']} of {steps}")
     else:

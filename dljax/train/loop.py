@@ -81,8 +81,15 @@ def one_seed(states: PyTree, seed: int = 0) -> PyTree:
     return jax.tree.map(lambda x: x[seed], states)
 
 
-def _shardings(task: Task, placement: Placement) -> Run:
-    return Run(placement.everywhere(), placement.seeds(), placement.states(task.spec))
+def _shardings(task: Task, placement: Placement, run: Run) -> Run:
+    """How a Run, or the shapes of one, lies on the devices between two programs."""
+    states = placement.states(task.spec, run.states)
+    return Run(placement.everywhere(), placement.seeds(), states)
+
+
+def _laid_out(task: Task, placement: Placement, run: Run) -> Run:
+    """Within a program, the Run that it returns."""
+    return jax.lax.with_sharding_constraint(run, _shardings(task, placement, run))
 
 
 def start(task: Task, seeds: Sequence[int], placement: Placement, init_args: tuple = ()) -> Run:
@@ -96,10 +103,9 @@ def start(task: Task, seeds: Sequence[int], placement: Placement, init_args: tup
 
     def create(seeds, init_args):
         keys = jax.vmap(jax.random.key)(seeds)
-        return Run(jnp.int32(0), keys, init(keys, init_args))
+        return _laid_out(task, placement, Run(jnp.int32(0), keys, init(keys, init_args)))
 
-    shardings = _shardings(task, placement)
-    program = Program(jax.jit(create, out_shardings=shardings), placement, once=True)
+    program = Program(jax.jit(create), placement, once=True)
     return program(*placement.put((np.asarray(seeds, np.uint32), init_args), placement.seeds()))
 
 
@@ -110,17 +116,8 @@ def abstract_run(
     keys = jax.eval_shape(lambda: jax.vmap(jax.random.key)(jnp.asarray(seeds, jnp.uint32)))
     states = jax.eval_shape(jax.vmap(task.init), keys, *init_args)
     shapes = Run(jax.eval_shape(lambda: jnp.int32(0)), keys, states)
-    shardings = _shardings(task, placement)
-    states = jax.tree.map(  # the spec is a prefix of State
-        lambda sharding, part: jax.tree.map(lambda x: x.update(sharding=sharding), part),
-        shardings.states,
-        shapes.states,
-    )
-    return Run(
-        shapes.step.update(sharding=shardings.step),
-        shapes.keys.update(sharding=shardings.keys),
-        states,
-    )
+    shardings = _shardings(task, placement, shapes)
+    return jax.tree.map(lambda x, sharding: x.update(sharding=sharding), shapes, shardings)
 
 
 def _is_finite(tree: Any) -> Array:
@@ -189,9 +186,9 @@ def advance(task: Task, feed: Feed, placement: Placement, length: int) -> Advanc
 
     def many(run, arrays, items, k):
         states, sums, bad = mapped(run.states, run.keys, arrays, items, run.step, k)
-        return Run(run.step + k, run.keys, states), sums, bad
+        return _laid_out(task, placement, Run(run.step + k, run.keys, states)), sums, bad
 
-    out = (_shardings(task, placement), placement.everywhere(), placement.everywhere())
+    out = (None, placement.everywhere(), placement.everywhere())
     program = Program(jax.jit(many, donate_argnums=0, out_shardings=out), placement)
     arrays = placement.put(feed.arrays, placement.everywhere())
     return Advance(program, arrays, feed, placement, length)

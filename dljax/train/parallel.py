@@ -8,8 +8,9 @@ sees the global batch.
 from __future__ import annotations
 
 import functools
+import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 import jax
@@ -17,7 +18,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
-MODES = ("auto", "none", "data", "pmap")
+MODES = ("auto", "none", "data", "fsdp", "pmap")
 VECTORIZE = ("auto", "on", "off")
 
 
@@ -26,10 +27,12 @@ class Placement(NamedTuple):
 
     mesh: devices, axis "data" (each step's batch is split over them) or "replica" (the seeds are).
     vmap: seeds side by side by vmap; else one after another inside the program.
+    fsdp: each array of a state is split over the axis "data" too, and gathered where it is used.
     """
 
     mesh: Mesh
     vmap: bool = False
+    fsdp: bool = False
 
     @property
     def axis(self) -> str:
@@ -46,13 +49,25 @@ class Placement(NamedTuple):
         """What a batch must be a multiple of."""
         return self.size if self.axis == "data" else 1
 
-    def states(self, spec: Any) -> Any:
-        """Shardings of states [seeds, ...]: `spec` over "data", or the seeds over "replica"."""
+    def states(self, spec: Any, shapes: Any) -> Any:
+        """Shardings of states [seeds, ...]: `spec` over "data", or the seeds over "replica".
+
+        spec: a prefix of the states. shapes: the states, or their shapes. With fsdp, what `spec`
+        does not split is split along its longest axis that the number of devices divides (ZeRO-3,
+        Rajbhandari et al. 2020, arXiv:1910.02054); what has none is on every device.
+        """
         if self.axis == "replica":
-            return self.seeds()
+            return jax.tree.map(lambda x: self.seeds(), shapes)
+
+        def one(split: P, x: Any) -> NamedSharding:
+            if self.fsdp and not split:
+                split = _longest(x.shape[1:], self.size)
+            return NamedSharding(self.mesh, P(None, *split))
+
         return jax.tree.map(
-            lambda s: NamedSharding(self.mesh, P(None, *s)),
+            lambda split, part: jax.tree.map(functools.partial(one, split), part),
             spec,
+            shapes,
             is_leaf=lambda s: isinstance(s, P),
         )
 
@@ -105,6 +120,24 @@ class Placement(NamedTuple):
         return self.mesh.devices.flat[0].platform
 
 
+def _longest(shape: tuple[int, ...], devices: int) -> P:
+    """The longest axis that `devices` divides, split; the last of several as long."""
+    length, axis = max(((n, i) for i, n in enumerate(shape) if n % devices == 0), default=(0, 0))
+    return P(*(None,) * axis, "data") if length else P()
+
+
+def bytes_per_device(tree: Any) -> tuple[int, int]:
+    """What the arrays of a tree (or their shapes) take on each device, and would on one alone."""
+    arrays = jax.tree.leaves(tree)
+
+    def size(shapes: Iterable[tuple[int, ...]]) -> int:
+        return sum(
+            math.prod(shape) * x.dtype.itemsize for x, shape in zip(arrays, shapes, strict=True)
+        )
+
+    return size(x.sharding.shard_shape(x.shape) for x in arrays), size(x.shape for x in arrays)
+
+
 def _mapped(f: Callable, in_axes: tuple[int | None, ...], vmap: bool, *args: Any) -> Any:
     if vmap:
         return jax.vmap(f, in_axes)(*args)
@@ -126,7 +159,8 @@ def place(
     """The placement that `--parallel` and `--vectorize_seeds` name, over all processes' devices.
 
     auto: "data" if `batch_size` is given and a multiple of the number of devices, else one device.
-    none: one device. data: each batch split over all devices. pmap: seeds over all devices.
+    none: one device. data: each batch split over all devices. fsdp: parameters and all else that
+    training changes too. pmap: seeds over all devices.
     vectorize_seeds: "off", one after another in the program, bit for bit as alone. "on", side by
     side by vmap: faster on a GPU or TPU, and for very small networks on a CPU, where it makes
     grouped convolutions that are slow at any other size. auto: off on a CPU, on elsewhere.
@@ -141,7 +175,7 @@ def place(
             f"vectorize_seeds={vectorize_seeds!r}: choose one of {', '.join(VECTORIZE)}"
         )
     vmap = vectorize_seeds == "on" or (vectorize_seeds == "auto" and devices[0].platform != "cpu")
-    if parallel == "data" and batch_size % n:
+    if parallel in ("data", "fsdp") and batch_size % n:
         raise ValueError(
             f"batch_size={batch_size} is not a multiple of the {n} devices: "
             "change it or use parallel=none"
@@ -156,11 +190,11 @@ def place(
     if parallel == "none" or (parallel == "auto" and (not batch_size or batch_size % n)):
         if jax.process_count() > 1:
             raise ValueError(
-                f"{jax.process_count()} processes need parallel=data or pmap, "
+                f"{jax.process_count()} processes need parallel=data, fsdp or pmap, "
                 f"and a batch_size that is a multiple of {n}"
             )
         devices = jax.local_devices()[:1]
-    return Placement(Mesh(np.array(devices), ("data",)), vmap)
+    return Placement(Mesh(np.array(devices), ("data",)), vmap, parallel == "fsdp")
 
 
 def initialize_processes() -> None:

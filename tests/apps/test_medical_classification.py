@@ -2,17 +2,23 @@
 
 import csv
 import json
+from functools import partial
 
+import jax
 import numpy as np
 import pytest
 from PIL import Image
 
+from dljax.apps import backbones
 from dljax.apps import export as exports
 from dljax.apps import medical_imaging as app
 from dljax.apps.configs.export import Config as ExportConfig
 from dljax.apps.configs.medical_imaging import Config
 from dljax.apps.medical import classification_training as training
+from dljax.data.image_scaling import Normalize
+from dljax.nn.resnet import ResNet
 from dljax.run.command_line import run_main
+from tests.helpers import assert_same
 
 QUICK = {
     "steps": 2, "num_seeds": 1, "batch_size": 8, "steps_per_call": 2, "parallel": "none",
@@ -218,8 +224,28 @@ def test_mistakes_end_in_one_line(capsys, npz, tmp_path, words, message):
     assert code == 1 and message in printed and len(printed.splitlines()) == 1, printed
 
 
+def test_a_pretrained_backbone_stays_as_it_was(npz, tmp_path, monkeypatch):
+    encoder = partial(
+        ResNet, classes=0, stage_sizes=(1,), widths=(4,), pyramid=True, small_images=False
+    )
+    weights = encoder().init(jax.random.key(7), np.zeros((1, 12, 12, 3), np.float32))
+    found = backbones.Backbone(encoder, (2,), weights, Normalize((0.4,) * 3, (0.2,) * 3))
+    monkeypatch.setattr(training.backbones, "load", lambda name, weights=True: found)
+    quick = {"workdir": str(tmp_path), "dataset": npz, "model": "efficientnet_lite0", "widths": ()}
+    outcome = app.train(configured(**quick, num_seeds=2))
+    assert_same(
+        jax.tree.map(lambda x: x[1], outcome.run.states.params["encoder"]), weights["params"]
+    )
+    rows = app.predict(configured(workdir=str(tmp_path)), npz)
+    assert len(rows) == 16 and all(0 <= row["probability_1"] <= 1 for row in rows)
+    with pytest.raises(ValueError, match="--widths has no effect with --model=efficientnet_lite0"):
+        app.train(configured(**quick | {"widths": (4,), "workdir": str(tmp_path / "other")}))
+
+
 def test_a_network_of_images_reads_no_volumes():
     with pytest.raises(ValueError, match="for volumes take --model=pooled"):
         training.network(configured(model="resnet20"), 2, (8, 8, 8, 1))
+    with pytest.raises(ValueError, match="for volumes take --model=pooled"):
+        training.network(configured(model="efficientnet_lite0"), 2, (8, 8, 8, 1))
     assert training.network(configured(), 2, (56, 56, 1)).stride == 2
     assert training.network(configured(), 2, (28, 28, 28, 1)).stride == 2

@@ -194,8 +194,9 @@ def test_streamed_images(trained, voc, tmp_path):
     assert np.isfinite(summary["metrics"]["loss"]["mean"]) and "ap" in summary["metrics"]
 
 
-@pytest.mark.parametrize("model", MODELS)
-@pytest.mark.parametrize("finest", [4, 8])
+@pytest.mark.parametrize(
+    "model, finest", [*((model, 4) for model in MODELS), ("small", 8), ("resnet18", 8)]
+)
 def test_every_model_takes_a_step(model, finest):
     """Shapes alone, without compiling; sides that are no multiples of the strides."""
     shape, config = (70, 100, 3), configured(model=model, finest=finest, mosaic=0.5)

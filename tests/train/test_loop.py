@@ -5,8 +5,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dljax.data import feed
-from dljax.train import loop
+from dljax.data import feed, tokens
+from dljax.nn.language import RecurrentLM
+from dljax.nn.recurrent.layers import LSTM, Stack
+from dljax.rnn.language import modeling
+from dljax.train import loop, optim, parallel
 from dljax.train.loop import Task
 from tests import helpers
 from tests.helpers import assert_same, devices
@@ -111,10 +114,43 @@ def test_the_run_is_donated():
 
 
 def test_abstract_is_what_start_gives():
-    for placement in (devices(1), devices(8), devices(8, "replica")):
+    for placement in (
+        devices(1),
+        devices(8),
+        devices(8)._replace(fsdp=True),
+        devices(8, "replica"),
+    ):
         task, seeds = helpers.toy(), tuple(range(8))
         run, like = loop.start(task, seeds, placement), loop.abstract_run(task, seeds, placement)
         assert jax.tree.structure(run) == jax.tree.structure(like)
         for x, y in zip(jax.tree.leaves(run), jax.tree.leaves(like), strict=True):
             assert (x.shape, x.dtype) == (y.shape, y.dtype)
             assert x.sharding.is_equivalent_to(y.sharding, x.ndim)
+
+
+def test_fsdp_has_the_numbers_of_replicated_states():
+    task = helpers.small_classifier(optim.optimizer("adamw", 1e-3, ema=0.9, accumulate=2))
+    data = feed.in_memory(helpers.stripes(32), 16)
+    split = devices(8)._replace(fsdp=True)
+    expected, sums = helpers.run_steps(task, data, devices(8), SEEDS, [4, 2])
+    run, found = helpers.run_steps(task, data, split, SEEDS, [4, 2])
+    helpers.assert_close(run, expected, atol=1e-5)
+    helpers.assert_close(found, sums, atol=1e-4)
+    kernel = run.states.params["Conv_0"]["kernel"]
+    assert kernel.shape == (3, 3, 3, 1, 8)
+    assert kernel.sharding.shard_shape(kernel.shape) == (3, 3, 3, 1, 1)
+    examples = feed.examples(helpers.stripes(32), 16, 8)
+    scores = [
+        loop.evaluate(task, r, examples, p) for r, p in ((run, split), (expected, devices(8)))
+    ]
+    helpers.assert_close(*scores, atol=1e-4)
+
+
+def test_fsdp_keeps_an_eighth_of_a_language_model_on_each_of_eight_devices():
+    model = RecurrentLM(257, Stack(1024, depth=2, layer=LSTM))
+    tx = optim.optimizer("adamw", 1e-3, ema=0.9)
+    task = modeling.task(model, tx, tokens.byte_values(), 8, 16)
+    split, whole = parallel.bytes_per_device(
+        loop.abstract_run(task, (0,), devices(8)._replace(fsdp=True)).states
+    )
+    assert whole / 8 <= split < 1.001 * whole / 8

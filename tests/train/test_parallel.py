@@ -18,6 +18,7 @@ from tests.helpers import devices
         ("auto", 0, 1, "data", 1),  # a task that makes its own data
         ("none", 16, 8, "data", 1),
         ("data", 16, 1, "data", 8),
+        ("fsdp", 16, 1, "data", 8),
         ("pmap", 3, 16, "replica", 8),
     ],
 )
@@ -32,8 +33,9 @@ def test_place(mode, batch_size, num_seeds, axis, size):
     "mode, batch_size, num_seeds, message",
     [
         ("data", 12, 8, "batch_size=12 is not a multiple of the 8 devices"),
+        ("fsdp", 12, 8, "batch_size=12 is not a multiple of the 8 devices"),
         ("pmap", 16, 4, "num_seeds=4 is not a multiple of 8"),
-        ("both", 16, 8, "parallel='both': choose one of auto, none, data, pmap"),
+        ("both", 16, 8, "parallel='both': choose one of auto, none, data, fsdp, pmap"),
     ],
 )
 def test_place_refuses_what_cannot_be_split(mode, batch_size, num_seeds, message):
@@ -54,7 +56,18 @@ def test_what_is_split():
     assert shape(replica, items, replica.items()) == (1, 2, 16)
     assert shape(replica, examples, replica.examples()) == (2, 16)
     assert shape(replica, items, replica.seeds()) == (1, 2, 16)
-    assert data.states({"buffer": P("data"), "rest": P()})["buffer"].spec == P(None, "data")
+    states = {
+        "buffer": np.zeros((2, 8, 16)),
+        "rest": np.zeros((2, 8, 16)),
+        "bias": np.zeros((2, 3)),
+    }
+    spec = {"buffer": P("data"), "rest": P(), "bias": P()}
+    assert data.states(spec, states)["buffer"].spec == P(None, "data")
+    assert data.states(spec, states)["rest"].spec == P(None)
+    split = data._replace(fsdp=True).states(spec, states)
+    assert split["buffer"].spec == P(None, "data")
+    assert split["rest"].spec == P(None, None, "data")  # the longest axis
+    assert split["bias"].spec == P(None)  # 8 devices do not divide 3
 
 
 def test_over_seeds():

@@ -12,7 +12,14 @@ class ClassificationFlags(Config):
     """What only a classifier of images or volumes uses."""
 
     model: str = field(
-        "pooled", "classifier", choices=("pooled", "allconv", "resnet20", "resnet18")
+        "pooled",
+        "classifier; efficientnet_lite0 starts from its ImageNet weights (a package; no network)",
+        choices=("pooled", "allconv", "resnet20", "resnet18", "efficientnet_lite0"),
+    )
+    backbone_rate: float = field(
+        0.0,
+        "learning rate of a pretrained backbone, as a share of the others'; 0: it is frozen",
+        minimum=0,
     )
     image_size: int = field(0, "resize a folder's images to this height and width", minimum=0)
     positive: str = field("", "the class that sensitivity is about; none: the last one")

@@ -14,6 +14,7 @@ import numpy as np
 from dljax.apps.configs.medical_imaging import Config
 from dljax.apps.medical import classification_prediction
 from dljax.apps.medical.classification_training import (
+    backbone_of,
     flips_of,
     make_task,
     network,
@@ -59,9 +60,10 @@ def build(config: Config) -> Experiment:
     shape, classes = train["image"].shape[1:], data.classes
     if config.ordinal and (data.multi_label or len(classes) < 3):
         raise ValueError("--ordinal is for three grades or more, one for each image")
-    normalize = normalization(train["image"])
+    backbone = backbone_of(config)
+    normalize = backbone.normalize if backbone else normalization(train["image"])
     scale = standardized if config.standardize else normalize
-    model = network(config, len(classes), shape)
+    model = network(config, len(classes), shape, backbone)
     flips = flips_of(config, shape)
     goal = Goal(
         classes,
@@ -102,14 +104,20 @@ def build(config: Config) -> Experiment:
         dataset=f"{data.name} ({counts}; {len(classes)} "
         f"{'labels' if data.multi_label else 'classes'})",
         task=lambda config: make_task(
-            config, model, scale, target_of(config, len(classes), train["label"]), shape
+            config,
+            model,
+            scale,
+            target_of(config, len(classes), train["label"]),
+            shape,
+            pretrained=backbone is not None,
         ),
         feed=feed.in_memory(train, config.batch_size),
         placement=placement,
         headline=HEADLINE,
         data=images_record(data.parts, classes, data.left_out).deriving(
-            mean=normalize.mean, std=normalize.std
+            mean=normalize.mean, std=normalize.std, **(backbone.derived() if backbone else {})
         ),
+        init_args=backbone.start(config.num_seeds) if backbone else (),
         validation=held and examples(held),
         choose_by="max:auc",
         use_best=True,
@@ -166,10 +174,11 @@ def load(config: Config) -> Trained:
     classes, shape = tuple(metadata["classes"]), tuple(metadata["image_shape"])
     scale = Normalize(tuple(metadata["mean"]), tuple(metadata["std"]))
     scale = standardized if config.standardize else scale
-    model = network(config, len(classes), shape)
+    backbone = backbone_of(config, weights=False)
+    model = network(config, len(classes), shape, backbone)
     multi_label = metadata["multi_label"]
     target = Target(len(classes), multi_label)
-    task = make_task(config, model, scale, target, shape)
+    task = make_task(config, model, scale, target, shape, pretrained=backbone is not None)
     run, step = session.restore(config, task, place("none"))
     rule = Rule(tuple(metadata["temperatures"]), dict(metadata["thresholds"]))
     goal = Goal(

@@ -8,20 +8,34 @@ import flax.linen as nn
 import jax.numpy as jnp
 import numpy as np
 
+from dljax.apps import backbones
+from dljax.apps.backbones import Backbone
 from dljax.apps.configs.medical_imaging import Config
 from dljax.cnn.medical import classifier
 from dljax.cnn.medical.classifier import Scale, Target
 from dljax.data import augment, augment_nd
 from dljax.nn import allconv, resnet
+from dljax.nn.backbone_classifier import BackboneClassifier
 from dljax.nn.pooled_cnn import PooledCNN
 from dljax.run import optimizer
 from dljax.train.loop import Task
 
+PRETRAINED = "efficientnet_lite0"
 FEW_PIXELS = 28  # a side of an image that the stem takes in full; larger ones it takes in steps
 AXES = {"x": -2, "y": -3, "z": -4}  # of an image [(D,) H, W, C]
 
 
-def network(config: Config, classes: int, image_shape: tuple[int, ...]) -> nn.Module:
+def backbone_of(config: Config, weights: bool = True) -> Backbone | None:
+    """The pretrained backbone of a Config, if its model has one."""
+    return backbones.load(config.model, weights) if config.model == PRETRAINED else None
+
+
+def network(
+    config: Config,
+    classes: int,
+    image_shape: tuple[int, ...],
+    backbone: Backbone | None = None,
+) -> nn.Module:
     """The Flax module that --model and --widths name.
 
     Raises ValueError for a network of images where these are volumes.
@@ -38,6 +52,15 @@ def network(config: Config, classes: int, image_shape: tuple[int, ...]) -> nn.Mo
         return PooledCNN(**settings, stride=stride, dropout=config.dropout)
     if volumes:
         raise ValueError(f"--model={config.model} reads images: for volumes take --model=pooled")
+    if backbone:
+        if config.widths:
+            raise ValueError(f"--widths has no effect with --model={PRETRAINED}: leave it out")
+        return BackboneClassifier(
+            **settings,
+            encoder=backbone.module,
+            frozen=not config.backbone_rate,
+            dropout=config.dropout,
+        )
     if config.model == "allconv":
         return allconv.AllConv(**{"widths": (32, 64)} | settings, dropout=config.dropout)
     return getattr(resnet, config.model)(**settings)
@@ -82,12 +105,17 @@ def make_task(
     scale: Scale,
     target: Target,
     image_shape: tuple[int, ...],
+    pretrained: bool = False,
 ) -> Task:
-    """The Task of a Config: its optimiser, augmentation and loss around `model`."""
+    """The Task of a Config: its optimiser, augmentation and loss around `model`.
+
+    pretrained: whether the backbone learns with its own share of the learning rate.
+    """
+    rates = backbones.rates(config.backbone_rate) if pretrained else None
     parts = augmentations(config, image_shape)
     return classifier.task(
         model,
-        optimizer.transformation(config),
+        optimizer.transformation(config, rates=rates),
         target,
         image_shape=image_shape,
         normalize=scale,

@@ -10,7 +10,7 @@ A batch holds "image" uint8 [B, (D,) H, W, C] and "label" int [B], or [B, K] of 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
@@ -23,7 +23,13 @@ from dljax.data import augment
 from dljax.data.image_scaling import in_floats
 from dljax.train import metrics
 from dljax.train.loop import Array, Key, Sums, Task
-from dljax.train.supervised import State, create_state, gradient_step, train_argument
+from dljax.train.supervised import (
+    State,
+    create_state,
+    gradient_step,
+    merge_params,
+    train_argument,
+)
 
 Scale = Callable[[Array], Array]
 
@@ -94,14 +100,17 @@ def task(
 ) -> Task:
     """The Task of a network (variables, images, train=bool) -> logits [B, classes].
 
+    Its init is (key, start) -> State: start, where it is given, is a part of the model's variables
+    that is put in place of the initial values: a pretrained backbone.
     augmentation: (key, image [(D,) H, W, C] in 0..1) -> image. mix: mixup, as of
     `classification.classifier`. flips: the axes of an image along which it is mirrored too, for
     the mean logits at evaluation.
     """
 
-    def init(key: Key) -> State:
+    def init(key: Key, start: Any = None) -> State:
         blank = jnp.zeros((1, *image_shape))
-        return create_state(model.init(key, blank, **train_argument(model, False)), tx)
+        variables = model.init(key, blank, **train_argument(model, False))
+        return create_state(merge_params(variables, start or {}), tx)
 
     def step(state: State, batch: dict[str, Array], key: Key) -> tuple[State, Sums]:
         augment_key, mix_key, dropout_key = (jax.random.fold_in(key, i) for i in range(3))
