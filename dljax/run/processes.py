@@ -117,9 +117,10 @@ def advise(advice: Callable[[], str]) -> None:
 def wait_for_reason(error: BaseException) -> None:
     """Waits, where an error may be but the consequence of another process's end.
 
-    A collective fails before the news of why it does arrive; they end this process.
+    A collective fails before the news of why it does arrive; they end this process. What it fails
+    with may be any error: of gloo, jax makes a ValueError.
     """
-    if _watch and not isinstance(error, ValueError | KeyboardInterrupt | Interrupted | SystemExit):
+    if _watch and not isinstance(error, KeyboardInterrupt | Interrupted | SystemExit):
         time.sleep(GRACE)
 
 
