@@ -62,10 +62,10 @@ def run(config: Config) -> None:
     """What the command line does."""
     processes = [json.loads(text) for text in gathered_texts(json.dumps(here()))]
     said = print if jax.process_index() == 0 else lambda text: None
-    count = len(processes)
+    count, devices = len(processes), len(jax.devices())
     said(
-        f"{count} process{'es' if count > 1 else ''}, {len(jax.devices())} device{'s' * (len(jax.devices()) > 1)}: "
-        f"a batch size is a multiple of {len(jax.devices())}"
+        f"{count} process{'es' if count > 1 else ''}, {devices} device{'s' if devices > 1 else ''}: "
+        f"a batch size is a multiple of {devices}"
     )
     for line in lines(processes):
         said(line)
