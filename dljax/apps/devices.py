@@ -63,10 +63,8 @@ def run(config: Config) -> None:
     processes = [json.loads(text) for text in gathered_texts(json.dumps(here()))]
     said = print if jax.process_index() == 0 else lambda text: None
     count, devices = len(processes), len(jax.devices())
-    said(
-        f"{count} process{'es' if count > 1 else ''}, {devices} device{'s' if devices > 1 else ''}: "
-        f"a batch size is a multiple of {devices}"
-    )
+    several = f"{count} processes" if count > 1 else "1 process"
+    said(f"{several}, devices: {devices}; a batch size is a multiple of {devices}")
     for line in lines(processes):
         said(line)
     check_versions(processes)
