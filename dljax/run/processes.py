@@ -146,7 +146,7 @@ class _Watch:
         self.patience = patience
         self.members: dict[int, asyncio.StreamWriter] = {}  # of process 0; of others, {0: ...}
         self.left: set[int] = set()  # whose work is done
-        self.leaving = self.ending = False
+        self.ending = False
         self.loop = asyncio.new_event_loop()
         self.together = threading.Event()
         self.refused: OSError | None = None
@@ -172,7 +172,6 @@ class _Watch:
         self.fail(128 + signum, signal.Signals(signum).name)
 
     def leave(self) -> None:
-        self.leaving = True
         self._run(self._tell({"left": self.index}))
 
     def _run(self, work: Coroutine) -> None:
@@ -286,7 +285,7 @@ class _Watch:
             await self._end(GONE, f"process {index} of {self.count} is gone: killed, or cut off")
 
     async def _tell(self, what: dict[str, Any]) -> None:
-        for writer in self.members.values():
+        for writer in [*self.members.values()]:
             with contextlib.suppress(OSError, asyncio.TimeoutError):
                 await asyncio.wait_for(_send(writer, what), 2)
 
