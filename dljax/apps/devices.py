@@ -62,11 +62,9 @@ def run(config: Config) -> None:
     """What the command line does."""
     processes = [json.loads(text) for text in gathered_texts(json.dumps(here()))]
     said = print if jax.process_index() == 0 else lambda text: None
-    count = len(processes)
-    said(
-        f"{count} process{'es' if count > 1 else ''}, {len(jax.devices())} devices: "
-        f"a batch size is a multiple of {len(jax.devices())}"
-    )
+    count, devices = len(processes), len(jax.devices())
+    several = f"{count} processes" if count > 1 else "1 process"
+    said(f"{several}, devices: {devices}; a batch size is a multiple of {devices}")
     for line in lines(processes):
         said(line)
     check_versions(processes)

@@ -117,9 +117,10 @@ def advise(advice: Callable[[], str]) -> None:
 def wait_for_reason(error: BaseException) -> None:
     """Waits, where an error may be but the consequence of another process's end.
 
-    A collective fails before the news of why it does arrive; they end this process.
+    A collective fails before the news of why it does arrive; they end this process. What it fails
+    with may be any error: of gloo, jax makes a ValueError.
     """
-    if _watch and not isinstance(error, ValueError | KeyboardInterrupt | Interrupted | SystemExit):
+    if _watch and not isinstance(error, KeyboardInterrupt | Interrupted | SystemExit):
         time.sleep(GRACE)
 
 
@@ -145,7 +146,7 @@ class _Watch:
         self.patience = patience
         self.members: dict[int, asyncio.StreamWriter] = {}  # of process 0; of others, {0: ...}
         self.left: set[int] = set()  # whose work is done
-        self.leaving = self.ending = False
+        self.ending = False
         self.loop = asyncio.new_event_loop()
         self.together = threading.Event()
         self.refused: OSError | None = None
@@ -171,7 +172,6 @@ class _Watch:
         self.fail(128 + signum, signal.Signals(signum).name)
 
     def leave(self) -> None:
-        self.leaving = True
         self._run(self._tell({"left": self.index}))
 
     def _run(self, work: Coroutine) -> None:
@@ -285,7 +285,7 @@ class _Watch:
             await self._end(GONE, f"process {index} of {self.count} is gone: killed, or cut off")
 
     async def _tell(self, what: dict[str, Any]) -> None:
-        for writer in self.members.values():
+        for writer in [*self.members.values()]:
             with contextlib.suppress(OSError, asyncio.TimeoutError):
                 await asyncio.wait_for(_send(writer, what), 2)
 

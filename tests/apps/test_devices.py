@@ -10,7 +10,7 @@ from dljax.apps.configs.devices import Config
 def test_one_process(tmp_path, capsys):
     devices.run(Config(workdir=str(tmp_path)))
     first, second, versions, workdir = capsys.readouterr().out.splitlines()
-    assert first == "1 process, 8 devices: a batch size is a multiple of 8"
+    assert first == "1 process, devices: 8; a batch size is a multiple of 8"
     assert second.startswith("process 0  ") and "8 x cpu" in second
     assert f"jax {jax.__version__}" in versions and workdir.endswith(str(tmp_path))
 

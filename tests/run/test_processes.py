@@ -22,6 +22,7 @@ import pytest
 from dljax.run import processes, workdirs
 from dljax.run.config import to_json
 from dljax.train import checkpoint
+from dljax.train.loop import Interrupted
 from tests.helpers import assert_close, assert_same, devices
 from tests.run import process_tasks
 
@@ -196,6 +197,25 @@ def test_killed_and_started_again_it_ends_with_the_same_bits(two, folder):
     ends = Group(2, again, tasks).ends()
     assert [code for code, _ in ends.values()] == [0, 0], ends
     assert_same(saved(again), saved(folder / "classification"))
+
+
+@pytest.mark.parametrize(
+    "error, waits",
+    [
+        (ValueError("UNKNOWN: Gloo AllGather failed: Connection reset by peer"), True),
+        (OSError("disk full"), True),
+        (Interrupted(signal.SIGTERM, 3, True), False),  # all processes have agreed on it
+        (KeyboardInterrupt(), False),
+    ],
+)
+def test_an_error_waits_for_the_news_of_another_end(monkeypatch, error, waits):
+    waited = []
+    monkeypatch.setattr(processes.time, "sleep", waited.append)
+    processes.wait_for_reason(error)
+    assert not waited, "there is one process"
+    monkeypatch.setattr(processes, "_watch", processes._Watch)
+    processes.wait_for_reason(error)
+    assert bool(waited) == waits
 
 
 def test_a_process_that_never_comes_is_named(monkeypatch):
