@@ -102,6 +102,7 @@ def test_numbers(images):
     assert data.problem == "regression" and data.classes == ("age",)
     assert data.train["label"].dtype == np.float32
     np.testing.assert_array_equal(data.train["label"], np.array(levels(data.train)) / 4)
+    assert align_classes(data, ("years",)) is data  # whatever the number is called
     record = in_memory_images(data, 4).record
     assert record.summary["number age"] == {"mean": 1.375, "least": 0.0, "greatest": 2.75}
 
