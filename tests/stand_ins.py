@@ -6,6 +6,8 @@ commands can be run as they are printed. What a page names and is not here, no c
 
 import functools
 import json
+import shutil
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -52,6 +54,22 @@ def classes(path: Path, each: int = 30, colour: bool = False) -> None:
         for i, image in enumerate(images[labels == label][:each]):
             pixels = np.stack([image, 255 - image, image], -1) if colour else image
             save(path / str(label) / f"{label}_{i}.png", pixels)
+
+
+def zipped(path: Path) -> None:
+    """The same in an archive."""
+    with tempfile.TemporaryDirectory() as folder:
+        classes(Path(folder, "flowers"))
+        shutil.make_archive(str(path.with_suffix("")), "zip", folder)
+
+
+def table(path: Path, column: str, label: Callable[[int], object], folder: str = "") -> None:
+    """A CSV of the files that `classes` writes into photos/, and what a digit is there."""
+    rows = [f"file,{column}"]
+    rows += [
+        f"{folder}{digit}/{digit}_{i}.png,{label(digit)}" for digit in range(10) for i in range(30)
+    ]
+    path.write_text("\n".join(rows))
 
 
 def tfds_mnist(path: Path) -> None:
@@ -344,7 +362,18 @@ STAND_INS: dict[str, dict[str, Writer]] = {
         "LATER.csv": functools.partial(series, first=1200),
     },
     "docs/gan.md": IMAGES | {"FOLDER": films},
-    "docs/image_classification.md": IMAGES,
+    "docs/image_classification.md": IMAGES
+    | {
+        "flowers.zip": zipped,
+        "labels.csv": functools.partial(table, column="species", label="abcdefghij".__getitem__),
+        "tags.csv": functools.partial(
+            table,
+            column="cat,dog,bird",
+            label=lambda x: f"{x % 2},{x // 2 % 2},{x // 4 % 2}",
+            folder="photos/",
+        ),
+        "ages.csv": functools.partial(table, column="age", label=lambda x: 7 * x, folder="photos/"),
+    },
     "docs/image_segmentation.md": {
         "IMAGE_FILM_OR_FOLDER": pictures,
         "FOLDER": masks,

@@ -15,6 +15,15 @@ ROOT = pathlib.Path(__file__).parent.parent
 NOTEBOOKS = sorted((ROOT / "colabs").glob("*.ipynb"))
 
 
+FEWER = """# Of the embedded images that are made at each start, as many as a test needs
+from dljax.data.sources import vision
+from dljax.data.sources.medical import brain
+
+vision.SCENES, vision.HELD_OUT = 200, 50
+brain.COUNTS.update(train=2, validation=1, test=2)
+"""
+
+
 def cells(path: pathlib.Path, kind: str) -> list[dict]:
     notebook = json.loads(path.read_text(encoding="utf-8"))
     return [cell for cell in notebook["cells"] if cell["cell_type"] == kind]
@@ -120,6 +129,7 @@ def test_runs_to_its_end(path, tmp_path, monkeypatch):
     monkeypatch.delenv("MPLBACKEND", raising=False)
 
     notebook = nbformat.read(path, as_version=4)
+    notebook.cells.insert(2, nbformat.v4.new_code_cell(FEWER))
     specs = KernelSpecManager(kernel_dirs=[])
     client = nbclient.NotebookClient(
         notebook,

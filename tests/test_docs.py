@@ -155,7 +155,10 @@ def test_commands_do_not_collide():
 
 
 EMBEDDED = {"stocks", "brain", "injected"}
-OWN = re.compile(r"[A-Z_]+(\.\w+)?|photos|scans|people\.csv|[AB]\.png|patient\.nii\.gz")
+OWN = re.compile(
+    r"[A-Z_]+(\.\w+)?|photos|scans|flowers\.zip|(people|labels|tags|ages)\.csv|[AB]\.png"
+    r"|patient\.nii\.gz"
+)
 READING = ("dataset", "data_dir", "predict", "evaluate", "enroll", "identify", "verify", "stream",
            "score")  # fmt: skip
 

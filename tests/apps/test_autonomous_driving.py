@@ -52,7 +52,7 @@ def test_play_films_a_drive(trained, capsys):
     path = workdir / "predictions" / "drive_1.gif"
     with Image.open(path) as film:
         assert film.n_frames == 3  # every fourth of twelve steps
-        assert film.size == (2 * 64 + 84, 84)
+        assert film.size == (2 * 64 + 84, 84 + 32)  # the wheel, and two lines below it
     assert str(path) in capsys.readouterr().out
 
 
