@@ -365,6 +365,7 @@ STAND_INS: dict[str, dict[str, Writer]] = {
     "docs/image_classification.md": IMAGES
     | {
         "flowers.zip": zipped,
+        "retinamnist.npz": functools.partial(medmnist, classes=5, shape=(28, 28, 3)),
         "labels.csv": functools.partial(table, column="species", label="abcdefghij".__getitem__),
         "tags.csv": functools.partial(
             table,

@@ -146,7 +146,7 @@ def _pictures(
             (image, f"{title}\nas the network saw it, {size}"),
         ]
     widths = (*(1 for _ in shown), *((more,) if more else ()))
-    axes = canvas.figure(2.8 * sum(widths), 2.9 + 0.4 * (original is not None)).subplots(
+    axes = canvas.figure(2.8 * sum(widths), 2.9 + 0.3 * (original is not None)).subplots(
         1, len(widths), width_ratios=widths, squeeze=False
     )[0]
     for place, (picture, text) in zip(axes, shown, strict=False):
