@@ -85,7 +85,7 @@ def config_of(script: str) -> type[Config]:
 def trains(words: Sequence[str]) -> Config | None:
     """What a command trains; None if it trains nothing."""
     script = experiment(words)
-    if not script or script in ("compare", "export") or "--help" in words:
+    if not script or script in ("compare", "devices", "export") or "--help" in words:
         return None
     config = command_line.parse(config_of(script), ["docs", *words[3:]])
     uses = [x for x in served(config_of(script)) if x.metadata.get("group") == "use"]
