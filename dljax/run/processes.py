@@ -153,8 +153,10 @@ class _Watch:
 
     def start(self) -> str:
         """Returns when all are there; the address that this process's jax is to use."""
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.relay = free.getsockname()[1]  # of process 0: where jax's service will listen
+        self.door = socket.create_server(("127.0.0.1", 0))  # held, lest another takes its port
+        self.relay = self.door.getsockname()[1]
+        if self.index == 0:
+            self.door.close()  # jax's service will listen there
         threading.Thread(target=self._serve, name="dljax processes", daemon=True).start()
         self.together.wait()
         if self.refused:
@@ -181,7 +183,12 @@ class _Watch:
     def _serve(self) -> None:
         asyncio.set_event_loop(self.loop)
         self.loop.set_exception_handler(lambda loop, context: None)  # of what is open at the end
-        self.loop.run_until_complete(self._lead() if self.index == 0 else self._follow())
+        try:
+            self.loop.run_until_complete(self._lead() if self.index == 0 else self._follow())
+        except BaseException as error:  # a defect here must not leave the others waiting
+            if not sys.is_finalizing():
+                sys.excepthook(type(error), error, error.__traceback__)
+                os._exit(1)
 
     async def _lead(self) -> None:
         bind = os.environ.get("JAX_COORDINATOR_BIND_ADDRESS", f":{self.port}")
@@ -266,7 +273,7 @@ class _Watch:
         async def relay(here: asyncio.StreamReader, there: asyncio.StreamWriter) -> None:
             await _join(here, there, self.host, self.port, b"dljax-jax\n")
 
-        await asyncio.start_server(relay, "127.0.0.1", self.relay)
+        await asyncio.start_server(relay, sock=self.door)
         await self._listen(reader, 0)
         await asyncio.Event().wait()
 

@@ -27,7 +27,7 @@ from tests.helpers import assert_close, assert_same, devices
 from tests.run import process_tasks
 
 ROOT = Path(__file__).parents[2]
-LONG = 600  # seconds after which something hangs
+LONG = 240  # seconds after which something hangs
 TASKS = ("classification", "recurrent", "ppo")
 
 
