@@ -174,9 +174,11 @@ def faces() -> np.ndarray:
 
 
 def people(path: Path, each: int = 6) -> None:
+    """A folder per person, of whom the pages call one NAME."""
     for number, images in enumerate(faces()[:20]):
+        name = f"p_{number}" if number else "NAME"
         for i, image in enumerate(images[:each], start=1):
-            save(path / f"p_{number}" / f"p_{number}_{i:04d}.png", image)
+            save(path / name / f"{name}_{i:04d}.png", image)
 
 
 def lfw(path: Path) -> None:
