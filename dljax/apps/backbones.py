@@ -1,4 +1,4 @@
-"""Backbones of detectors and of segmentation networks, fresh or with pretrained weights."""
+"""Backbones of detectors, segmentation networks and classifiers, fresh or pretrained."""
 
 from __future__ import annotations
 

@@ -214,6 +214,7 @@ def run(capsys, *words) -> tuple[int, str]:
         (["--dataset={npz}", "--positive=tumour"], "--positive=tumour is none of the classes 0, 1"),
         (["--dataset={npz}", "--ordinal=1"], "--ordinal is for three grades or more"),
         (["--dataset={npz}", "--flip=z"], "--flip=z is for volumes"),
+        (["--dataset={npz}", "--backbone_rate=0.2"], "is for --model=efficientnet_lite0"),
         (["--dataset={npz}", "--patients=a.csv"], "names no files, so --patients"),
         (["--dataset={npz}", "--batch_size=100000"], "batch_size=100000"),
     ],

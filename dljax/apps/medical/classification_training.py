@@ -27,8 +27,15 @@ AXES = {"x": -2, "y": -3, "z": -4}  # of an image [(D,) H, W, C]
 
 
 def backbone_of(config: Config, weights: bool = True) -> Backbone | None:
-    """The pretrained backbone of a Config, if its model has one."""
-    return backbones.load(config.model, weights) if config.model == PRETRAINED else None
+    """The pretrained backbone of a Config, if its model has one.
+
+    Raises ValueError for a learning rate of a backbone that is not there.
+    """
+    if config.model == PRETRAINED:
+        return backbones.load(config.model, weights)
+    if config.backbone_rate:
+        raise ValueError(f"--backbone_rate is for --model={PRETRAINED}: leave it out")
+    return None
 
 
 def network(
