@@ -114,6 +114,7 @@ def in_turn(
         total, count = sums["loss"]
         return float(total[0] / count[0])
 
+    steps.program = advance.program
     return steps
 
 

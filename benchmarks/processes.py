@@ -3,7 +3,8 @@
     python -m benchmarks.processes [--workdir=runs/benchmark_processes] [--repeats=3] [--kills=50]
 
 The step: two processes of one core each against one process with two virtual devices on both, in
-turns; the median of the repetitions, and the processor time that each took in all. The kills: runs
+turns; the second half of a run, the median of the repetitions, and the processor time of the whole
+run. The kills: runs
 of two processes, of which a random one gets SIGKILL or SIGTERM at a random moment of each start
 (--seed draws them), from the first to the last; each run is started again until it ends. All must
 end with the bits of a run that was never killed. --repeats=0 or --kills=0 leaves one of the two
@@ -33,7 +34,7 @@ from dljax.train import checkpoint
 
 EXPERIMENT = (
     "experiments.image_classification", "--parallel=data", "--num_seeds=1", "--noplots", "--quiet",
-    "--steps_per_call=10", "--eval_every=20",
+    "--steps_per_call=10",
 )  # fmt: skip
 PATIENCE = 600  # seconds until what should end is said to hang
 
@@ -85,28 +86,35 @@ def start(workdir: Path, count: int, flags: list[str]) -> list[Process]:
     return [Process(words, i, count, port, pins[i]) for i in range(count)]
 
 
-def trained(workdir: Path, count: int, flags: list[str]) -> tuple[float, float]:
-    """(seconds a step, processor seconds of all processes) of a run from its beginning."""
+def trained(workdir: Path, count: int, flags: list[str]) -> float:
+    """Processor seconds of all processes of a run from its beginning."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     ends = [process.end() for process in start(workdir, count, [*flags, "--overwrite"])]
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     if any(end.code for end in ends):
         raise SystemExit(f"error: a process has failed: {ends}")
-    summary = json.loads((workdir / "summary.json").read_text())
-    processor = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return summary["seconds"]["train"] / summary["steps"], processor
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
-def compare(workdir: Path, repeats: int, flags: list[str]) -> None:
+def compare(workdir: Path, repeats: int, steps: int, flags: list[str]) -> None:
     """Prints the time of a step of two processes beside that of one."""
+    flags = [*flags, f"--eval_every={steps // 2}", f"--checkpoint_every={steps}"]
     found = {1: [], 2: []}
     for _ in range(repeats):
         for count in found:
-            found[count].append(trained(workdir / f"{count}", count, flags))
+            folder = workdir / f"{count}"
+            processor = trained(folder, count, flags)
+            lines = (folder / "metrics.jsonl").read_text().splitlines()
+            half, whole = (json.loads(line)["seconds"] for line in lines[:2])
+            found[count].append(((whole - half) / (steps // 2), processor))
     medians = {count: np.median(np.array(pairs), axis=0) for count, pairs in found.items()}
     for count, (step, processor) in medians.items():
         name = "one process, two virtual devices" if count == 1 else "two processes of a core each"
-        print(f"{name}: {1e3 * step:.2f} ms a step, {processor:.1f} s of processor time in all")
+        every = ", ".join(f"{1e3 * pair[0]:.1f}" for pair in found[count])
+        print(
+            f"{name}: {1e3 * step:.2f} ms a step ({every}), "
+            f"{processor:.1f} s of processor time in all"
+        )
     print(f"two processes take {medians[2][0] / medians[1][0]:.2f} times as long for a step")
 
 
@@ -122,7 +130,7 @@ def newest(workdir: Path) -> list[bytes]:
 def kill(workdir: Path, kills: int, seed: int, flags: list[str]) -> None:
     """Prints how many killed runs ended with the bits of one that was not."""
     rng = np.random.default_rng(seed)
-    begin = time.monotonic()
+    flags, begin = [*flags, "--eval_every=20"], time.monotonic()
     trained(workdir / "whole", 2, flags)
     length, whole = time.monotonic() - begin, newest(workdir / "whole")
     done = runs = same = 0
@@ -171,7 +179,7 @@ def main(argv: list[str] | None = None) -> None:
     options = parser.parse_args(argv)
     flags = [f"--steps={options.steps}", *options.flags]
     if options.repeats:
-        compare(options.workdir, options.repeats, flags)
+        compare(options.workdir, options.repeats, options.steps, flags)
     if options.kills:
         kill(options.workdir, options.kills, options.seed, flags)
 

@@ -1,17 +1,24 @@
 """What a training step costs as things grow: batch, width, length, seeds.
 
     python -m benchmarks.scaling [--workdir=runs/benchmark_scaling] [--repeats=3] [--devices=8]
+    python -m benchmarks.scaling --weak
 
 LeNet over the batch size, a small ResNet over its width, a GRU over the length of its sequences,
 LeNet on 8x8 images over the number of seeds in one program (one after another, and side by side),
 and a batch of 128 images or 8 seeds over the number of devices: on a CPU, 8 virtual devices on the
 same cores, so that what they cost shows and no gain can. Each point is the median of stretches of
 10 steps. Leaves summary.json and a plot in the workdir; with --devices nothing but that table.
+
+--weak: 32 images a device on 1, 2, 4 and 8 virtual devices, by data and by fsdp, and what one step
+sends: bytes of the arrays that go through each kind of collective. On the same cores n devices
+need n times as long as one; the efficiency is what is left of that.
 """
 
 from __future__ import annotations
 
 import argparse
+import collections
+import re
 import subprocess
 import sys
 import time
@@ -125,6 +132,38 @@ def devices(repeats: int) -> dict[str, np.ndarray]:
     return times
 
 
+COLLECTIVES = re.compile(
+    r"= (?P<arrays>.*?) (?P<name>all-gather|all-reduce|reduce-scatter|all-to-all|"
+    r"collective-permute)(?:-start)?\("
+)
+
+
+def sent(program: str) -> dict[str, float]:
+    """Megabytes of the results of each kind of collective in a step, from the compiled text."""
+    found = collections.Counter()
+    for match in COLLECTIVES.finditer(program):
+        for bits, shape in re.findall(r"[a-z]+(\d+)\[([\d,]*)\]", match["arrays"]):
+            sizes = [int(n) for n in shape.split(",") if n]
+            found[match["name"]] += int(np.prod(sizes)) * int(bits) / 8e6
+    return dict(found)
+
+
+def weak(repeats: int) -> list[tuple[str, float, str]]:
+    """What is trained, ms a step, megabytes sent; 32 images for each of the devices."""
+    n, rows = jax.device_count(), []
+    resnet = ResNet(10, (1, 1, 1), (16, 32, 64))
+    for model, shape in ((LeNet(10), (28, 28, 1)), (resnet, (32, 32, 3))):
+        for parallel in ("data", "fsdp") if n > 1 else ("none",):
+            steps = stepper(model, shape, 32 * n, parallel=parallel)
+            steps(contest.STEPS)
+            name = f"{type(model).__name__}, {n} x 32 images, {parallel}"
+            ms = np.median(contest.interleaved({name: steps}, repeats)[name])
+            moved = sorted(sent(steps.program.text()).items())
+            moved = ", ".join(f"{kind} {mb:.3f}" for kind, mb in moved)
+            rows.append((name, ms, moved or "nothing"))
+    return rows
+
+
 def measure(sweep: Sweep, repeats: int) -> np.ndarray:
     """Milliseconds a step [numbers, repeats]."""
     contestants = {str(n): sweep.steps(n) for n in sweep.numbers}
@@ -159,9 +198,19 @@ def main() -> None:
     parser.add_argument("--workdir", type=Path, default=Path("runs/benchmark_scaling"))
     parser.add_argument("--repeats", type=int, default=3, help="timed stretches of each")
     parser.add_argument("--devices", type=int, help="tell of so many CPU devices, and no more")
+    parser.add_argument("--weak", action="store_true", help="as many images for each device")
     flags = parser.parse_args()
+    if flags.weak and not flags.devices:
+        for n in (1, 2, 4, 8):
+            words = ["-m", "benchmarks.scaling", "--weak", f"--devices={n}"]
+            subprocess.run([sys.executable, *words, f"--repeats={flags.repeats}"], check=True)
+        return
     if flags.devices:
         jax.config.update("jax_num_cpu_devices", flags.devices)
+        if flags.weak:
+            rows = [(name, f"{ms:.2f}", moved) for name, ms, moved in weak(flags.repeats)]
+            print(contest.table(("network", "ms a step", "MB through each collective"), rows))
+            return
         rows = [(n, f"{np.median(ms):.2f}") for n, ms in devices(flags.repeats).items()]
         print(contest.table(("LeNet", "ms a step"), rows))
         return

@@ -14,13 +14,13 @@ from typing import Any
 
 import jax
 
-from dljax.train.parallel import Placement
+from dljax.train.parallel import Placement, gathered
 
 LEVEL = "xla_backend_optimization_level"
 
 
 class Program:
-    """A function compiled at its first call; `seconds` is what that took.
+    """A function compiled at its first call; `seconds` is what that took, in the slowest process.
 
     once: it will be called once, so it is compiled quickly rather than well (unless XLA_FLAGS name
     a level).
@@ -37,8 +37,13 @@ class Program:
             if self._once and options and LEVEL not in os.environ.get("XLA_FLAGS", ""):
                 options = options | {LEVEL: 1}  # LLVM's first level: two thirds of the time
             self._compiled = self._f.lower(*args).compile(compiler_options=options)
+            gathered(0)  # all wait for the last one
             self.seconds = time.perf_counter() - begin
         return self._compiled(*args)
+
+    def text(self) -> str:
+        """What XLA made of the function, after its first call."""
+        return self._compiled.as_text()
 
     def megabytes(self) -> float:
         """Memory that the compiled function takes: its arguments and temporary arrays."""

@@ -1,10 +1,15 @@
 """Placements over eight virtual devices."""
 
+import flax.linen as nn
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.sharding import PartitionSpec as P
 
+from dljax.nn.convolution import Conv
+from dljax.nn.normalization import BatchNorm
+from dljax.nn.pooling import max_pool
 from dljax.train.parallel import place
 from tests.helpers import devices
 
@@ -79,3 +84,32 @@ def test_over_seeds():
         out = jax.jit(placement.over_seeds(f, (0, None)))(x, 10.0)
         np.testing.assert_array_equal(out["sum"], x + 10)
         np.testing.assert_array_equal(out["y"], np.full(8, 10.0))
+
+
+class Layers(nn.Module):
+    """What a convolutional network is made of."""
+
+    @nn.compact
+    def __call__(self, x):
+        x = Conv(6, (5, 5))(x)
+        x = max_pool(nn.relu(BatchNorm(use_running_average=False)(x)), 2)
+        x = Conv(16, (3, 3), strides=2)(x)
+        x = Conv(16, (3, 3), feature_group_count=16)(x)
+        return Conv(8, (1, 1))(x)
+
+
+def test_each_device_works_on_its_own_images():
+    """Sums alone cross the network: no device gets another's images, or all."""
+    model, placement = Layers(), devices(8)
+    x = jnp.zeros((16, 8, 8, 3))
+    params = model.init(jax.random.key(0), x)["params"]
+
+    def loss(params, x):
+        return (model.apply({"params": params}, x, mutable="batch_stats")[0] ** 2).sum()
+
+    split = jax.sharding.NamedSharding(placement.mesh, P("data"))
+    gradient = jax.jit(jax.grad(loss), in_shardings=(placement.everywhere(), split))
+    program = gradient.lower(params, x).compile().as_text()
+    assert "all-reduce" in program
+    for other in ("all-gather", "all-to-all", "collective-permute"):
+        assert other not in program

@@ -251,12 +251,18 @@ def _layer_from_torch(state: Mapping[str, Any], suffix: str) -> dict[str, Array]
 def _affine(x: Array, kernel: Array, bias: Array) -> Array:
     """x kernel + bias for x [..., I]: one matrix product, and so are its gradients.
 
-    The bias is a row of the matrix: on a CPU a sum over all times takes longer than a product.
+    The bias is a row of the matrix: on a CPU a sum over all times takes longer than a product. A
+    CPU also wants the times and the batch as one axis (a step of an LSTM takes four fifths), by
+    which a batch that is split over several CPU devices is gathered to each of them.
     """
-    rows = x.reshape(-1, x.shape[-1]).astype(kernel.dtype)
-    rows = jnp.concatenate([rows, jnp.ones_like(rows[:, :1])], axis=1)
-    a = rows @ jnp.concatenate([kernel, bias[None]])
-    return a.reshape(*x.shape[:-1], -1)
+    x = x.astype(kernel.dtype)
+    x = jnp.concatenate([x, jnp.ones_like(x[..., :1])], axis=-1)
+    w = jnp.concatenate([kernel, bias[None]])
+
+    def flat(x: Array, w: Array) -> Array:
+        return (x.reshape(-1, x.shape[-1]) @ w).reshape(*x.shape[:-1], -1)
+
+    return jax.lax.platform_dependent(x, w, cpu=flat, default=jnp.matmul)
 
 
 def _orthogonal_gates(key: Array, shape: tuple[int, int]) -> Array:

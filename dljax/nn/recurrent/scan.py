@@ -108,10 +108,12 @@ def _recur_backward(cell, reverse, residuals, gradients):
     d_first, (dq, da) = lax.scan(
         step, d_last, (d_hs, old, carries, saved, mask), reverse=not reverse
     )
-    h, d = old[0].reshape(-1, old[0].shape[-1]), dq.reshape(-1, dq.shape[-1])
-    d_recurrent = _product(h.astype(recurrent.dtype).T, d.astype(recurrent.dtype))
-    ones = jnp.ones((1, len(d)), recurrent.dtype)  # a product sums faster than a sum on a CPU
-    d_bias = None if bias is None else _product(ones, d.astype(recurrent.dtype))[0]
+    # The batch stays an axis of its own: of one that is split over devices, each sums its share.
+    h, d = old[0].astype(recurrent.dtype), dq.astype(recurrent.dtype)
+    outer = partial(jnp.einsum, "tbi,tbj->ij", preferred_element_type=jnp.float32)
+    d_recurrent = outer(h, d)
+    # A product sums faster than a sum on a CPU.
+    d_bias = None if bias is None else outer(jnp.ones_like(d[..., :1]), d)[0]
     da = (dq if da is None else da).astype(dtype_of_a.dtype)
     return d_recurrent.astype(recurrent.dtype), d_bias, d_first, da, None
 
