@@ -123,8 +123,10 @@ def newest(workdir: Path) -> list[bytes]:
     step = max(
         int(path.name) for path in (workdir / "checkpoints").iterdir() if path.name.isdigit()
     )
-    tree = checkpoint.arrays(workdir / "checkpoints" / str(step) / "run")
-    return [np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(tree)]
+    leaves = jax.tree.leaves(checkpoint.arrays(workdir / "checkpoints" / str(step) / "run"))
+    is_key = [jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key) for x in leaves]
+    pairs = zip(leaves, is_key, strict=True)
+    return [np.asarray(jax.random.key_data(x) if key else x).tobytes() for x, key in pairs]
 
 
 def kill(workdir: Path, kills: int, seed: int, flags: list[str]) -> None:

@@ -8,10 +8,12 @@ import functools
 import json
 import os
 import re
+import select
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -225,6 +227,25 @@ def test_a_process_that_never_comes_is_named(monkeypatch):
     for code, text in ends.values():
         assert code == processes.GONE, text
         assert text.startswith("error: processes 1, 3 of 4 did not come to 127.0.0.1:"), text
+
+
+@pytest.mark.skipif(not hasattr(os, "SCHED_BATCH"), reason="Linux alone has it")
+def test_the_thread_of_the_network_goes_behind_the_others(monkeypatch):
+    poll, work = select.epoll(), threading.Event()
+    network = threading.Thread(target=poll.poll, args=(LONG,), daemon=True)
+    other = threading.Thread(target=work.wait, daemon=True)
+
+    def devices():
+        for thread in (network, other):
+            thread.start()
+        while "epoll" not in Path(f"/proc/self/task/{network.native_id}/wchan").read_text():
+            time.sleep(0.01)
+
+    monkeypatch.setattr(jax, "devices", devices)
+    processes._let_training_go_first()
+    assert os.sched_getscheduler(network.native_id) == os.SCHED_BATCH
+    assert os.sched_getscheduler(other.native_id) == os.SCHED_OTHER
+    work.set()
 
 
 @pytest.mark.parametrize("seen", [(1, 1, 1), (1, 0, 0)])
