@@ -2,6 +2,8 @@
 
 import os
 import sys
+import time
+from pathlib import Path
 
 from absl import logging
 
@@ -22,3 +24,12 @@ def prepare() -> None:
         sys.path.append(os.getcwd())
     enable_compilation_cache(user_cache("programs"))  # a second start compiles little
     processes.initialize()
+
+
+def age() -> float | None:
+    """Seconds since this process began, where the system says so (Linux: proc(5))."""
+    try:
+        began = Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19]
+        return time.clock_gettime(time.CLOCK_BOOTTIME) - int(began) / os.sysconf("SC_CLK_TCK")
+    except (OSError, AttributeError):
+        return None

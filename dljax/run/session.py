@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import json
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -18,7 +19,7 @@ import numpy as np
 
 from dljax import plots
 from dljax.data.feed import Examples
-from dljax.run import sweep, workdirs
+from dljax.run import process, sweep, workdirs
 from dljax.run.command_line import command
 from dljax.run.config import C, Config, from_json, to_json
 from dljax.run.experiment import Analysis, Experiment, Outcome
@@ -275,6 +276,7 @@ def _summarise(
         baselines=baselines,
         parameters=_parameters(result.run),
         steps_per_call=result.steps_per_call,
+        seconds_to_first_step=_to_first_step(result, Path(config.workdir)),
         headline=[name for name in experiment.headline if name in trained.scores],
         best_step=trained.best,
         checkpoint={
@@ -287,6 +289,22 @@ def _summarise(
         **findings,
         **analysis.findings,
     )
+
+
+def _to_first_step(result: driver.Result, workdir: Path) -> dict[str, float] | None:
+    """Seconds from the beginning of the process: imports and data, then compiling and a dispatch.
+
+    Of a start that makes no step, those of the start before it; None where the system does not tell
+    when the process began.
+    """
+    age, path = process.age(), workdir / "summary.json"
+    if age is not None and result.first_step is not None:
+        called, done = result.first_step
+        return {
+            "imports_and_data": called - time.monotonic() + age,
+            "compile_and_step": done - called,
+        }
+    return json.loads(path.read_text()).get("seconds_to_first_step") if path.exists() else None
 
 
 def _draw(

@@ -35,7 +35,8 @@ class Result(NamedTuple):
     run: the last Run, after `steps` steps: all of them, unless patience ended it.
     metrics: the newest evaluation, name -> [seeds, ...] (NaN for dropped seeds).
     seconds: compile, train, evaluate, checkpoint. dropped: indices of seeds dropped by
-    on_nan="drop".
+    on_nan="drop". first_step: time.monotonic() when `train` was called and when the first steps
+    were done; None where none were left.
     """
 
     run: Run
@@ -45,6 +46,7 @@ class Result(NamedTuple):
     steps_per_call: int
     dropped: tuple[int, ...]
     steps: int
+    first_step: tuple[float, float] | None = None
 
 
 def train(
@@ -81,6 +83,7 @@ def train(
     Raises Interrupted after SIGINT or SIGTERM (first saving), NotFinite, CheckpointError, and
     ValueError for data that is no Feed or no Examples.
     """
+    called, first_step = time.monotonic(), None
     if not isinstance(feed, Feed):
         raise ValueError(
             f"a Feed of batches is needed, not a {type(feed).__name__}: "
@@ -162,6 +165,7 @@ def train(
                 dispatch.took(done, agreed(elapsed))  # all processes choose the same
             seconds["compile"] += compiled
             seconds["train"] += elapsed
+            first_step = first_step or (called, time.monotonic())
 
             lost = [i for i in np.flatnonzero(bad >= 0) if i not in dropped]
             if lost:
@@ -214,7 +218,7 @@ def train(
         if store:
             store.wait()
     rate = step / max(seconds["train"], 1e-9)
-    return Result(run, newest, seconds, rate, dispatch.k, tuple(sorted(dropped)), step)
+    return Result(run, newest, seconds, rate, dispatch.k, tuple(sorted(dropped)), step, first_step)
 
 
 class StepsPerCall:

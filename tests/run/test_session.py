@@ -13,7 +13,7 @@ import pytest
 from dljax.data import feed
 from dljax.data.record import DataRecord
 from dljax.data.record_kinds import images_record
-from dljax.run import session
+from dljax.run import process, session
 from dljax.run.config import DataConfig, field, override
 from dljax.run.experiment import Analysis, Experiment, Outcome
 from dljax.run.workdirs import predictions_folder
@@ -140,6 +140,10 @@ def test_the_summary_says_what_was_read_and_how_it_was_made(trained, capsys):
     assert summary["data"]["rows"] == 10 and summary["data"]["left_out"] == []
     assert summary["headline"] == ["loss"]
     assert summary["command"].startswith("python -m experiments.toy --workdir=")
+    if Path("/proc/self/stat").exists():
+        first = summary["seconds_to_first_step"]
+        assert first["imports_and_data"] > 0 and first["compile_and_step"] > 0
+        assert sum(first.values()) <= process.age()
     assert summary["commit"] is None or len(summary["commit"].rstrip("+")) == 12
     train(trained, dataset="a.csv", quiet=False)
     assert "rows: 10\n" in capsys.readouterr().err

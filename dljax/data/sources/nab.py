@@ -13,7 +13,6 @@ import json
 from pathlib import Path
 
 import numpy as np
-import pandas
 
 from dljax.data.anomaly_series import Labelled, Window
 
@@ -39,6 +38,8 @@ def read_nab(folder: str | Path) -> tuple[Labelled, ...]:
 
 
 def _read(file: Path, labels: dict[str, list[list[str]]], path: Path) -> Labelled:
+    import pandas
+
     name = f"{file.parent.name}/{file.name}"
     if name not in labels:
         raise ValueError(f"{path} has no entry for {name}: add its windows, or [] if none")
