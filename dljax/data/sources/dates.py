@@ -13,7 +13,6 @@ import re
 from typing import NamedTuple
 
 import numpy as np
-import pandas as pd
 
 from dljax.data.sources import frequency
 from dljax.data.sources.date_fields import (
@@ -188,6 +187,8 @@ def other_words(cells: np.ndarray) -> Dates:
     whole = np.array([bool(year.search(x)) and not zone.fullmatch(x) for x in cells.tolist()])
     if not whole.any():
         return Dates(np.full(len(cells), NAT))
+    import pandas as pd  # slow, and of all dates these alone need it
+
     stamps = pd.to_datetime(pd.Series(cells), errors="coerce", format="mixed", utc=True)
     time = stamps.dt.tz_localize(None).to_numpy().astype("datetime64[s]")
     return Dates(np.where(whole, time, NAT))
