@@ -223,8 +223,8 @@ def find_torch() -> Any:
     return torch
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """The command line; returns the exit code."""
+def flag_parser() -> argparse.ArgumentParser:
+    """The flags of the command line."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.gpu",
         description=__doc__,
@@ -239,6 +239,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--cifar", default="", help="CIFAR-10, as image_classification's --dataset")
     parser.add_argument("--text", default="", help="the file tinyshakespeare.txt")
     parser.add_argument("--tiny", action="store_true", help="tiny sizes, on a CPU too")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command line; returns the exit code."""
+    parser = flag_parser()
     flags = parser.parse_args(argv)
     chosen = flags.sections.split(",") if flags.sections else list(SHARES)
     for name in chosen:

@@ -23,6 +23,8 @@ def pictures(images: np.ndarray, layout: torch.memory_format, device: str = "cpu
 
 def computed(net: nn.Module, dtype: str, device: str, compiled: bool = False) -> Callable:
     """A network computed in a dtype as ours are: parameters and outputs stay float32."""
+    if compiled:
+        torch.compiler.reset()  # else it gives up after some networks
     call = torch.compile(net) if compiled else net
     if dtype == "float32":
         return call
@@ -52,7 +54,7 @@ def eager(
     def steps(k: int) -> float:
         for _ in range(k):
             with torch.set_grad_enabled(part != "forward"):
-                value = loss(call or net)
+                value = loss(net if call is None else call)
             if part != "forward":
                 tx.zero_grad()
                 value.backward()
