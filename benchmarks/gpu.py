@@ -211,7 +211,7 @@ def find_torch() -> Any:
     """The module torch, set as it is fastest; None, and a line that says why, without."""
     try:
         import torch
-    except ImportError as error:
+    except (ImportError, OSError) as error:  # OSError: of a library that it needs
         print(f"PyTorch is left out: {error}")
         return None
     if jax.default_backend() != "cpu":
@@ -274,6 +274,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     asked = Asked(flags.tiny, flags.repeats, flags.cifar, flags.text, torch, memory)
     config = {**vars(flags), "out": str(flags.out), "torch": versions["torch"]}
     results, made = Results(flags.out, config, peak), gpu_sections.sections(asked)
+    try:
+        results.save()
+    except OSError as error:
+        parser.error(f"--out: {error}")
     each, code = 60 * flags.minutes / sum(SHARES[name] for name in chosen), 0
     deadline = begin
     try:

@@ -148,11 +148,13 @@ def test_a_smaller_card_gets_smaller_batches():
     [
         (["--tiny", "--sections=card,x"], "there is no section 'x': there are card, "),
         (["--tiny", "--cifar=no.npz"], "--cifar: there is no no.npz"),
+        (["--tiny", "--out=README.md/x"], "--out: [Errno 20] Not a directory: 'README.md/x"),
         (["--tiny", "--minutes=0"], "--minutes must be more than 0"),
         ([], "jax finds no GPU here: --tiny runs"),
     ],
 )
-def test_wrong_flags(words, said, capsys):
+def test_wrong_flags(words, said, capsys, monkeypatch):
+    monkeypatch.chdir(gpu_sections.__file__.rpartition("/benchmarks/")[0])
     with pytest.raises(SystemExit) as end:
         gpu.main(words)
     assert end.value.code == 2 and said in capsys.readouterr().err
