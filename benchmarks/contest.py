@@ -43,6 +43,19 @@ def loss_of(model: nn.Module) -> Callable:
     return loss
 
 
+def problem(
+    model: nn.Module, shape: Sequence[int], classes: int, pixels: bool = False
+) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """A random batch with a label of each image, or pixel, and a network's first variables."""
+    rng = np.random.default_rng(0)
+    size = shape[:-1] if pixels else shape[:1]
+    batch = {
+        "image": rng.normal(size=shape).astype(np.float32),
+        "label": rng.integers(0, classes, size).astype(np.int32),
+    }
+    return batch, dict(jax.jit(model.init)(jax.random.key(0), batch["image"][:1]))
+
+
 def in_our_loop(
     loss: Callable[[Any, Any, Any], tuple[jax.Array, Any]],
     params: Any,
@@ -74,7 +87,7 @@ def in_our_loop(
             params, stats = optax.apply_updates(params, updates), new
         return (params, stats, opt_state, last), {"loss": (value, jnp.ones(()))}
 
-    def init(key):
+    def init(key, params, stats):
         return params, stats, tx.init(params), jnp.zeros(())
 
     task = loop.Task(init, step, evaluate=None)
@@ -82,7 +95,7 @@ def in_our_loop(
     size = len(jax.tree.leaves(batch)[0])
     advance = loop.advance(task, feed.in_memory(batch, size), placement, STEPS)
     items = {k: advance.prepare([0], 0, k) for k in (1, STEPS)}
-    run = loop.start(task, [0], placement)
+    run = loop.start(task, [0], placement, jax.tree.map(lambda x: x[None], (params, stats)))
 
     def steps(k: int) -> float:
         nonlocal run
@@ -129,7 +142,7 @@ def matrix_rate(dtype: Any = jnp.float32, size: int = 0) -> float:
     The best of some; size: 2048 on a CPU, 8192 elsewhere.
     """
     size = size or (2048 if jax.devices()[0].platform == "cpu" else 8192)
-    a = jnp.ones((size, size), dtype)
+    a = jax.random.normal(jax.random.key(0), (size, size)).astype(dtype)  # ones would be faster
     product = jax.jit(lambda a: a @ a)
     product(a).block_until_ready()
     seconds = []
@@ -143,9 +156,14 @@ def matrix_rate(dtype: Any = jnp.float32, size: int = 0) -> float:
 def check_equal(name: str, contestants: dict[str, Steps], count: int = 3) -> None:
     """Makes `count` steps by each; ValueError unless all have the losses of the first."""
     losses = {who: [steps(1) for _ in range(count)] for who, steps in contestants.items()}
+    check_losses(name, losses)
+
+
+def check_losses(name: str, losses: dict[str, Sequence[float]], rtol: float = 2e-3) -> None:
+    """ValueError unless all have the losses of the first, up to a share of rtol."""
     first = next(iter(losses.values()))
     for who, loss in losses.items():
-        if not np.allclose(loss, first, rtol=2e-3):
+        if not np.allclose(loss, first, rtol=rtol):
             raise ValueError(f"{name}: {who} has other losses than the others: {losses}")
 
 
@@ -176,9 +194,14 @@ def tell(title: str, times: dict[str, np.ndarray], peers: Sequence[str]) -> np.n
 
 
 def finish(
-    name: str, workdir: Path | None, config: dict, metrics: dict[str, Any], begin: float
+    name: str,
+    workdir: Path | None,
+    config: dict,
+    metrics: dict[str, Any],
+    begin: float,
+    **more: Any,
 ) -> None:
-    """Writes summary.json, from which the ledger takes its entries."""
+    """Writes summary.json, from which the ledger takes its entries; more: further ones of it."""
     report.summary(
         workdir,
         experiment=f"benchmarks.{name}",
@@ -188,6 +211,7 @@ def finish(
         seconds={"all": time.perf_counter() - begin},
         steps_per_second=0.0,
         metrics=metrics,
+        **more,
     )
 
 

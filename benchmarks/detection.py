@@ -13,9 +13,11 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import importlib.util
 import io
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +29,8 @@ from benchmarks import contest
 from dljax.apps.configs import object_detection
 from dljax.apps.detection.training import network, strides
 from dljax.cnn.detection import boxes as boxes_
-from dljax.cnn.detection import coco_metrics, detector, suppression
+from dljax.cnn.detection import coco_metrics, suppression
+from dljax.cnn.detection import detector as detection
 from dljax.cnn.segmentation import segmenter
 from dljax.data import feed
 from dljax.data.sources.scenes import CLASSES, MASK_CLASSES, scenes
@@ -38,17 +41,11 @@ from dljax.train.parallel import place
 try:
     import torch
     import torch.nn.functional as F
-    from pycocotools.coco import COCO
-    from pycocotools.cocoeval import COCOeval
 
     from benchmarks import detection_twin, twins
 except ImportError:
-    raise SystemExit(
-        "benchmarks.detection compares with PyTorch and COCO's own scores: "
-        "pip install torch pycocotools"
-    ) from None
+    torch = None  # benchmarks.gpu, which imports this, runs without
 
-LAYOUTS = {"torch": torch.contiguous_format, "torch channels_last": torch.channels_last}
 SIDE, UNET = 96, (16, 32, 64, 96)  # of scenes; channels of the U-Net
 
 
@@ -57,6 +54,11 @@ def main() -> None:
     parser.add_argument("--workdir", type=Path, help="where summary.json goes")
     parser.add_argument("--repeats", type=int, default=9, help="timed stretches of each")
     flags = parser.parse_args()
+    if torch is None or importlib.util.find_spec("pycocotools") is None:
+        raise SystemExit(
+            "benchmarks.detection compares with PyTorch and COCO's own scores: "
+            "pip install torch pycocotools"
+        )
     print(f"{report.device_name()}, {torch.get_num_threads()} threads; ", end="")
     print(f"jax {jax.__version__}, torch {torch.__version__}")
     begin, metrics = time.perf_counter(), {}
@@ -64,7 +66,7 @@ def main() -> None:
         contest.check_equal(name, contestants)
         times = contest.interleaved(contestants, flags.repeats)
         metrics[f"{name}, step: dljax / best of torch"] = contest.tell(
-            f"{name}, step", times, tuple(LAYOUTS)
+            f"{name}, step", times, tuple(twins.LAYOUTS)
         )
     metrics["suppression of 1,000 boxes: dljax / torch's loop"] = suppressions(flags.repeats)
     metrics["scores of 5,000 images: dljax / pycocotools"] = scorers()
@@ -74,28 +76,39 @@ def main() -> None:
 def detectors() -> dict[str, contest.Steps]:
     """The default detector on scenes, in our loop and in PyTorch."""
     config = object_detection.Config()
-    model, levels = network(config, len(CLASSES)), strides(config)
-    batch = batch_of(config.batch_size, ("image", "boxes", "labels", "flags"))
-    task = detector.task(
-        model,
+    task, batch = detector(config)
+    params = one_seed(task).params
+    twin = partial(detector_twin, config, params)
+    return contestants(task, batch, twin, detector_loss(config, batch))
+
+
+def detector(config: object_detection.Config, side: int = SIDE) -> tuple[loop.Task, dict]:
+    """A detector's task, without augmentation and with SGD, and a batch of scenes."""
+    task = detection.task(
+        network(config, len(CLASSES)),
         optax.sgd(contest.RATE, contest.MOMENTUM),
-        image_shape=(SIDE, SIDE, 3),
-        strides=levels,
+        image_shape=(side, side, 3),
+        strides=strides(config),
     )
-    start = one_seed(task)
-    params = start.params
-    centres, steps = (torch.tensor(x) for x in boxes_.grid((SIDE, SIDE), levels))
+    return task, batch_of(config.batch_size, ("image", "boxes", "labels", "flags"), side)
+
+
+def detector_twin(config: object_detection.Config, params: Any) -> torch.nn.Module:
+    """The detector in PyTorch."""
+    levels = len(strides(config))
+    return detection_twin.Detector(
+        params, config.widths, levels, config.width, config.depth, len(CLASSES)
+    )
+
+
+def detector_loss(
+    config: object_detection.Config, batch: dict[str, np.ndarray], device: str = "cpu"
+) -> Callable[[Callable, torch.Tensor], torch.Tensor]:
+    """What the detector in PyTorch descends: (net, images) -> loss."""
+    grid = boxes_.grid(batch["image"].shape[1:3], strides(config))
     truth = torch.tensor(batch["boxes"]), torch.tensor(batch["labels"]).long()
-
-    def loss(net: torch.nn.Module, images: torch.Tensor) -> torch.Tensor:
-        return detection_twin.loss(*net(images), *truth, centres, steps)
-
-    def twin() -> torch.nn.Module:
-        return detection_twin.Detector(
-            params, config.widths, len(levels), config.width, config.depth, len(CLASSES)
-        )
-
-    return contestants(task, batch, twin, loss)
+    given = [x.to(device) for x in (*truth, *map(torch.tensor, grid))]
+    return lambda net, images: detection_twin.loss(*net(images), *given)
 
 
 def unets() -> dict[str, contest.Steps]:
@@ -120,8 +133,8 @@ def unets() -> dict[str, contest.Steps]:
     return contestants(task, batch, twin, loss)
 
 
-def batch_of(count: int, names: tuple[str, ...]) -> dict[str, np.ndarray]:
-    found = scenes(count, "train", size=SIDE)
+def batch_of(count: int, names: tuple[str, ...], side: int = SIDE) -> dict[str, np.ndarray]:
+    found = scenes(count, "train", size=side)
     return {name: found[name] for name in names}
 
 
@@ -136,26 +149,15 @@ def contestants(
 ) -> dict[str, contest.Steps]:
     """Ours, and PyTorch in both layouts: twin() makes its network, loss(net, images) a scalar."""
     found = {"dljax": contest.in_turn(task, feed.in_memory(batch, len(batch["image"])))}
-    for name, layout in LAYOUTS.items():
+    for name, layout in twins.LAYOUTS.items():
         found[name] = eager(twin(), batch["image"], layout, loss)
     return found
 
 
-def eager(net: torch.nn.Module, pixels: np.ndarray, layout: Any, loss: Any) -> contest.Steps:
+def eager(net: torch.nn.Module, images: np.ndarray, layout: Any, loss: Any) -> contest.Steps:
     """A contestant that steps in PyTorch."""
-    net = net.to(memory_format=layout)
-    pixels = torch.tensor(pixels).permute(0, 3, 1, 2).contiguous(memory_format=layout)
-    tx = torch.optim.SGD(net.parameters(), contest.RATE, contest.MOMENTUM)
-
-    def steps(k: int) -> float:
-        for _ in range(k):
-            value = loss(net, pixels.float() / 255)
-            tx.zero_grad()
-            value.backward()
-            tx.step()
-        return value.item()
-
-    return steps
+    net, pixels = net.to(memory_format=layout), twins.pictures(images, layout)
+    return twins.eager(net, lambda net: loss(net, pixels.float() / 255))
 
 
 def suppressions(repeats: int) -> np.ndarray:
@@ -188,6 +190,9 @@ def suppressions(repeats: int) -> np.ndarray:
 
 def scorers(images: int = 5000, classes: int = 20, repeats: int = 3) -> np.ndarray:
     """Ratios [repeats] of our time to pycocotools' for the scores of random detections."""
+    from pycocotools.coco import COCO
+    from pycocotools.cocoeval import COCOeval
+
     drawn = list(drawn_images(images, classes))
     annotations, results = [], []
     for image, (found, guess, scores, truth, labels) in enumerate(drawn):

@@ -27,16 +27,9 @@ class Detector(nn.Module):
             nn.Conv2d(3, widths[0], 7, 2, 3, bias=False), nn.BatchNorm2d(widths[0]), nn.ReLU()
         )
         copy(encoder, [("stem", self.stem[0])])
-        self.stages = nn.ModuleList()
-        inputs = widths[0]
-        for i, out in enumerate(widths):
-            block = Block(inputs, out, 1 if i == 0 else 2, groups=0)
-            ours = encoder[f"stage{i + 1}_block1"]
-            copy(ours, [("Conv_0", block.conv1), ("Conv_1", block.conv2)])
-            if "shortcut" in ours:
-                copy(ours, [("shortcut", block.shortcut[0])])
-            self.stages.append(block)
-            inputs = out
+        self.stages = nn.ModuleList(
+            Block(encoder[f"stage{i + 1}_block1"], 1 if i == 0 else 2) for i in range(len(widths))
+        )
 
         def layer(inputs: int, size: int, stride: int = 1) -> nn.Module:
             return nn.Sequential(*convolution(inputs, width, size, stride))
@@ -93,7 +86,7 @@ def loss(
 ) -> Tensor:
     """The loss of `dljax.cnn.detection.detector.task`, all images of the batch at once."""
     bins = distances.shape[-1]
-    expected = distances.softmax(-1) @ torch.arange(bins, dtype=torch.float32)
+    expected = distances.softmax(-1) @ torch.arange(bins, dtype=torch.float32, device=scores.device)
     expected = expected * steps[:, None]
     predicted = torch.cat([centres - expected[..., :2], centres + expected[..., 2:]], -1)
     with torch.no_grad():
@@ -136,7 +129,7 @@ def assign(
     least = order.topk(SETTINGS.top, -1).values[..., -1:]
     chosen = candidate & (order >= least)
     owner = torch.where(chosen, overlap + 1e-9 * (2 - away), -1).argmax(1)
-    mine = chosen & (owner[:, None] == torch.arange(boxes.shape[1])[:, None])
+    mine = chosen & (owner[:, None] == torch.arange(boxes.shape[1], device=boxes.device)[:, None])
     rank = torch.where(mine, rank.clamp(min=1e-9), 0)
     best = rank.amax(2, keepdim=True).clamp(min=1e-9)
     fit = torch.where(mine, overlap, 0).amax(2, keepdim=True).clamp(min=1e-3)

@@ -26,12 +26,6 @@ from dljax.envs.driving import environment
 from dljax.envs.driving.camera import View
 from dljax.envs.driving.environment import Settings
 
-try:
-    import Box2D  # noqa: F401
-    import gymnasium
-except ImportError:
-    raise SystemExit('benchmarks.driving needs pip install "gymnasium[box2d]"') from None
-
 CARS = (1, 64, 1024)
 VIEWS = {"64x160": View(64, 160), "96x96": View(96, 96), "state": None}
 PEER = "CarRacing-v3"
@@ -91,7 +85,12 @@ def simulation(settings: Settings, cars: int, times: int) -> tuple[Steps, int]:
 
 
 def car_racing() -> Steps:
-    """A contestant that steps gymnasium's, straight on."""
+    """A contestant that steps gymnasium's, straight on; SystemExit where it isn't installed."""
+    try:
+        import Box2D  # noqa: F401
+        import gymnasium
+    except ImportError:
+        raise SystemExit('benchmarks.driving needs pip install "gymnasium[box2d]"') from None
     env = gymnasium.make(PEER, max_episode_steps=10**9)
     env.reset(seed=0)
     action = np.zeros(env.action_space.shape, np.float32)

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,8 +30,10 @@ from dljax.train import report
 
 try:
     import torch
+
+    from benchmarks import twins
 except ImportError:
-    raise SystemExit("benchmarks.recurrent compares with PyTorch: pip install torch") from None
+    torch = None  # benchmarks.gpu, which imports this, runs without
 
 
 class Size(NamedTuple):
@@ -58,6 +61,8 @@ def main() -> None:
     parser.add_argument("--parts", action="store_true", help="forward and backward apart too")
     parser.add_argument("--noplain", action="store_true", help="leave Flax out")
     flags = parser.parse_args()
+    if torch is None:
+        raise SystemExit("benchmarks.recurrent compares with PyTorch: pip install torch")
     versions = f"jax {jax.__version__}, flax {flax.__version__}, torch {torch.__version__}"
     print(f"{report.device_name()}, {torch.get_num_threads()} threads; {versions}")
     begin, metrics = time.perf_counter(), {}
@@ -77,25 +82,13 @@ def measure(
     name: str, layer: str, size: Size, part: str, repeats: int, plain: bool
 ) -> dict[str, np.ndarray]:
     """Milliseconds a step of each contestant [repeats]; ValueError when losses disagree."""
-    rng = np.random.default_rng(0)
-    batch = {
-        "x": rng.normal(size=(size.batch, size.time, size.inputs)).astype(np.float32),
-        "y": rng.normal(size=(size.batch, size.time, size.features)).astype(np.float32),
-    }
-    net = getattr(torch.nn, layer)(size.inputs, size.features, batch_first=True)
-    state = {key: value.detach().numpy().copy() for key, value in net.state_dict().items()}
-    params = layers.from_torch(state)["forward_0"]
+    batch = problem(size)
+    net, params = twin(layer, size)
     ours, theirs = LAYERS[layer]
     model, flaxs = ours(size.features), nn.RNN(theirs(size.features))
 
-    def loss(outputs):
-        def mean(params, stats, batch):
-            return jnp.mean((outputs({"params": params}, batch["x"]) - batch["y"]) ** 2), stats
-
-        return mean
-
     def in_our_loop(outputs, params):
-        return contest.in_our_loop(loss(outputs), params, {}, batch, part)[0]
+        return contest.in_our_loop(squared_error(outputs), params, {}, batch, part)[0]
 
     contestants = {
         "dljax": in_our_loop(lambda *args: model.apply(*args)[1], params),
@@ -105,6 +98,29 @@ def measure(
         contestants["Flax"] = in_our_loop(flaxs.apply, {"cell": for_flax(params, layer)})
     contest.check_equal(name, contestants)
     return contest.interleaved(contestants, repeats)
+
+
+def problem(size: Size) -> dict[str, np.ndarray]:
+    """Random sequences x [B, T, I], and targets y [B, T, F] of all outputs."""
+    rng = np.random.default_rng(0)
+    shapes = {"x": size[:3], "y": (*size[:2], size.features)}
+    return {name: rng.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}
+
+
+def squared_error(outputs: Callable) -> Callable:
+    """(params, stats, batch) -> (mean squared error, stats) of (variables, x) -> outputs."""
+
+    def mean(params, stats, batch):
+        return jnp.mean((outputs({"params": params}, batch["x"]) - batch["y"]) ** 2), stats
+
+    return mean
+
+
+def twin(layer: str, size: Size) -> tuple[torch.nn.Module, Any]:
+    """A layer in PyTorch, and the parameters of ours that equal its own."""
+    net = getattr(torch.nn, layer)(size.inputs, size.features, batch_first=True)
+    state = {key: value.detach().numpy().copy() for key, value in net.state_dict().items()}
+    return net, layers.from_torch(state)["forward_0"]
 
 
 def for_flax(params: Any, layer: str) -> dict[str, Any]:
@@ -123,28 +139,22 @@ def for_flax(params: Any, layer: str) -> dict[str, Any]:
     return cell
 
 
-def eager(net: torch.nn.Module, batch: dict[str, np.ndarray], part: str) -> contest.Steps:
-    """A contestant that steps in PyTorch; of its two equal biases it trains one, as we do."""
-    x, y = torch.tensor(batch["x"]), torch.tensor(batch["y"])
+def eager(
+    net: torch.nn.Module,
+    batch: dict[str, np.ndarray],
+    part: str = "step",
+    call: Callable | None = None,
+) -> contest.Steps:
+    """A contestant that steps in PyTorch; of its two equal biases it trains one, as we do.
+
+    call: computes net in its place.
+    """
+    x, y = (torch.tensor(batch[name], device=net.weight_ih_l0.device) for name in ("x", "y"))
     if not isinstance(net, torch.nn.GRU):
         net.bias_ih_l0.data += net.bias_hh_l0.data
         net.bias_hh_l0.data.zero_()
         net.bias_hh_l0.requires_grad_(False)
-    trained = [p for p in net.parameters() if p.requires_grad]
-    tx = torch.optim.SGD(trained, contest.RATE, contest.MOMENTUM)
-
-    def steps(k: int) -> float:
-        for _ in range(k):
-            with torch.set_grad_enabled(part != "forward"):
-                loss = torch.mean((net(x)[0] - y) ** 2)
-            if part != "forward":
-                tx.zero_grad()
-                loss.backward()
-            if part == "step":
-                tx.step()
-        return loss.item()
-
-    return steps
+    return twins.eager(net, lambda net: torch.mean((net(x)[0] - y) ** 2), part, call)
 
 
 if __name__ == "__main__":

@@ -53,6 +53,11 @@ class Case(NamedTuple):
     shape: tuple[int, int, int, int]
     classes: int = 10
 
+    def problem(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """A random batch, and the network's first variables."""
+        pixels = isinstance(self.model, UNet)
+        return contest.problem(self.model, self.shape, self.classes, pixels)
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -82,7 +87,7 @@ def main() -> None:
 
 def operations(case: Case) -> float:
     """1e9 floating-point operations of a loss and its gradient, by Flax's own layers."""
-    batch, variables = problem(case)
+    batch, variables = case.problem()
     loss = contest.loss_of(case.plain)
 
     def gradient(params):
@@ -91,25 +96,14 @@ def operations(case: Case) -> float:
     return contest.gigaflops(gradient, variables["params"])
 
 
-def problem(case: Case) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """A random batch, and a network's first variables."""
-    rng = np.random.default_rng(0)
-    size = case.shape[:3] if isinstance(case.model, UNet) else case.shape[:1]
-    batch = {
-        "image": rng.normal(size=case.shape).astype(np.float32),
-        "label": rng.integers(0, case.classes, size).astype(np.int32),
-    }
-    return batch, dict(jax.jit(case.model.init)(jax.random.key(0), batch["image"][:1]))
-
-
 def measure(case: Case, part: str, repeats: int, plain: bool) -> dict[str, np.ndarray]:
     """Milliseconds a step of each contestant [repeats]; ValueError when losses disagree."""
-    batch, variables = problem(case)
+    batch, variables = case.problem()
     params, stats = variables["params"], variables.get("batch_stats", {})
     contestants = {
         "dljax": contest.in_our_loop(contest.loss_of(case.model), params, stats, batch, part)[0]
     }
-    for name, layout in LAYOUTS.items():
+    for name, layout in twins.LAYOUTS.items():
         contestants[name] = eager(case.twin(params), batch, layout, part)
     contest.check_equal(case.name, contestants)
     times = contest.interleaved(contestants, repeats)
@@ -123,23 +117,9 @@ def measure(case: Case, part: str, repeats: int, plain: bool) -> dict[str, np.nd
 
 def eager(net: torch.nn.Module, batch: Any, layout: Any, part: str) -> contest.Steps:
     """A contestant that steps in PyTorch."""
+    images, labels = twins.pictures(batch["image"], layout), torch.tensor(batch["label"]).long()
     net = net.to(memory_format=layout)
-    images = torch.tensor(batch["image"]).permute(0, 3, 1, 2).contiguous(memory_format=layout)
-    labels = torch.tensor(batch["label"]).long()
-    tx = torch.optim.SGD(net.parameters(), contest.RATE, contest.MOMENTUM)
-
-    def steps(k: int) -> float:
-        for _ in range(k):
-            with torch.set_grad_enabled(part != "forward"):
-                loss = F.cross_entropy(net(images), labels)
-            if part != "forward":
-                tx.zero_grad()
-                loss.backward()
-            if part == "step":
-                tx.step()
-        return loss.item()
-
-    return steps
+    return twins.eager(net, lambda net: F.cross_entropy(net(images), labels), part)
 
 
 def group_norm(use_running_average: bool, momentum: float, layer: Callable, **fields: Any) -> Any:
@@ -147,8 +127,6 @@ def group_norm(use_running_average: bool, momentum: float, layer: Callable, **fi
     return layer(num_groups=8, **fields)
 
 
-LAYOUTS = {"torch": torch.contiguous_format, "torch channels_last": torch.channels_last}
-BLOCKS = ((16, 16, 1), (16, 32, 2), (32, 64, 2))  # inputs, width, stride
 SMALL = ResNet(10, stage_sizes=(1, 1, 1), widths=(16, 32, 64))
 SEPARABLE = ((32, 1), (64, 2), (64, 1), (128, 2), (128, 1))
 MOBILE = MobileNet(10, blocks=SEPARABLE, stem=16, small_images=True)
@@ -162,14 +140,14 @@ CASES = (
         "small ResNet",
         SMALL,
         SMALL.clone(**FLAX),
-        lambda params: twins.resnet(params, BLOCKS),
+        twins.resnet,
         (64, 32, 32, 3),
     ),
     Case(
         "small ResNet, GroupNorm",
         SMALL.clone(norm=lambda **fields: group_norm(layer=GroupNorm, **fields)),
         SMALL.clone(conv=nn.Conv, norm=lambda **fields: group_norm(layer=nn.GroupNorm, **fields)),
-        lambda params: twins.resnet(params, BLOCKS, groups=8),
+        lambda params: twins.resnet(params, groups=8),
         (64, 32, 32, 3),
     ),
     Case(

@@ -1,14 +1,68 @@
-"""The networks of `benchmarks.steps` in PyTorch, with our weights."""
+"""The networks of the benchmarks in PyTorch, with our weights, and what trains them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
+
+from benchmarks import contest
+
+LAYOUTS = {"torch": torch.contiguous_format, "torch channels_last": torch.channels_last}
+
+
+def pictures(images: np.ndarray, layout: torch.memory_format, device: str = "cpu") -> torch.Tensor:
+    """Images [B, H, W, C] as torch takes them, [B, C, H, W]."""
+    return torch.tensor(images, device=device).permute(0, 3, 1, 2).contiguous(memory_format=layout)
+
+
+def computed(net: nn.Module, dtype: str, device: str, compiled: bool = False) -> Callable:
+    """A network computed in a dtype as ours are: parameters and outputs stay float32."""
+    if compiled:
+        torch.compiler.reset()  # else it gives up after some networks
+    call = torch.compile(net) if compiled else net
+    if dtype == "float32":
+        return call
+
+    def cast(*args: torch.Tensor) -> Any:
+        with torch.autocast(device, getattr(torch, dtype)):
+            return as_float32(call(*args))
+
+    return cast
+
+
+def as_float32(found: Any) -> Any:
+    """A tensor, or tensors in tuples, in float32."""
+    return tuple(map(as_float32, found)) if isinstance(found, tuple) else found.float()
+
+
+def eager(
+    net: nn.Module,
+    loss: Callable[[Callable], torch.Tensor],
+    part: str = "step",
+    call: Callable | None = None,
+) -> contest.Steps:
+    """A contestant that steps by SGD with momentum; `loss` is of what it is given: call, or net."""
+    trained = [p for p in net.parameters() if p.requires_grad]
+    tx = torch.optim.SGD(trained, contest.RATE, contest.MOMENTUM)
+
+    def steps(k: int) -> float:
+        for _ in range(k):
+            with torch.set_grad_enabled(part != "forward"):
+                value = loss(net if call is None else call)
+            if part != "forward":
+                tx.zero_grad()
+                value.backward()
+            if part == "step":
+                tx.step()
+        return value.item()
+
+    return steps
 
 
 def lenet(params: Any) -> nn.Module:
@@ -23,23 +77,23 @@ def lenet(params: Any) -> nn.Module:
     return net
 
 
-def resnet(params: Any, blocks: Iterable[tuple[int, int, int]], groups: int = 0) -> nn.Module:
-    """dljax.nn.resnet.ResNet of one block a stage (inputs, width, stride); groups: GroupNorm."""
-    parts = {f"stage{i + 1}_block1": Block(*b, groups) for i, b in enumerate(blocks)}
-    first, last = (next(iter(parts.values())).conv1, list(parts.values())[-1].conv2)
+def resnet(params: Any, groups: int = 0) -> nn.Module:
+    """dljax.nn.resnet.ResNet, its sizes read off its parameters; groups: GroupNorm."""
+    names = [name for name in params if name.startswith("stage")]
+    names.sort(key=lambda name: [int(number) for number in re.findall(r"\d+", name)])
+    starts = [name for name in names if name.endswith("block1")][1:]
+    size, _, channels, width = params["stem"]["kernel"].shape
+    large = size == 7
     net = nn.Sequential(
-        nn.Conv2d(3, first.in_channels, 3, 1, 1, bias=False),
-        norm(first.in_channels, groups),
+        nn.Conv2d(channels, width, size, 2 if large else 1, size // 2, bias=False),
+        norm(width, groups),
         nn.ReLU(),
-        *parts.values(),
-        *(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(last.out_channels, 10)),
+        nn.MaxPool2d(3, 2, 1) if large else nn.Identity(),
+        *(Block(params[name], 2 if name in starts else 1, groups) for name in names),
+        *(nn.AdaptiveAvgPool2d(1), nn.Flatten()),
+        nn.Linear(*params["classifier"]["kernel"].shape),
     )
     copy(params, [("stem", net[0]), ("classifier", net[-1])])
-    for name, block in parts.items():
-        modules = [("Conv_0", block.conv1), ("Conv_1", block.conv2)]
-        if "shortcut" in params[name]:
-            modules.append(("shortcut", block.shortcut[0]))
-        copy(params[name], modules)
     return net
 
 
@@ -68,23 +122,28 @@ def norm(channels: int, groups: int) -> nn.Module:
 
 
 class Block(nn.Module):
-    """The twin of resnet.BasicBlock."""
+    """The twin of resnet.BasicBlock and resnet.Bottleneck, with its parameters."""
 
-    def __init__(self, inputs: int, width: int, stride: int, groups: int):
+    def __init__(self, params: Any, stride: int, groups: int = 0):
         super().__init__()
-        self.conv1 = nn.Conv2d(inputs, width, 3, stride, 1, bias=False)
-        self.norm1 = norm(width, groups)
-        self.conv2 = nn.Conv2d(width, width, 3, 1, 1, bias=False)
-        self.norm2 = norm(width, groups)
-        nn.init.zeros_(self.norm2.weight)
+        names = [name for name in ("Conv_0", "Conv_1", "Conv_2") if name in params]
+        layers: list[nn.Module] = []
+        for i, name in enumerate(names):
+            size, _, inputs, width = params[name]["kernel"].shape
+            step = stride if i == len(names) - 2 else 1
+            conv = nn.Conv2d(inputs, width, size, step, size // 2, bias=False)
+            layers += [conv, norm(width, groups), nn.ReLU()]
+        self.layers = nn.Sequential(*layers[:-1])
+        nn.init.zeros_(self.layers[-1].weight)
         self.shortcut = nn.Identity()
-        if inputs != width or stride != 1:
-            conv = nn.Conv2d(inputs, width, 1, stride, bias=False)
-            self.shortcut = nn.Sequential(conv, norm(width, groups))
+        if "shortcut" in params:
+            conv = nn.Conv2d(*params["shortcut"]["kernel"].shape[2:], 1, stride, bias=False)
+            self.shortcut = nn.Sequential(conv, norm(conv.out_channels, groups))
+            copy(params, [("shortcut", conv)])
+        copy(params, zip(names, self.layers[::3], strict=True))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        y = F.relu(self.norm1(self.conv1(x)))
-        return F.relu(self.shortcut(x) + self.norm2(self.conv2(y)))
+        return F.relu(self.shortcut(x) + self.layers(x))
 
 
 class UNet(nn.Module):

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 import dljax
-from benchmarks import ledger
+from benchmarks import gpu, ledger
 from dljax.run import command_line, session
 from dljax.run import config as run_config
 from tests.docs_commands import (
@@ -138,7 +138,7 @@ def test_commands_of_the_ledger_exist(result):
 
 def test_flags_exist():
     written = set(re.findall(r"`--(\w+)", TEXT))
-    known = {"help"}
+    known = set(re.findall(r"--(\w+)", gpu.flag_parser().format_help()))
     for script in SCRIPTS:
         help_text = command_line.help_text(config_of(script), "", "")
         known |= set(re.findall(r"--(?:\[no\])?(\w+)", help_text))

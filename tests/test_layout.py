@@ -403,3 +403,22 @@ def test_an_agent_imports_no_library_that_it_may_not_need():
     text = "import sys, dljax.apps.ppo; print(*sys.modules)"
     heavy = {"orbax", "orbax.checkpoint", "grain", "tensorflow_datasets", "gymnax", "sklearn"}
     assert not heavy & set(python(text).split())
+
+
+def test_the_benchmarks_of_a_gpu_need_few_libraries():
+    """docs/gpu.md lists them; and no device is asked for before its memory is settled."""
+    text = (
+        "import sys, jax, benchmarks.gpu; print(*sys.modules)\n"
+        "jax.config.update('jax_num_cpu_devices', 3); print(f'{jax.device_count()} devices')"
+    )
+    printed = python(text).split()
+    absent = {
+        "grain",
+        "tensorflow_datasets",
+        "tensorboardX",
+        "gymnax",
+        "pandas",
+        "sklearn",
+        "torch",
+    }
+    assert not absent & set(printed) and printed[-2:] == ["3", "devices"]
