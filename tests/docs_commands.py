@@ -4,8 +4,9 @@
     python -m tests.docs_commands --pages=docs/gan.md --steps=20
 
 Runs the commands of the pages in their order in one folder, empty at first, with the data that they
-name made up (tests/stand_ins.py) and their training cut to --steps and one seed. With --read they
-read their data and build their task, and train nothing. A command fails by an exit code other than
+name made up (tests/stand_ins.py), their training cut to --steps and one seed, and few of the
+embedded images that are drawn at a start. With --read they read their data and build their task,
+and train nothing. A command fails by an exit code other than
 0. Ends with the list of those that failed, and exit code 1 if there are any.
 """
 
@@ -24,6 +25,9 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from dljax.apps.gan import feature_extractor
+from dljax.data.sources import clips, vision
+from dljax.data.sources.medical import brain
 from dljax.run import command_line, session
 from dljax.run.config import Config, served
 
@@ -126,6 +130,14 @@ def lay_out(folder: pathlib.Path, page: str, names: Sequence[str] = ()) -> None:
             write(folder / name)
 
 
+def shrink() -> None:
+    """Makes few of the embedded images that are drawn at a start, and trains judges briefly."""
+    vision.SCENES, vision.HELD_OUT = 200, 50
+    brain.COUNTS.update(train=2, validation=1, test=2)
+    clips.TRAIN, clips.TEST = 200, 100
+    feature_extractor.STEPS = 10
+
+
 def start(words: Sequence[str], folder: str, output: str, only_read: bool) -> None:
     """Runs `python -m MODULE ...` in this process, in that folder; its output goes into a file."""
     written = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
@@ -133,6 +145,7 @@ def start(words: Sequence[str], folder: str, output: str, only_read: bool) -> No
     os.dup2(written, 2)
     os.chdir(folder)
     sys.argv = [words[2], *words[3:]]
+    shrink()
     if only_read:
         session.train = lambda *parts, **settings: sys.exit()  # what it gets has been built
     runpy.run_module(words[2], run_name="__main__", alter_sys=True)

@@ -46,6 +46,7 @@ def test_there_are_notebooks():
         "medical_imaging",
         "object_detection",
         "reinforcement_learning",
+        "sequence_probes",
         "speech_recognition",
         "transfer_learning",
     ], "add its QUICK mode below"
@@ -62,6 +63,9 @@ def test_opens_with_its_badge(path):
     first = source(cells(path, "markdown")[0])
     place = f"https://colab.research.google.com/github/dljax/dljax/blob/main/colabs/{path.name}"
     assert first.startswith("[![Open In Colab](") and f"]({place})" in first.splitlines()[0]
+    metadata = json.loads(path.read_text(encoding="utf-8"))["metadata"]
+    assert metadata["colab"]["name"] == path.name  # what Colab calls it when it is saved
+    assert f"]({place})" in (ROOT / "docs" / f"{path.stem}.md").read_text(encoding="utf-8")
 
 
 @pytest.fixture
