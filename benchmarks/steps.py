@@ -4,7 +4,8 @@
 
 One whole step, forward, backward and SGD with momentum, float32, in the loop's own scan: LeNet,
 a small ResNet with BatchNorm and with GroupNorm, a small MobileNet, a small U-Net, from the same
-weights and on the same batch as torch (contiguous and channels_last). The losses of three steps
+weights and on the same batch as torch (contiguous and channels_last), and where there is a C++
+compiler with `--convolution=native` as well ("dljax native"). The losses of three steps
 must agree; then stretches of 10 steps are timed in turn. Plain Flax (nn.Conv, nn.max_pool,
 nn.BatchNorm) in the same loop takes seconds a step on a CPU and is timed once. --parts also times
 the forward pass alone, and forward with backward.
@@ -27,11 +28,14 @@ import jax
 import numpy as np
 
 from benchmarks import contest
+from dljax.data.sources.cache import user_cache
+from dljax.nn import native
 from dljax.nn.lenet import LeNet
 from dljax.nn.mobilenet import MobileNet
 from dljax.nn.normalization import GroupNorm
 from dljax.nn.resnet import ResNet
 from dljax.nn.unet import UNet
+from dljax.train import native as native_build
 from dljax.train import report
 
 try:
@@ -73,8 +77,12 @@ def main() -> None:
             continue
         for part in ("forward", "backward", "step") if flags.parts else ("step",):
             times = measure(case, part, flags.repeats, not flags.noplain)
-            ratios = contest.tell(f"{case.name}, {part}", times, ("torch", "torch channels_last"))
+            peers = ("torch", "torch channels_last")
+            ratios = contest.tell(f"{case.name}, {part}", times, peers)
             metrics[f"{case.name}, {part}: dljax / best of torch"] = ratios
+            if NATIVE in times:
+                best = min((times[name] for name in peers), key=np.median)
+                metrics[f"{case.name}, {part}: {NATIVE} / best of torch"] = times[NATIVE] / best
         work = operations(case)
         print(f"  a step's {work:.2f} GFLOP at {rate:.0f} GFLOP/s: {1e3 * work / rate:.1f} ms")
     contest.finish("steps", flags.workdir, {"repeats": flags.repeats}, metrics, begin)
@@ -109,6 +117,12 @@ def measure(case: Case, part: str, repeats: int, plain: bool) -> dict[str, np.nd
     contestants = {
         "dljax": contest.in_our_loop(contest.loss_of(case.model), params, stats, batch, part)[0]
     }
+    try:
+        library = native_build.library(user_cache("native"))
+        steps = contest.in_our_loop(contest.loss_of(case.model), params, stats, batch, part)[0]
+        contestants[NATIVE] = within(library, steps)
+    except native_build.BuildError as error:
+        print(f"no {NATIVE}: {error}")
     for name, layout in LAYOUTS.items():
         contestants[name] = eager(case.twin(params), batch, layout, part)
     contest.check_equal(case.name, contestants)
@@ -119,6 +133,16 @@ def measure(case: Case, part: str, repeats: int, plain: bool) -> dict[str, np.nd
         steps(1)
         times["plain Flax"] = np.array([1e3 * (time.perf_counter() - begin - program.seconds)])
     return times
+
+
+def within(library: str, steps: contest.Steps) -> contest.Steps:
+    """Steps with native convolutions."""
+
+    def inside(k: int) -> float:
+        with native.library(library):
+            return steps(k)
+
+    return inside
 
 
 def eager(net: torch.nn.Module, batch: Any, layout: Any, part: str) -> contest.Steps:
@@ -147,6 +171,7 @@ def group_norm(use_running_average: bool, momentum: float, layer: Callable, **fi
     return layer(num_groups=8, **fields)
 
 
+NATIVE = "dljax native"
 LAYOUTS = {"torch": torch.contiguous_format, "torch channels_last": torch.channels_last}
 BLOCKS = ((16, 16, 1), (16, 32, 2), (32, 64, 2))  # inputs, width, stride
 SMALL = ResNet(10, stage_sizes=(1, 1, 1), widths=(16, 32, 64))
