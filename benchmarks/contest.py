@@ -82,7 +82,7 @@ def in_our_loop(
     placement = place("none")
     size = len(jax.tree.leaves(batch)[0])
     advance = loop.advance(task, feed.in_memory(batch, size), placement, STEPS)
-    items = {k: advance.prepare([0], 0, k) for k in (1, STEPS)}
+    items = {k: advance.prepare([0], 0, k) for k in (1, UNTIMED, STEPS)}
     run = loop.start(task, [0], placement)
 
     def steps(k: int) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import functools
 import hashlib
 import os
@@ -41,18 +42,17 @@ def library(folder: Path) -> str:
     """
     compiler = _compiler()
     tune = "-march=native" if platform.machine() in ("x86_64", "AMD64") else "-mcpu=native"
-    words = [*compiler, "-O3", tune, "-std=c++17", "-fPIC", "-shared"]
+    words = [*compiler, "-O2", tune, "-std=c++17", "-fPIC", "-shared"]
     text = SOURCE.read_bytes()
     key = (*words, _run([*compiler, "--version"]), processor(), jaxlib.__version__)
     digest = hashlib.sha256(text + repr(key).encode()).hexdigest()[:16]
     path = folder / f"convolution-{digest}.so"
     try:
-        if not path.exists():
-            folder.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(dir=folder) as own:
-                made = Path(own, path.name)
-                _run([*words, "-isystem", jax.ffi.include_dir(), str(SOURCE), "-o", str(made)])
-                os.replace(made, path)
+        folder.mkdir(parents=True, exist_ok=True)
+        with open(folder / ".lock", "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # a second process waits for what the first one makes
+            if not path.exists():
+                _build(words, path)
         found = ctypes.CDLL(str(path))
     except OSError as error:
         if isinstance(error, BuildError):
@@ -64,6 +64,13 @@ def library(folder: Path) -> str:
             f"{name}_{function}", jax.ffi.pycapsule(getattr(found, symbol)), platform="cpu"
         )
     return name
+
+
+def _build(words: list[str], path: Path) -> None:
+    with tempfile.TemporaryDirectory(dir=path.parent) as own:
+        made = Path(own, path.name)
+        _run([*words, "-isystem", jax.ffi.include_dir(), str(SOURCE), "-o", str(made)])
+        os.replace(made, path)
 
 
 def _compiler() -> list[str]:

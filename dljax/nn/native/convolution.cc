@@ -46,7 +46,7 @@ typedef float Vector __attribute__((vector_size(4 * LANES), aligned(4), may_alia
 
 // Pixels, or elements of a window, of V vectors that the registers hold beside 1 + V operands.
 constexpr int most(int V) {
-  return (REGISTERS - 1 - V) / V;
+  return std::min(16, (REGISTERS - 1 - V) / V);
 }
 
 // Memory of this thread, kept from call to call, aligned as vectors like it.
