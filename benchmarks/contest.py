@@ -149,7 +149,9 @@ def check_equal(name: str, contestants: dict[str, Steps], count: int = 3) -> Non
             raise ValueError(f"{name}: {who} has other losses than the others: {losses}")
 
 
-def interleaved(contestants: dict[str, Steps], repeats: int) -> dict[str, np.ndarray]:
+def interleaved(
+    contestants: dict[str, Steps], repeats: int, clock: Callable[[], float] = time.perf_counter
+) -> dict[str, np.ndarray]:
     """Milliseconds a step [repeats] of each, in stretches of STEPS steps, A B C A B C ...
 
     Before a stretch some steps are not timed: right after PyTorch, whose threads still wait for
@@ -159,9 +161,9 @@ def interleaved(contestants: dict[str, Steps], repeats: int) -> dict[str, np.nda
     for _ in range(repeats):
         for name, steps in contestants.items():
             steps(UNTIMED)
-            begin = time.perf_counter()
+            begin = clock()
             steps(STEPS)
-            times[name].append(1e3 * (time.perf_counter() - begin) / STEPS)
+            times[name].append(1e3 * (clock() - begin) / STEPS)
     return {name: np.array(ms) for name, ms in times.items()}
 
 

@@ -1,6 +1,7 @@
 """What a training step of a convolutional network costs: dljax, plain Flax and PyTorch eager.
 
     python -m benchmarks.steps [--workdir=DIR] [--repeats=9] [--only=NAME] [--parts] [--noplain]
+    taskset -c 0 python -m benchmarks.steps --noplain --processor_time
 
 One whole step, forward, backward and SGD with momentum, float32, in the loop's own scan: LeNet,
 a small ResNet with BatchNorm and with GroupNorm, a small MobileNet, a small U-Net, from the same
@@ -8,7 +9,8 @@ weights and on the same batch as torch (contiguous and channels_last), and where
 compiler with `--convolution=native` as well ("dljax native"). The losses of three steps
 must agree; then stretches of 10 steps are timed in turn. Plain Flax (nn.Conv, nn.max_pool,
 nn.BatchNorm) in the same loop takes seconds a step on a CPU and is timed once. --parts also times
-the forward pass alone, and forward with backward.
+the forward pass alone, and forward with backward. --processor_time is for one core of a machine
+that others use as well.
 
 Prints a table, and what no program could beat: the step's floating-point operations at the rate of
 a large matrix product. --workdir gets summary.json with the ratios over the repetitions.
@@ -17,6 +19,7 @@ a large matrix product. --workdir gets summary.json with the ratios over the rep
 from __future__ import annotations
 
 import argparse
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -65,7 +68,16 @@ def main() -> None:
     parser.add_argument("--only", default="", help="the cases whose name holds this")
     parser.add_argument("--parts", action="store_true", help="forward and backward apart too")
     parser.add_argument("--noplain", action="store_true", help="leave plain Flax out")
+    parser.add_argument(
+        "--processor_time", action="store_true", help="time by the processor's clock, on one core"
+    )
     flags = parser.parse_args()
+    clock = time.perf_counter
+    if flags.processor_time:
+        if len(os.sched_getaffinity(0)) > 1:
+            raise SystemExit("--processor_time adds up what all cores do: taskset -c 0 python ...")
+        torch.set_num_threads(1)
+        clock = time.process_time
     print(
         f"{report.device_name()}, {torch.get_num_threads()} threads; jax {jax.__version__}, ",
         end="",
@@ -76,7 +88,7 @@ def main() -> None:
         if flags.only not in case.name:
             continue
         for part in ("forward", "backward", "step") if flags.parts else ("step",):
-            times = measure(case, part, flags.repeats, not flags.noplain)
+            times = measure(case, part, flags.repeats, not flags.noplain, clock)
             peers = ("torch", "torch channels_last")
             ratios = contest.tell(f"{case.name}, {part}", times, peers)
             metrics[f"{case.name}, {part}: dljax / best of torch"] = ratios
@@ -110,7 +122,9 @@ def problem(case: Case) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     return batch, dict(jax.jit(case.model.init)(jax.random.key(0), batch["image"][:1]))
 
 
-def measure(case: Case, part: str, repeats: int, plain: bool) -> dict[str, np.ndarray]:
+def measure(
+    case: Case, part: str, repeats: int, plain: bool, clock: Callable[[], float]
+) -> dict[str, np.ndarray]:
     """Milliseconds a step of each contestant [repeats]; ValueError when losses disagree."""
     batch, variables = problem(case)
     params, stats = variables["params"], variables.get("batch_stats", {})
@@ -126,7 +140,7 @@ def measure(case: Case, part: str, repeats: int, plain: bool) -> dict[str, np.nd
     for name, layout in LAYOUTS.items():
         contestants[name] = eager(case.twin(params), batch, layout, part)
     contest.check_equal(case.name, contestants)
-    times = contest.interleaved(contestants, repeats)
+    times = contest.interleaved(contestants, repeats, clock)
     if plain and part == "step":
         steps, program = contest.in_our_loop(contest.loss_of(case.plain), params, stats, batch)
         begin = time.perf_counter()
