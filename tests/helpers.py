@@ -31,7 +31,7 @@ SEEDS = (0, 1, 2, 3, 4)
 
 @functools.cache
 def native_library() -> str:
-    """The C++ convolutions, compiled once for all processes of the tests; skips where none can be."""
+    """The C++ convolutions, compiled once for all processes of the tests, or a skipped test."""
     folder = os.environ.get("JAX_COMPILATION_CACHE_DIR") or tempfile.mkdtemp()
     try:
         return native.library(Path(folder, "native"))
