@@ -1,12 +1,16 @@
 """Small tasks, data and comparisons that several tests share."""
 
 import functools
+import os
+import tempfile
+from pathlib import Path
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+import pytest
 from jax.sharding import Mesh
 
 from dljax.cnn.classification import classifier
@@ -16,13 +20,23 @@ from dljax.nn.normalization import BatchNorm
 from dljax.nn.pooling import global_avg_pool
 from dljax.nn.recurrent.layers import Stack
 from dljax.rnn.probes import problems
-from dljax.train import loop, optim
+from dljax.train import loop, native, optim
 from dljax.train.loop import Task
 from dljax.train.parallel import Placement
 
 # A probe of learning that one seed passes may be passed by luck, and another release of jax, which
 # rounds otherwise, is another seed: so these are trained in one program, and most have to pass.
 SEEDS = (0, 1, 2, 3, 4)
+
+
+@functools.cache
+def native_library() -> str:
+    """The C++ convolutions, compiled once for all processes of the tests, or a skipped test."""
+    folder = os.environ.get("JAX_COMPILATION_CACHE_DIR") or tempfile.mkdtemp()
+    try:
+        return native.library(Path(folder, "native"))
+    except native.BuildError as error:
+        pytest.skip(f"no native convolutions: {error}")
 
 
 def most(passed: np.ndarray) -> bool:

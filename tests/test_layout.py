@@ -57,6 +57,7 @@ OWNERS = {
 # Calls that change what the whole process shares, and the modules that may make them in a function.
 SETTERS = {
     "jax.config.update": ("dljax.train.compilation",),
+    "jax.ffi.register_ffi_target": ("dljax.train.native",),
     "jax.distributed.initialize": ("dljax.run.processes",),
     "logging.set_verbosity": ("dljax.run.process",),
     "logging.basicConfig": (),

@@ -9,6 +9,7 @@ the same:
   not inside scans, where they run 10 to 80 times slower. So both gradients are written as canonical
   convolutions (`_window_conv`), a 1x1 convolution as a matrix product, one whose
   kernel is a multiple of its stride as a few of them, and a depthwise one as a sum of products.
+- On a CPU and inside `native.library(...)`, those of the first kind are in C++ (dljax.nn.native).
 
 `lax.platform_dependent` chooses between the two when the program is lowered, in the forward and in
 the backward pass alike. Gradients of any order work in reverse mode.
@@ -23,6 +24,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
+from dljax.nn import native
 from dljax.nn.depthwise import depthwise
 from dljax.nn.spatial_sum import add_bias
 from dljax.nn.window import (
@@ -40,12 +42,16 @@ DIMENSIONS = ("NHWC", "HWIO", "NHWC")
 
 
 class Spec(NamedTuple):
-    """What is static in a convolution: strides, explicit pads, dilation of the window, groups."""
+    """What is static in a convolution: strides, explicit pads, dilation of the window, groups.
+
+    library: of dljax.nn.native, what its functions are registered as; None: they are not used.
+    """
 
     strides: tuple[int, int]
     pads: Pads
     dilation: tuple[int, int]
     groups: int
+    library: str | None
 
 
 def conv(
@@ -82,7 +88,8 @@ def conv_reference(
 
     It runs over a, b and the inputs i of o's group; s is the stride, d the dilation, x is padded.
     """
-    (sh, sw), pads, (dh, dw), groups = _spec(x.shape, w.shape, strides, padding, dilation, groups)
+    spec = _spec(x.shape, w.shape, strides, padding, dilation, groups)
+    (sh, sw), pads, (dh, dw), groups, _ = spec
     kh, kw, i, o = w.shape
     x = padded(x, pads)
     n, height, width, _ = x.shape
@@ -148,7 +155,7 @@ def _spec(x_shape, w_shape, strides, padding, dilation, groups) -> Spec:
     pads = pad_pairs(padding, x_shape[1:3], w_shape[:2], strides, dilation)
     for axis in (0, 1):
         output_size(x_shape[1 + axis], w_shape[axis], strides[axis], pads[axis], dilation[axis])
-    return Spec(strides, pads, dilation, groups)
+    return Spec(strides, pads, dilation, groups, native.library.value)
 
 
 # The choice between platforms
@@ -205,6 +212,9 @@ def _cpu(spec: Spec, x: Array, w: Array) -> Array:
     whole = not any(k % s for k, s in zip(w.shape, spec.strides, strict=False))
     if whole and min(spec.strides) > 1 and spec.dilation == (1, 1):
         return _blocks(spec, x, w)
+    if spec.library and dtype == jnp.float32 and x.size:
+        geometry = (spec.library, spec.strides, spec.pads, spec.dilation)
+        return native.conv(geometry, partial(_cpu, spec._replace(library=None)), x, w)
     if any(p < 0 or p >= k for pads, k in zip(spec.pads, w.shape[:2], strict=True) for p in pads):
         x, spec = padded(x, spec.pads), spec._replace(pads=((0, 0), (0, 0)))
     return _window_conv(spec.strides, spec.pads, (1, 1), spec.dilation, x, w)

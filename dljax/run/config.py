@@ -188,6 +188,12 @@ class Config:
         choices=("float32", "bfloat16"),
         group="training",
     )
+    convolution: str = field(
+        "xla",
+        "what computes convolutions on a CPU: XLA, or C++ that a compiler makes at its first use",
+        choices=("xla", "native"),
+        group="training",
+    )
     on_nan: str = field(
         "stop",
         "when a loss is no longer finite: stop, or drop that seed",

@@ -19,7 +19,8 @@ import numpy as np
 
 from dljax import plots
 from dljax.data.feed import Examples
-from dljax.run import process, sweep, workdirs
+from dljax.nn import native
+from dljax.run import convolutions, process, sweep, workdirs
 from dljax.run.command_line import command
 from dljax.run.config import C, Config, from_json, to_json
 from dljax.run.experiment import Analysis, Experiment, Outcome
@@ -87,10 +88,18 @@ def train(config: Config, experiment: Experiment, *, show_data: bool = True) -> 
     score = _score(config, experiment)  # as the line before, it may refuse: there is no workdir yet
     workdirs.check_flags(config)
     workdirs.check_shared(workdir)
-    with reporter as output, checkpoint.lock(workdir):
+    with reporter as output, checkpoint.lock(workdir), contextlib.ExitStack() as convolution:
+        if config.convolution == "native":
+            library, line = convolutions.choose(config, experiment.placement)
+            experiment = convolutions.recorded(experiment, library)
         if first:
             workdirs.claim(workdir, config, experiment)
         gathered(0)  # none looks for a checkpoint before
+        if config.convolution == "native":
+            library, line = convolutions.as_begun(workdir, library, line)
+            experiment = convolutions.recorded(experiment, library)
+            experiment = experiment._replace(notes=(*experiment.notes, *([line] if line else [])))
+            convolution.enter_context(native.library(library))
         _introduce(output, plan, experiment, workdir, show_data)
         trained = _train(config, experiment, plan, task, init_args, score, output)
         seconds = dict(trained.result.seconds)

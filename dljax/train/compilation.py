@@ -79,13 +79,13 @@ def enable_compilation_cache(folder: Path) -> None:
     options, devices and releases, so its bits are the same.
     """
     if jax.config.jax_compilation_cache_dir is None:
-        folder = folder / _processor()
+        folder = folder / processor()
         with contextlib.suppress(OSError):
             folder.mkdir(parents=True, exist_ok=True)
             jax.config.update("jax_compilation_cache_dir", str(folder))
 
 
-def _processor() -> str:
+def processor() -> str:
     """The processor's abilities in a word: machine code of one must not reach another."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()

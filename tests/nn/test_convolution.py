@@ -1,5 +1,6 @@
 """The fast convolution against its definition, Flax and PyTorch: values and gradients."""
 
+import functools
 from functools import partial
 
 import flax.linen as nn
@@ -8,7 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from dljax.nn import native
 from dljax.nn.convolution import Conv, conv, conv_reference
+from tests.helpers import native_library
 
 # Compiles five times as quickly as with optimisation, which small arrays do not need.
 jit = partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
@@ -26,6 +29,9 @@ CASES = {  # each is one compilation of several combinations
         dict(outputs=3, kernel=(3, 2), padding="VALID"),
         dict(outputs=6, padding="VALID", dilation=2, strides=(2, 1)),
         dict(outputs=6, padding=((1, 2), (0, 1))),
+    ],
+    "many channels": [  # more than two vectors, and a part of one; rows of an odd number of tiles
+        dict(inputs=5, outputs=37, strides=s, batch=3) for s in [1, (2, 3)]
     ],
     "depthwise": [
         dict(groups=4, strides=s, dilation=d, outputs=o)
@@ -53,24 +59,54 @@ def close(got, want, tolerance=1e-4):
     )
 
 
-@pytest.mark.parametrize("name", CASES)
-def test_equals_its_definition(name):
+@pytest.fixture(params=["xla", "native"])
+def form(request):
+    """What is traced meanwhile has XLA's convolutions, or those in C++."""
+    with native.library(native_library() if request.param == "native" else None):
+        yield request.param
+
+
+def all_of(f, name):
+    """Values and gradients of f in all cases of that name."""
     samples = []
     for case in CASES[name]:
-        options = {k: v for k, v in case.items() if k not in ("kernel", "inputs", "outputs")}
         shape = {k: v for k, v in case.items() if k not in ("strides", "dilation", "padding")}
+        options = {k: v for k, v in case.items() if k not in shape or k == "groups"}
         samples.append((options, *sample(**shape)))
 
-    def all_of(f):
-        def run(arrays):
-            return [
-                values_and_gradients(lambda x, w, o=options: f(x, w, **o), *pair)
-                for (options, _, _), pair in zip(samples, arrays, strict=True)
-            ]
+    def run(arrays):
+        return [
+            values_and_gradients(lambda x, w, o=options: f(x, w, **o), *pair)
+            for (options, _, _), pair in zip(samples, arrays, strict=True)
+        ]
 
-        return jit(run)([(x, w) for _, x, w in samples])
+    return jit(run)([(x, w) for _, x, w in samples])
 
-    close(all_of(conv), all_of(conv_reference))
+
+@functools.cache
+def defined(name):
+    return all_of(conv_reference, name)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_equals_its_definition(name, form):
+    close(all_of(conv, name), defined(name))
+
+
+def test_native_ones_are_used():
+    """Forward and in both gradients; not of other types, and not in gradients of gradients."""
+    x, w = sample()
+
+    def calls(f, *args):
+        return str(jax.make_jaxpr(f)(*args)).count("ffi_call[")
+
+    def gradient(x, w):
+        return jax.grad(lambda x, w: conv(x, w, strides=2).sum(), (0, 1))(x, w)
+
+    with native.library("dljax_any"):
+        assert calls(conv, x, w) == 1
+        assert calls(gradient, x, w) >= 2
+    assert calls(conv, x, w) == 0
 
 
 def test_hand_computed():
@@ -80,7 +116,7 @@ def test_hand_computed():
     np.testing.assert_allclose(got, [[40, 51], [73, 84]])
 
 
-def test_inside_scan_vmap_checkpoint_and_twice_differentiated():
+def test_inside_scan_vmap_checkpoint_and_twice_differentiated(form):
     x, w = sample()
     ws = jnp.stack([w, 2 * w])
     xs = jnp.stack([x, x + 1])

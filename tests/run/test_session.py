@@ -17,6 +17,7 @@ from dljax.run import process, session
 from dljax.run.config import DataConfig, field, override
 from dljax.run.experiment import Analysis, Experiment, Outcome
 from dljax.run.workdirs import predictions_folder
+from dljax.train import native
 from tests import helpers
 from tests.helpers import assert_same, devices
 
@@ -262,3 +263,38 @@ def test_predictions_never_lie_among_what_they_are_of(tmp_path, monkeypatch):
             predictions_folder(tmp_path / "run", path)
     for path in (tmp_path, folder / "deeper", folder / "missing.png", "digits"):
         assert predictions_folder(tmp_path / "run", path) == folder
+
+
+def absent(folder):
+    raise native.BuildError("there is no C++ compiler (c++)")
+
+
+@pytest.mark.parametrize(
+    ("then", "now", "form", "line"),
+    [
+        (None, str, "native", ""),
+        (None, absent, "xla", "convolutions by XLA, not native: there is no C++ compiler (c++)"),
+        ("xla", str, "xla", "convolutions by XLA, not native: so the run began"),
+        ("native", str, "native", ""),
+        ("native", absent, "xla", "the run began with native ones, its numbers go on up to"),
+    ],
+)
+def test_a_run_goes_on_with_the_convolutions_it_began_with(
+    tmp_path, monkeypatch, then, now, form, line
+):
+    """Or says why not, in one line that summary.json keeps."""
+    if then:
+        monkeypatch.setattr(native, "library", str if then == "native" else absent)
+        train(tmp_path, steps=2, convolution="native")
+    monkeypatch.setattr(native, "library", now)
+    notes = train(tmp_path, steps=2, convolution="native").summary["notes"]
+    assert json.loads((tmp_path / "metadata.json").read_text())["convolution"] == form
+    assert [line in note for note in notes] == ([True] if line else [])
+
+
+def test_native_convolutions_are_for_one_device(tmp_path):
+    changes = {"placement": devices(2), "test": helpers.episodes(4, 4)}
+    notes = train(tmp_path, changes, convolution="native", steps=2).summary["notes"]
+    assert "do not divide a batch" in notes[0]
+    with pytest.raises(ValueError, match="convolution: 'native' in the run, 'xla' now"):
+        train(tmp_path, changes, steps=2)
