@@ -160,6 +160,7 @@ def kill(workdir: Path, kills: int, seed: int, flags: list[str]) -> None:
             if not killed or any(end.code not in (0, 75, 143, -9, -15) for end in ends):
                 raise SystemExit(f"error: a process has failed: {ends}")
         runs, same = runs + 1, same + (newest(folder) == whole)
+        print(f"{done} kills in {runs} runs, {same} of them with the same bits", flush=True)
     print(
         f"{done} kills in {runs} runs: {same} runs ended with the bits of one that was not killed; "
         f"exit codes of the other process {codes}; the last one ended {longest:.1f} s after a kill"
