@@ -47,9 +47,14 @@ class Front(NamedTuple):
         """What the network evaluates of uint8 images [B, H, W, C], of features with all views."""
         if self.features is None:
             return images
-        images = in_floats(images)
-        versions = mirrored(images) if flip else [images]
-        return jnp.stack([self.features(weights, x) for x in versions], 1)
+        return _prepared(self.features, flip, weights, images)
+
+
+@partial(jax.jit, static_argnums=(0, 1))
+def _prepared(features: Callable, flip: bool, weights: Any, images: Array) -> Array:
+    images = in_floats(images)
+    versions = mirrored(images) if flip else [images]
+    return jnp.stack([features(weights, x) for x in versions], 1)
 
 
 def front(config: Config, shape: tuple[int, int, int], normalize: Normalize) -> Front:
@@ -60,6 +65,7 @@ def front(config: Config, shape: tuple[int, int, int], normalize: Normalize) -> 
     backbone = backbones.load(config.model)
     module = backbone.module(dtype=jnp.dtype(config.dtype))
 
+    @jax.jit
     def features(weights: Any, images: Array) -> Array:
         images = jnp.repeat(images, 3, -1) if images.shape[-1] == 1 else images
         found = module.apply(weights, backbone.normalize(images), train=False)[LEVEL]
@@ -107,8 +113,7 @@ def evaluated(front: Front, images: np.ndarray, flip: bool) -> np.ndarray:
     """What the network evaluates of images [N, H, W, C]: those, or features [N, views, D]."""
     if front.features is None or not len(images):
         return images
-    function = jax.jit(partial(front.prepare, flip=flip))
-    return _in_pieces(lambda x, i: function(front.weights, x), images)
+    return _in_pieces(lambda x, i: front.prepare(front.weights, x, flip), images)
 
 
 def _in_pieces(function: Callable[[Array, int], Array], images: np.ndarray) -> np.ndarray:
