@@ -4,11 +4,11 @@
 
 The step: two processes of one core each against one process with two virtual devices on both, in
 turns; the second half of a run, the median of the repetitions, and the processor time of the whole
-run. The kills: runs
-of two processes, of which a random one gets SIGKILL or SIGTERM at a random moment of each start
-(--seed draws them), from the first to the last; each run is started again until it ends. All must
-end with the bits of a run that was never killed. --repeats=0 or --kills=0 leaves one of the two
-out; --flags are given to the experiment, image_classification.
+run. The kills: runs of two processes, of which a random one gets SIGKILL or SIGTERM at a random
+moment of each start (--seed draws them), from the first to the last; each run is started again
+until it ends. All must end with the bits of a run that was never killed.
+--repeats=0 or --kills=0 leaves one of the two out; --flags are given to the experiment,
+image_classification.
 """
 
 from __future__ import annotations

@@ -31,7 +31,6 @@ Sums = dict[str, tuple[Array, Array]]
 
 # Constants folded into a root key; a step's number (below 2**31) can be neither of them.
 INIT, EVALUATE = 0xFFFFFFFF, 0xFFFFFFFE
-SMALL = 1 << 16  # numbers of an array that may be copied to look at it with others
 
 
 class Task(NamedTuple):
@@ -123,13 +122,7 @@ def abstract_run(
 
 def _is_finite(tree: Any) -> Array:
     leaves = [x for x in jax.tree.leaves(tree) if jnp.issubdtype(x.dtype, jnp.inexact)]
-    # The small ones as one: of each alone, XLA makes three kernels, a quarter of all in a program.
-    small = [
-        x.ravel().astype(jnp.promote_types(x.dtype, jnp.float32)) for x in leaves if x.size <= SMALL
-    ]
-    large = [x for x in leaves if x.size > SMALL]
-    joined = [jnp.concatenate(small)] if small else []
-    return jnp.all(jnp.array([jnp.all(jnp.isfinite(x)) for x in (*joined, *large)]))
+    return jnp.all(jnp.array([jnp.all(jnp.isfinite(x)) for x in leaves]))
 
 
 class Advance(NamedTuple):
