@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
@@ -33,7 +33,8 @@ from dljax.data.sources.image import written_levels
 from dljax.nn import allconv, fastnet, lenet, mobilenet, resnet
 from dljax.nn.fastnet import whitening_kernel
 from dljax.run import optimizer, session
-from dljax.run.experiment import Experiment, Outcome
+from dljax.run.experiment import Analysis, Experiment, Outcome
+from dljax.train import temperature
 from dljax.train.export import Serving
 from dljax.train.loop import Run, Sums, Task
 from dljax.train.parallel import place
@@ -105,8 +106,9 @@ class Trained(NamedTuple):
     """A trained network, the States of its seeds, what it tells, and what its images must be.
 
     config: of its run. goal: what it tells. states: a supervised State [seeds, ...]. step: of the
-    checkpoint. levels: of grey levels of more than 8 bits, the range that is scaled to 0..255.
-    borders: the brightness of its training images' borders, where the run has kept it.
+    checkpoint. temperatures: of the seeds, () where none was fitted. levels: of grey levels of more
+    than 8 bits, the range that is scaled to 0..255. borders: the brightness of its training images'
+    borders, where the run has kept it.
     """
 
     config: Config
@@ -117,6 +119,7 @@ class Trained(NamedTuple):
     goal: Goal
     image_shape: tuple[int, int, int]
     step: int
+    temperatures: tuple[float, ...]
     levels: Levels | None = None
     borders: Appearance | None = None
 
@@ -170,17 +173,33 @@ def build(config: Config) -> Experiment:
     def draw(run: Run, sums: Sums, folder: Path) -> None:
         inspection.draw_examples(folder, data.train_images, goal.classes)
         if goal.problem == CLASSIFICATION:
-            inspection.draw(
-                folder, run, sums, model, normalize, data.test_images, goal.classes, views
-            )
+            image = data.test_images["image"][0]
+            inspection.draw(folder, run, sums, model, normalize, image, goal.classes)
             return
         function = inspection.answer(model, normalize, views, goal.target().answer)
-        found = inspection.answers(function, run.states, data.test_images["image"])
+        weights = temperature.with_temperatures(run.states)
+        found = inspection.answers(function, weights, data.test_images["image"])
         if goal.problem == MULTI_LABEL:
             inspection.draw_labels(folder, found, data.test_images, goal.classes)
         else:
             inspection.draw_numbers(folder, found, data.test_images, goal.classes[0])
         inspection.draw_network(folder, run, model, normalize, data.test_images["image"][0])
+
+    def analyze(run: Run, scores: Mapping[str, np.ndarray], simple: dict[str, Any]) -> Analysis:
+        del simple
+        found = temperature.choose(scores)
+        fitted = found.temperatures if found and config.calibrate else ()
+
+        def draw_most_wrong(folder: Path) -> None:
+            weights = temperature.with_temperatures(run.states, fitted)
+            test = data.test_images
+            p = inspection.probabilities(model, weights, test["image"], normalize, views)
+            inspection.draw_most_wrong(folder, p, test, goal.classes)
+
+        if found is None:
+            return Analysis({}, draw=draw_most_wrong)
+        metadata = {"temperatures": found.temperatures}
+        return Analysis({}, (found.line,), metadata, draw_most_wrong, found.metrics)
 
     return Experiment(
         name=config.name,
@@ -213,6 +232,7 @@ def build(config: Config) -> Experiment:
         if full and config.baselines
         else None,
         draw=draw,
+        analyze=analyze if goal.problem == CLASSIFICATION else None,
     )
 
 
@@ -241,9 +261,12 @@ def load(workdir: str) -> Trained:
     model = network(config, len(goal.classes), shape, whitening)
     task = make_task(config, model, normalize, goal.target(), shape)
     run, step = session.restore(config, task, place("none"))
+    temperatures = tuple(metadata.get("temperatures", ()))
     levels, borders = written_levels(metadata), metadata.get("borders")
     borders = borders and Appearance(*borders)
-    return Trained(config, model, task, run.states, normalize, goal, shape, step, levels, borders)
+    return Trained(
+        config, model, task, run.states, normalize, goal, shape, step, temperatures, levels, borders
+    )
 
 
 def serving(config: Config) -> Serving:
@@ -254,16 +277,17 @@ def serving(config: Config) -> Serving:
     found = load(config.workdir)
     meaning, goal = found.goal.target().answer, found.goal
     function = inspection.answer(found.model, found.normalize, found.views, meaning)
-    states = found.states.without_optimiser()
+    temperatures = found.temperatures if config.calibrate else ()
+    weights = temperature.with_temperatures(found.states.without_optimiser(), temperatures)
     metadata = {
         "step": found.step,
-        "seeds": len(jax.tree.leaves(states)[0]),
+        "seeds": len(weights[1]),
         "levels": found.levels,
         "borders": found.borders,
         "multi_label": goal.problem == MULTI_LABEL,
     }
     value = goal.classes[0] if goal.problem == REGRESSION else ""
-    return inspection.serving(function, states, found.image_shape, goal.classes, metadata, value)
+    return inspection.serving(function, weights, found.image_shape, goal.classes, metadata, value)
 
 
 def predict(config: Config, path: str) -> list[dict[str, Any]]:
@@ -302,7 +326,7 @@ def evaluate(config: Config, dataset: str) -> dict[str, Any]:
         feed.examples(test, EVALUATION_BATCH),
         data=dataset,
         headline=found.goal.headline,
-        summarise=targets.summarise,
+        summarise=partial(temperature.at_those, found.temperatures, targets.summarise),
         tables=partial(targets.tables, classes=found.classes),
     )
 

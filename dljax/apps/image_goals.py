@@ -30,8 +30,10 @@ class Goal(NamedTuple):
         """The target that a network is trained for; without arguments what it is scored by."""
         if self.problem == REGRESSION:
             return targets.number(*self.scale)
-        make = targets.several_labels if self.problem == MULTI_LABEL else targets.one_class
-        return make(len(self.classes), label_smoothing, weights)
+        if self.problem == MULTI_LABEL:
+            return targets.several_labels(len(self.classes), label_smoothing, weights)
+        one = targets.one_class(len(self.classes), label_smoothing, weights)
+        return targets.with_temperature(one)
 
     @property
     def headline(self) -> tuple[str, ...]:

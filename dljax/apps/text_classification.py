@@ -27,7 +27,7 @@ from dljax.rnn.language import classification
 from dljax.run import optimizer, session
 from dljax.run.experiment import Analysis, Experiment, Outcome
 from dljax.run.workdirs import predictions_folder
-from dljax.train import export
+from dljax.train import export, temperature
 from dljax.train.export import Field, Serving
 from dljax.train.files import replace
 from dljax.train.loop import Run, Sums, Task
@@ -99,6 +99,7 @@ def build(config: Config) -> Experiment:
         if config.baselines
         else None,
         draw=partial(draw, data.classes),
+        summarise=classification.summarise,
         analyze=analyze,
     )
 
@@ -130,15 +131,19 @@ def cut(lengths: np.ndarray, longest: int) -> str:
 
 
 def analyze(run: Run, metrics: dict[str, np.ndarray], baselines: dict[str, Any]) -> Analysis:
-    """The baselines that are at least as good as the network."""
+    """The temperatures, and the baselines that are at least as good as the network."""
     del run
+    fitted = temperature.choose(metrics)
     ours = float(metrics["accuracy"].mean())
     lines = [
         f"not better than {name}: accuracy {ours:.4f}, baseline {scores['accuracy']:.4f}"
         for name, scores in baselines.items()
         if scores["accuracy"] >= ours
     ]
-    return Analysis({}, tuple(lines))
+    if fitted is None:
+        return Analysis({}, tuple(lines))
+    metadata = {"temperatures": fitted.temperatures}
+    return Analysis({}, (fitted.line, *lines), metadata, metrics=fitted.metrics)
 
 
 def draw(classes: tuple[str, ...], run: Run, sums: Sums, folder: Path) -> None:
@@ -161,21 +166,23 @@ def column(config: Config, trained: Config, name: str) -> str:
 
 def serving(config: Config) -> Serving:
     """The classifier of the run in config.workdir, the mean over its seeds, for export."""
+    calibrate = config.calibrate
     config, metadata = session.saved(config)
     tokens, classes = vocabularies.load(metadata["tokens"]), tuple(metadata["classes"])
     model = network(config, tokens, len(classes))
     run, step = session.restore(config, make_task(config, tokens, len(classes)), place("none"))
     states = run.states.without_optimiser()
+    temperatures = metadata.get("temperatures", ()) if calibrate else ()
     inputs = {
         "tokens": Field((config.longest,), "int32", 0, len(tokens.names) - 1, about="0 first"),
         "length": Field((), "int32", 1, config.longest, about="real tokens; the rest is padding"),
     }
     outputs = {"probability": Field((len(classes),), names=classes)}
     return Serving(
-        lambda states, batch: {
-            "probability": classification.mean_probability(model, states, batch)
+        lambda weights, batch: {
+            "probability": classification.mean_probability(model, weights, batch)
         },
-        states,
+        temperature.with_temperatures(states, temperatures),
         inputs,
         outputs,
         {"step": step, "tokens": tokens.saved},
@@ -232,6 +239,9 @@ def evaluate(config: Config, dataset: str) -> dict[str, Any]:
         feed.examples({**arrays, "label": np.array(part.labels, np.int32)}, BATCH),
         data=dataset,
         headline=HEADLINE,
+        summarise=partial(
+            temperature.at_those, metadata.get("temperatures", ()), classification.summarise
+        ),
     )
 
 

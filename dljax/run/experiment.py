@@ -46,7 +46,8 @@ class Experiment(NamedTuple):
     metadata: what the trained model needs to be used again without its data (metadata.json).
     notes: lines for the user. baselines: () -> name -> metrics of simple methods on the same split.
     draw: (Run, test Sums, plots folder) -> None, beside the learning curves.
-    analyze: (Run, metrics, baselines) -> Analysis, of the seeds that were not dropped.
+    analyze: (Run, metrics, baselines) -> Analysis, of the seeds that were not dropped; the metrics
+    [seeds] are those of the test part, and as validation/NAME those of the validation part.
     eval_callback: (step, Sums, snapshots folder) -> None, called after each evaluation.
     """
 

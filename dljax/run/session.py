@@ -229,9 +229,10 @@ def _choose(plan: Sweep, score: Score | None, trained: Trained) -> Trained:
     pick = np.array(found.members)
     run = result.run.replace(keys=result.run.keys[pick], states=result.run.states.state)
     run = run.replace(states=jax.tree.map(lambda x: x[pick], run.states))
+    validated = {name: x[pick] for name, x in validated.items()}
     dropped = tuple(found.members.index(i) for i in result.dropped if i in found.members)
     sums, scores = jax.tree.map(lambda x: x[pick], (sums, scores))
-    result = result._replace(run=run, dropped=dropped)
+    result = result._replace(run=run, metrics=validated, dropped=dropped)
     return trained._replace(result=result, sums=sums, scores=scores, chosen=found)
 
 
@@ -240,12 +241,13 @@ def _analyze(
 ) -> tuple[loop.Run, Analysis]:
     """The healthy seeds in every process, and what the experiment says of them."""
     result = trained.result
+    validated = {f"validation/{name}": x for name, x in result.metrics.items()}
     whole = jax.jit(lambda run: run, out_shardings=experiment.placement.everywhere())
     run = result.run.replace(states=driver.healthy(result.run.states, result.dropped))
     run = whole(run)  # by all processes
     if experiment.analyze is None:
         return run, Analysis({})
-    return run, experiment.analyze(run, trained.scores, baselines)
+    return run, experiment.analyze(run, validated | trained.scores, baselines)
 
 
 def _with_metrics(trained: Trained, analysis: Analysis) -> Trained:

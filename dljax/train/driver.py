@@ -142,7 +142,7 @@ def train(
         }
         meta |= {
             "pending": _to_json(pending),
-            "metrics": {n: x.tolist() for n, x in newest.items()},
+            "metrics": {n: x.tolist() for n, x in newest.items() if x.ndim == 1},
         }
         with _clock(seconds, "checkpoint"):
             store.save(step, run, meta, scored)

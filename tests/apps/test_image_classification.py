@@ -19,6 +19,7 @@ from dljax.apps.configs.image_classification import MODELS, Config
 from dljax.cnn.classification import targets
 from dljax.data.class_balance import class_weights
 from dljax.run.command_line import run_main
+from dljax.train import export
 from tests.helpers import stripes
 
 ROOT = Path(__file__).parents[2]
@@ -127,6 +128,24 @@ def test_a_run_leaves_pictures_and_a_summary(trained):
     summary = json.loads((trained / "summary.json").read_text())
     assert "streamed" in summary["dataset"] and summary["baselines"] == {}
     assert summary["metrics"]["accuracy"]["mean"] > 0.9
+
+
+def test_it_answers_with_the_temperatures_of_validation(trained, tmp_path):
+    summary = json.loads((trained / "summary.json").read_text())
+    metadata = json.loads((trained / "metadata.json").read_text())
+    fitted = metadata["temperatures"]
+    assert summary["metrics"]["temperature"]["per_seed"] == fitted and len(fitted) == 2
+    assert any(note.startswith("calibration error of the test part") for note in summary["notes"])
+
+    workdir = shutil.copytree(trained, tmp_path / "run")
+    (workdir / "metadata.json").write_text(json.dumps(metadata | {"temperatures": [8.0, 4.0]}))
+    plain, scaled = (app.serving(configured(workdir=workdir, calibrate=x)) for x in (False, True))
+    np.testing.assert_array_equal(plain.weights[1], [1, 1])
+    np.testing.assert_array_equal(scaled.weights[1], [8, 4])
+    images = {"image": stripes(9)["image"]}
+    p, q = (export.answers(x, images)["probability"] for x in (plain, scaled))
+    np.testing.assert_array_equal(p.argmax(-1), q.argmax(-1))
+    assert (q.max(-1) < p.max(-1)).all()
 
 
 def read_csv(path: Path) -> list[dict[str, str]]:

@@ -11,7 +11,7 @@ from dljax.cnn.classification import classifier, inspection, targets
 from dljax.cnn.classification.baselines import image_baselines
 from dljax.data import augment
 from dljax.data.image_scaling import in_floats, normalization, standardized
-from dljax.train import optim, supervised
+from dljax.train import optim, supervised, temperature
 from dljax.train.loop import one_seed
 from tests import helpers
 from tests.helpers import TinyNet, stripes
@@ -180,7 +180,8 @@ def test_whole_numbers_are_levels_and_floats_are_as_they_are():
 def test_probabilities_are_the_mean_over_seeds():
     task, images = helpers.small_classifier(), stripes(7)["image"]
     states = jax.vmap(task.init)(jax.random.split(jax.random.key(0), 3))
-    p = inspection.probabilities(TinyNet(), states, images, lambda x: x, batch_size=3)
+    weights = temperature.with_temperatures(states)
+    p = inspection.probabilities(TinyNet(), weights, images, lambda x: x, batch_size=3)
     each = [
         jax.nn.softmax(classifier.predict_logits(TinyNet(), one, images))
         for one in (one_seed(states, i) for i in range(3))

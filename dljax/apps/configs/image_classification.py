@@ -87,6 +87,12 @@ class Config(DataConfig, OptimizerConfig):
         "", "image or folder to apply the trained model to", path=True, resume=False,
         group="use",
     )  # fmt: skip
+    calibrate: bool = field(
+        True,
+        "divide logits by the temperature that fits the validation part best",
+        resume=False,
+        group="use",
+    )
     invert: bool = field(
         False, "turn dark and bright of the pictures of --predict round", resume=False, group="use"
     )

@@ -45,6 +45,12 @@ class Config(DataConfig, OptimizerConfig):
     dropout: float = field(0.3, "dropout between layers and after them", minimum=0, maximum=0.9)
     baselines: bool = field(True, "score simple methods too", resume=False)
 
+    calibrate: bool = field(
+        True,
+        "divide logits by the temperature that fits the validation part best",
+        resume=False,
+        group="use",
+    )
     predict: str = field(
         "", "text file, or table with the column of texts, to classify", path=True, resume=False,
         group="use",

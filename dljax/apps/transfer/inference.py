@@ -23,6 +23,7 @@ from dljax.data.sources.dataset import align_classes
 from dljax.data.sources.image import written_levels
 from dljax.nn.penultimate import penultimate
 from dljax.run import session
+from dljax.train import temperature
 from dljax.train.export import Serving
 from dljax.train.loop import Array, Task
 from dljax.train.parallel import place
@@ -106,7 +107,8 @@ def serving(config: Config) -> Serving:
         if isinstance(model, Adapted):
             states = jax.vmap(lambda state: _state(model.merged(state.variables())))(states)
             model = model.model
-        function, weights = inspection.answer(model, trained.normalize), states
+        function = inspection.answer(model, trained.normalize)
+        weights = temperature.with_temperatures(states)
     metadata = {"step": step, "seeds": trained.config.num_seeds, "levels": trained.levels}
     return inspection.serving(function, weights, trained.image_shape, trained.classes, metadata)
 
@@ -114,7 +116,8 @@ def serving(config: Config) -> Serving:
 def source_serving(config: Config) -> Serving:
     """The source of a Config as a classifier."""
     source = fitted_source(config, head=True)
-    weights = jax.tree.map(lambda x: np.asarray(x)[None], _state(source.variables))
+    states = jax.tree.map(lambda x: np.asarray(x)[None], _state(source.variables))
+    weights = temperature.with_temperatures(states)
     function = inspection.answer(source.model, source.normalize)
     metadata = {"source": source.name}
     return inspection.serving(function, weights, source.image_shape, source.classes, metadata)

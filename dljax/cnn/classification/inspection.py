@@ -25,9 +25,12 @@ from dljax.train.supervised import train_argument
 EXAMPLES = 24  # images in a picture of them
 
 
+Weights = tuple[State, Array]
+
+
 def probabilities(
     model: nn.Module,
-    states: State,
+    weights: Weights,
     images: np.ndarray,
     normalize: Callable[[Array], Array],
     views: Views = ITSELF,
@@ -36,19 +39,19 @@ def probabilities(
 ) -> np.ndarray:
     """Class probabilities float32 [N, classes] of uint8 images [N, H, W, C], the mean of the seeds.
 
-    states: with the leading seed axis, as in a Run.
+    weights: as `answer` takes them.
     """
-    return answers(answer(model, normalize, views), states, images, batch_size)
+    return answers(answer(model, normalize, views), weights, images, batch_size)
 
 
 def answers(
-    function: Callable[[State, dict[str, Array]], dict[str, Array]],
-    states: State,
+    function: Callable[[Weights, dict[str, Array]], dict[str, Array]],
+    weights: Weights,
     images: np.ndarray,
     batch_size: int = 256,
 ) -> np.ndarray:
     """The only output [N, ...] of `answer`'s function for uint8 images [N, H, W, C]."""
-    found = in_pieces(partial(jax.jit(function), states), {"image": images}, batch_size)
+    found = in_pieces(partial(jax.jit(function), weights), {"image": images}, batch_size)
     (output,) = found.values()
     return output
 
@@ -58,18 +61,21 @@ def answer(
     normalize: Callable[[Array], Array],
     views: Views = ITSELF,
     meaning: Callable[[Array], dict[str, Array]] = class_probability,
-) -> Callable[[State, dict[str, Array]], dict[str, Array]]:
-    """The pure function (states, {"image": uint8 [B, H, W, C]}) -> {"probability": [B, classes]}.
+) -> Callable[[Weights, dict[str, Array]], dict[str, Array]]:
+    """The pure function (weights, {"image": uint8 [B, H, W, C]}) -> {"probability": [B, classes]}.
 
-    states: with the leading seed axis; the probability is the mean over it. meaning: of the
-    network's outputs, `Target.answer`, where it tells something else than classes.
+    Its weights are those of `temperature.with_temperatures`; the probability is the mean over the
+    seeds. meaning: of the network's outputs, `Target.answer`, where it tells something else than
+    classes.
     """
 
-    def function(states: State, inputs: dict[str, Array]) -> dict[str, Array]:
-        def of_seed(state):
-            return meaning(predict_logits(model, state, inputs["image"], normalize, views))
+    def function(weights: Weights, inputs: dict[str, Array]) -> dict[str, Array]:
+        def of_seed(pair: Weights) -> dict[str, Array]:
+            state, temperature = pair
+            outputs = predict_logits(model, state, inputs["image"], normalize, views)
+            return meaning(outputs / temperature)
 
-        return {name: x.mean(0) for name, x in jax.lax.map(of_seed, states).items()}
+        return {name: x.mean(0) for name, x in jax.lax.map(of_seed, weights).items()}
 
     return function
 
@@ -135,20 +141,23 @@ def draw(
     sums: Sums,
     model: nn.Module,
     normalize: Callable[[Array], Array],
-    test: dict[str, np.ndarray],
+    image: np.ndarray,
     classes: tuple[str, ...],
-    views: Views = ITSELF,
 ) -> None:
-    """The pictures of a classification run in `folder` (workdir/plots).
+    """The pictures of a classification run in `folder` (workdir/plots), but `draw_most_wrong`.
 
-    The confusion matrix and the reliability diagram summed over
-    seeds; the most wrong test images, by the probability of their class in the mean over seeds;
-    filters and feature maps of the first seed.
+    The confusion matrix and the reliability diagram (without temperature) summed over seeds;
+    filters and feature maps of the first seed for an image [H, W, C].
     """
     plots.confusion_matrix(sums["confusion"][0], classes, folder / "confusion.png")
     plots.reliability(*sums["calibration"], folder / "reliability.png")
+    draw_network(folder, run, model, normalize, image)
 
-    p = probabilities(model, run.states, test["image"], normalize, views)
+
+def draw_most_wrong(
+    folder: Path, p: np.ndarray, test: dict[str, np.ndarray], classes: tuple[str, ...]
+) -> None:
+    """The most wrong test images, by the probabilities [N, classes] of the mean over seeds."""
     labels, predicted = test["label"], p.argmax(-1)
     worst = np.argsort(p[np.arange(len(p)), labels], kind="stable")[:EXAMPLES]
     titles = [
@@ -159,7 +168,6 @@ def draw(
         f"{len(p)} are wrong)\ntrue class → predicted class, its probability"
     )
     plots.image_grid(test["image"][worst], titles, folder / "most_wrong.png", title)
-    draw_network(folder, run, model, normalize, test["image"][0])
 
 
 def draw_examples(folder: Path, train: dict[str, np.ndarray], classes: tuple[str, ...]) -> None:

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from dljax.train import class_tables, metrics, ranking
+from dljax.train import class_tables, metrics, ranking, temperature
 from dljax.train.class_tables import Rows
 from dljax.train.loop import Array, Sums
 
@@ -64,6 +64,16 @@ def one_class(
         return jax.nn.one_hot(labels, classes)
 
     return Target(classes, encode, losses, progress, evaluate, class_probability)
+
+
+def with_temperature(target: Target) -> Target:
+    """A target of classes whose evaluation tells the temperature that fits best, too."""
+
+    def evaluate(logits: Array, labels: Array, mask: Array) -> Sums:
+        sums = target.evaluate(logits, labels, mask)
+        return {**sums, **temperature.sums_at_each(logits, labels, mask)}
+
+    return target._replace(evaluate=evaluate)
 
 
 def class_probability(logits: Array) -> dict[str, Array]:
@@ -151,12 +161,15 @@ def summarise(sums: Sums) -> dict[str, np.ndarray]:
     """Metrics [seeds] of each kind of target: the ratios that are one number, and what follows.
 
     Of classes the expected calibration error, the mean recall of the classes (balanced accuracy)
-    and their mean F1; of labels the mean AUC, average precision (map) and F1 of the labels; of a
-    number R2, the share of the variance of the scored labels that is explained.
+    and their mean F1, with temperature also what `temperature.found` says; of labels the mean AUC,
+    average precision (map) and F1 of the labels; of a number R2, the share of the variance of the
+    scored labels that is explained.
     """
     values = metrics.scalars(sums)
     if "calibration" in sums:
         values["calibration_error"] = metrics.expected_calibration_error(sums["calibration"])
+    if "nats_at" in sums:
+        values |= temperature.found(sums)
     if "confusion" in sums:
         scores = class_tables.per_class(sums["confusion"][0])
         values["balanced_accuracy"] = class_tables.macro(scores, "recall")

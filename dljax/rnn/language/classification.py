@@ -16,7 +16,7 @@ import optax
 
 from dljax.data import feed
 from dljax.data.tokens import BORDER, Tokens
-from dljax.train import metrics
+from dljax.train import metrics, temperature
 from dljax.train.loop import Array, Key, Sums, Task
 from dljax.train.supervised import State, create_state, gradient_step
 
@@ -64,6 +64,7 @@ def task(model: nn.Module, tx: optax.GradientTransformation) -> Task:
             "loss": metrics.cross_entropy(logits, batch["label"], mask),
             "accuracy": metrics.accuracy(logits, batch["label"], mask),
             "confusion": metrics.confusion(logits, batch["label"], mask),
+            **temperature.sums_at_each(logits, batch["label"], mask),
         }
 
     return Task(init, step, evaluate)
@@ -88,9 +89,19 @@ def baselines(
     return found | {"tf-idf and logistic regression": {"accuracy": accuracy}}
 
 
-def mean_probability(model: nn.Module, states: State, batch: Any) -> Array:
-    """Probabilities [B, classes], the mean over seeds (the states' first axis)."""
-    each = jax.lax.map(
-        lambda state: jax.nn.softmax(logits_of(model, state.variables(), batch)), states
-    )
-    return each.mean(0)
+def summarise(sums: Sums) -> dict[str, np.ndarray]:
+    """Metrics [seeds]: the ratios that are one number, and of evaluations how far they hold."""
+    return metrics.scalars(sums) | (temperature.found(sums) if "nats_at" in sums else {})
+
+
+def mean_probability(model: nn.Module, weights: tuple[State, Array], batch: Any) -> Array:
+    """Probabilities [B, classes], the mean over seeds.
+
+    weights: their States [S, ...], and the temperatures [S] that their logits are divided by.
+    """
+
+    def of_seed(pair: tuple[State, Array]) -> Array:
+        state, divisor = pair
+        return jax.nn.softmax(logits_of(model, state.variables(), batch) / divisor)
+
+    return jax.lax.map(of_seed, weights).mean(0)
