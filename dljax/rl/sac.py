@@ -22,7 +22,7 @@ from jax.sharding import PartitionSpec as P
 
 from dljax.envs import wrappers
 from dljax.envs.environment import Discrete, Environment
-from dljax.rl import policies, replay, rollout
+from dljax.rl import colored_noise, policies, replay, rollout
 from dljax.rl.networks import Critics, SquashedActor
 from dljax.rl.transitions import Transitions, fits, n_step, no_transitions, transitions
 from dljax.train import optim
@@ -36,7 +36,8 @@ class Settings(NamedTuple):
     that the memory holds, and that it is filled with at first. updates, batch_size: gradients in a
     step, and samples in each. gamma: of the returns. tau: share of the critics that their targets
     take over in an update. reward_scale: what rewards are multiplied by to learn. entropy: what the
-    policy's is kept at, for each of its actions' dimensions. The defaults are the flags'.
+    policy's is kept at, for each of its actions' dimensions. pink: whether what is played is drawn
+    by pink noise, see `colored_noise`. The defaults are the flags'.
     """
 
     environments: int = 4
@@ -49,16 +50,21 @@ class Settings(NamedTuple):
     tau: float = 0.01
     reward_scale: float = 0.1
     entropy: float = -1.0
+    pink: bool = True
 
 
 class State(struct.PyTreeNode):
-    """params: {"actor", "critics", "log_alpha"}. target: parameters of the target critics."""
+    """params: {"actor", "critics", "log_alpha"}. target: parameters of the target critics.
+
+    noise: the last values of the processes that actions are drawn by, [N, K, D].
+    """
 
     params: Any
     target: Any
     opt_state: Any
     actors: rollout.Actors
     memory: replay.Replay
+    noise: Array
 
 
 def acting(network: SquashedActor, state: State, best: bool = False) -> rollout.Act:
@@ -99,17 +105,20 @@ def task(
     if np.isinf(env.action.low).any():
         raise ValueError(f"{env.name} has unbounded actions, SAC's lie in [-1, 1]: give Box bounds")
     s, size = settings, env.action.shape[0]
+    rates = colored_noise.PINK if s.pink else colored_noise.WHITE
     fits(s.environments * s.rollout, s.environments, s.capacity, s.warmup, 1)
 
     def explore(state: State, act: rollout.Act, key: Array, steps: int) -> tuple[State, Sums]:
         noise_key, rollout_key = jax.random.split(key)
-        noise = policies.noise(env.action, noise_key, (steps, s.environments))
+        white = policies.noise(env.action, noise_key, (steps, s.environments, len(rates)))
+        last, noise = colored_noise.noise(rates, state.noise, white)
         actors, t, ended = rollout.rollout(env, act, state.actors, rollout_key, noise)
         memory = replay.add(state.memory, transitions(t))
-        return state.replace(actors=actors, memory=memory), ended
+        return state.replace(actors=actors, memory=memory, noise=last), ended
 
     def init(key: Array) -> State:
         actor_key, critic_key, env_key, warm_key = jax.random.split(key, 4)
+        noise_key = jax.random.fold_in(key, 4)
         actors = rollout.begin(env, env_key, s.environments)
         action = jnp.zeros((s.environments, size))
         params = {
@@ -120,7 +129,8 @@ def task(
         target = jax.tree.map(jnp.copy, params["critics"])
         like = no_transitions(s.rollout, actors.obs, action)
         memory = replay.empty(s.capacity // s.environments, like)
-        state = State(params, target, tx.init(params), actors, memory)
+        noise = policies.noise(env.action, noise_key, (s.environments, len(rates)))
+        state = State(params, target, tx.init(params), actors, memory, noise)
         return explore(state, _random, warm_key, s.warmup // s.environments)[0]
 
     def step(state: State, batch: Any, key: Array) -> tuple[State, Sums]:
@@ -171,7 +181,7 @@ def task(
         params, opt_state = optim.update(tx, gradient, state.opt_state, state.params)
         target = optax.incremental_update(params["critics"], state.target, s.tau)
         metrics["gradient_norm"] = optax.global_norm(gradient)
-        return State(params, target, opt_state, state.actors, state.memory), metrics
+        return state.replace(params=params, target=target, opt_state=opt_state), metrics
 
     def evaluate(state: State, batch: Any, key: Array) -> Sums:
         del key  # the episodes have their own
@@ -181,4 +191,4 @@ def task(
             env, sampled, (), noise, batch, "sampled_"
         )
 
-    return Task(init, step, evaluate, State(P(), P(), P(), P("data"), P()))
+    return Task(init, step, evaluate, State(P(), P(), P(), P("data"), P(), P("data")))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 import jax
@@ -14,10 +15,19 @@ from dljax.train import native
 from dljax.train.parallel import Placement
 
 
-def choose(config: Config, placement: Placement) -> tuple[str | None, str]:
-    """For `native.library` of dljax.nn, and a line with the reason where C++ cannot be used."""
+def choose(config: Config, placement: Placement, workdir: Path) -> tuple[str | None, str]:
+    """For `native.library` of dljax.nn, and a line with the reason where C++ is not used.
+
+    A run goes on with the convolutions that it began with, where it can.
+    """
     if config.convolution == "xla":
         return None, ""
+    began = ""
+    if workdirs.goes_on(workdir, config):
+        with contextlib.suppress(OSError, ValueError):  # damaged: it is refused in one line later
+            began = workdirs.written(workdir)[1].get("convolution", "")
+    if began == "xla":
+        return None, "convolutions by XLA, not native: so the run began"
     try:
         if placement.platform != "cpu":
             raise native.BuildError(f"they are for a CPU, this is a {placement.platform}")
@@ -25,20 +35,13 @@ def choose(config: Config, placement: Placement) -> tuple[str | None, str]:
             raise native.BuildError("they do not divide a batch among devices or processes")
         return native.library(user_cache("native")), ""
     except native.BuildError as error:
-        return None, f"convolutions by XLA, not native: {error}"
+        line = f"convolutions by XLA, not native: {error}"
+        changes = "; the run began with native ones, its numbers go on up to rounding"
+        return None, line + (changes if began == "native" else "")
 
 
-def recorded(experiment: Experiment, library: str | None) -> Experiment:
-    """The experiment with what computes its convolutions in its metadata."""
-    name = "native" if library else "xla"
-    return experiment._replace(metadata={**experiment.metadata, "convolution": name})
-
-
-def as_begun(workdir: Path, library: str | None, line: str) -> tuple[str | None, str]:
-    """What `choose` returned, changed so that a run goes on with the convolutions it began with."""
-    began = workdirs.written(workdir)[1].get("convolution")
-    if library and began == "xla":
-        return None, "convolutions by XLA, not native: so the run began"
-    if not library and began == "native":
-        return None, f"{line}; the run began with native ones, its numbers go on up to rounding"
-    return library, line
+def recorded(experiment: Experiment, library: str | None, line: str) -> Experiment:
+    """The experiment with what computes its convolutions in its metadata, and the line, if any."""
+    metadata = {**experiment.metadata, "convolution": "native" if library else "xla"}
+    notes = (*experiment.notes, line) if line else experiment.notes
+    return experiment._replace(metadata=metadata, notes=notes)

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import json
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import numpy as np
@@ -20,11 +19,11 @@ import numpy as np
 from dljax import plots
 from dljax.data.feed import Examples
 from dljax.nn import native
-from dljax.run import convolutions, process, sweep, workdirs
-from dljax.run.command_line import command
+from dljax.run import convolutions, sweep, workdirs
 from dljax.run.config import C, Config, from_json, to_json
 from dljax.run.experiment import Analysis, Experiment, Outcome
-from dljax.run.sweep import Chosen, Sweep
+from dljax.run.summary import Trained, closing, summarise, text
+from dljax.run.sweep import Sweep
 from dljax.train import checkpoint, driver, loop, metrics, report, sweep_task
 from dljax.train.class_tables import Rows
 from dljax.train.files import write_csv, write_json
@@ -32,21 +31,6 @@ from dljax.train.parallel import Placement, gathered, place
 from dljax.train.trackers import WeightsAndBiases
 
 Score = Callable[[dict[str, np.ndarray]], float]
-
-
-class Trained(NamedTuple):
-    """A trained run while it is scored: of a sweep, from `_choose` on, its chosen members alone.
-
-    result: of the loop, its metrics those of the validation part. sums, scores: of the test part.
-    best: step of the best checkpoint; scored: of the one that is in result; chosen: of a sweep.
-    """
-
-    result: driver.Result
-    best: int | None
-    scored: int
-    sums: loop.Sums
-    scores: dict[str, np.ndarray]
-    chosen: Chosen | None = None
 
 
 def seeds(config: Config) -> tuple[int, ...]:
@@ -90,16 +74,12 @@ def train(config: Config, experiment: Experiment, *, show_data: bool = True) -> 
     workdirs.check_shared(workdir)
     with reporter as output, checkpoint.lock(workdir), contextlib.ExitStack() as convolution:
         if config.convolution == "native":
-            library, line = convolutions.choose(config, experiment.placement)
-            experiment = convolutions.recorded(experiment, library)
+            library, line = convolutions.choose(config, experiment.placement, workdir)
+            experiment = convolutions.recorded(experiment, library, line)
+            convolution.enter_context(native.library(library))
         if first:
             workdirs.claim(workdir, config, experiment)
         gathered(0)  # none looks for a checkpoint before
-        if config.convolution == "native":
-            library, line = convolutions.as_begun(workdir, library, line)
-            experiment = convolutions.recorded(experiment, library)
-            experiment = experiment._replace(notes=(*experiment.notes, *([line] if line else [])))
-            convolution.enter_context(native.library(library))
         _introduce(output, plan, experiment, workdir, show_data)
         trained = _train(config, experiment, plan, task, init_args, score, output)
         seconds = dict(trained.result.seconds)
@@ -116,7 +96,8 @@ def train(config: Config, experiment: Experiment, *, show_data: bool = True) -> 
         trained = _with_metrics(trained, analysis)
         if first:
             workdirs.write_metadata(workdir, experiment, trained.chosen, analysis)
-        summary = _summarise(config, experiment, trained, analysis, baselines, seconds, first)
+        dropped = [seeds(config)[i] for i in trained.result.dropped]
+        found = summarise(config, experiment, trained, analysis, baselines, seconds, dropped, first)
         if experiment.tables and first:
             kept = driver.healthy(trained.sums, trained.result.dropped)
             for name, rows in experiment.tables(kept).items():
@@ -127,8 +108,8 @@ def train(config: Config, experiment: Experiment, *, show_data: bool = True) -> 
         table = sweep.lines(trained.chosen, experiment.headline) if plan else []
         for line in (*table, *analysis.lines):
             output.say(line)
-        output.say(closing(summary, experiment.headline, workdir))
-    return Outcome(trained.result.run, trained.sums, summary)
+        output.say(closing(found, experiment.headline, workdir))
+    return Outcome(trained.result.run, trained.sums, found)
 
 
 def _score(config: Config, experiment: Experiment) -> Score | None:
@@ -259,65 +240,6 @@ def _with_metrics(trained: Trained, analysis: Analysis) -> Trained:
     return trained._replace(scores=scores)
 
 
-def _summarise(
-    config: Config,
-    experiment: Experiment,
-    trained: Trained,
-    analysis: Analysis,
-    baselines: dict[str, Any],
-    seconds: dict[str, float],
-    first: bool,
-) -> dict[str, Any]:
-    """The content of summary.json, written by the first process."""
-    result, chosen = trained.result, trained.chosen
-    findings = {"sweep": chosen.table, "chosen": chosen.point} if chosen else {}
-    read = experiment.data
-    return report.summary(
-        Path(config.workdir) if first else None,
-        experiment=experiment.name,
-        command=command(config, f"-m experiments.{experiment.name}"),
-        commit=report.git_commit(),
-        config=to_json(config),
-        dataset=experiment.dataset,
-        data=read.report() if read else {},
-        steps=result.steps,
-        seconds=seconds,
-        steps_per_second=result.steps_per_second,
-        metrics=trained.scores,
-        baselines=baselines,
-        parameters=_parameters(result.run),
-        steps_per_call=result.steps_per_call,
-        seconds_to_first_step=_to_first_step(result, Path(config.workdir)),
-        headline=[name for name in experiment.headline if name in trained.scores],
-        best_step=trained.best,
-        checkpoint={
-            "step": trained.scored,
-            "best": trained.scored == trained.best,
-            "last": trained.scored == result.steps,
-        },
-        dropped_seeds=[seeds(config)[i] for i in result.dropped],
-        notes=[*experiment.notes, *analysis.lines],
-        **findings,
-        **analysis.findings,
-    )
-
-
-def _to_first_step(result: driver.Result, workdir: Path) -> dict[str, float] | None:
-    """Seconds from the beginning of the process: imports and data, then compiling and a dispatch.
-
-    Of a start that makes no step, those of the start before it; None where the system does not tell
-    when the process began.
-    """
-    age, path = process.age(), workdir / "summary.json"
-    if age is not None and result.first_step is not None:
-        called, done = result.first_step
-        return {
-            "imports_and_data": called - time.monotonic() + age,
-            "compile_and_step": done - called,
-        }
-    return json.loads(path.read_text()).get("seconds_to_first_step") if path.exists() else None
-
-
 def _draw(
     experiment: Experiment, trained: Trained, run: loop.Run, analysis: Analysis, workdir: Path
 ) -> None:
@@ -391,7 +313,7 @@ def evaluate(
     write_json(path, found)
     for name, rows in (tables(sums) if tables else {}).items():
         write_csv(path.with_name(f"{path.stem}_{name}.csv"), rows)
-    print(f"{data}: {_text(described, headline)}; checkpoint of step {step}; {path}")
+    print(f"{data}: {text(described, headline)}; checkpoint of step {step}; {path}")
     return found
 
 
@@ -426,48 +348,9 @@ def experiment_name(workdir: str | Path) -> str:
     return metadata["experiment"]
 
 
-def _parameters(run: loop.Run) -> int | None:
-    params = getattr(run.states, "params", None)
-    return params and sum(int(np.prod(x.shape[1:])) for x in jax.tree.leaves(params))
-
-
 @contextlib.contextmanager
 def _timed(seconds: dict[str, float], name: str, wanted: Any) -> Iterator[None]:
     begin = time.perf_counter()
     yield
     if wanted is not None:
         seconds[name] = time.perf_counter() - begin
-
-
-def _text(described: Mapping[str, Mapping[str, Any]], names: tuple[str, ...]) -> str:
-    """Some metrics as 'accuracy 0.9861 ± 0.0051, loss 0.6'; all where none is among them."""
-    names = tuple(name for name in names if name in described) or tuple(described)
-    return ", ".join(
-        f"{name} {described[name]['mean']:.4f}"
-        + (f" ± {described[name]['std']:.4f}" if len(described[name]["per_seed"]) > 1 else "")
-        for name in names
-        if described[name]["mean"] is not None
-    )
-
-
-def _named(checkpoint: Mapping[str, Any], best_step: int | None) -> str:
-    """What is scored, as 'last checkpoint, step 300 (best by validation: step 240)'."""
-    kind = " and ".join(name for name in ("last", "best") if checkpoint[name])
-    better = f" (best by validation: step {best_step})"
-    other = best_step is not None and not checkpoint["best"]
-    return f"{kind} checkpoint, step {checkpoint['step']}{better if other else ''}"
-
-
-def closing(summary: dict[str, Any], headline: tuple[str, ...], workdir: Path) -> str:
-    """What a reader wants to know at the end, a few lines."""
-    shown = _text(summary["metrics"], headline)
-    lines = [f"test: {shown}; {_named(summary['checkpoint'], summary['best_step'])}"]
-    for name, values in summary["baselines"].items():
-        known = {n: v for n, v in values.items() if v is not None}
-        shown = [n for n in headline if n in known] or list(known)
-        lines.append(f"baseline {name}: " + ", ".join(f"{n} {known[n]:.4f}" for n in shown))
-    if summary["dropped_seeds"]:
-        lines.append(f"not counted, dropped as not finite: seeds {summary['dropped_seeds']}")
-    seconds = ", ".join(f"{name} {value:.1f} s" for name, value in summary["seconds"].items())
-    lines.append(f"{summary['steps_per_second']:.4g} steps/s; {seconds}; see {workdir}/")
-    return "\n".join(lines)

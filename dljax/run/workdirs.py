@@ -116,14 +116,20 @@ def _appears(path: Path) -> bool:
     return found
 
 
+def goes_on(workdir: Path, config: Config) -> bool:
+    """Whether a start with this Config continues a run that is there."""
+    checkpoints = any((workdir / "checkpoints").glob("[0-9]*"))
+    return checkpoints and not config.overwrite and (workdir / "config.json").exists()
+
+
 def claim(workdir: Path, config: Config, experiment: Experiment) -> None:
     """Makes the workdir this run's, or refuses, naming what differs from the run that is there."""
     if config.overwrite:
         for name in LEFT_BEHIND:
             target = workdir / name
             shutil.rmtree(target) if target.is_dir() else target.unlink(missing_ok=True)
-    path = workdir / "config.json"
-    if path.exists() and any((workdir / "checkpoints").glob("[0-9]*")):
+    path, begun = workdir / "config.json", goes_on(workdir, config)
+    if begun:
         try:
             before, metadata = written(workdir)
         except (ValueError, FileNotFoundError) as error:
@@ -139,10 +145,7 @@ def claim(workdir: Path, config: Config, experiment: Experiment) -> None:
                 "to start anew"
             )
     write_json(path, to_json(config))
-    if (
-        not any((workdir / "checkpoints").glob("[0-9]*"))
-        or not (workdir / "metadata.json").exists()
-    ):
+    if not begun or not (workdir / "metadata.json").exists():
         write_metadata(workdir, experiment, None, Analysis({}))
 
 

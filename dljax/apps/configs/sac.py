@@ -29,3 +29,6 @@ class Config(AgentConfig):
     tau: float = field(0.01, "share that the target critics take over", minimum=0, maximum=1)
     reward_scale: float = field(0.1, "factor of the rewards in learning")
     entropy: float = field(-1.0, "of the policy, for each dimension of its actions")
+    pink: bool = field(
+        True, "explore by noise that is correlated over time, which finds rewards that are far"
+    )
