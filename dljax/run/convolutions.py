@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from pathlib import Path
 
 import jax
@@ -18,7 +19,8 @@ from dljax.train.parallel import Placement
 def choose(config: Config, placement: Placement, workdir: Path) -> tuple[str | None, str]:
     """For `native.library` of dljax.nn, and a line with the reason where C++ is not used.
 
-    A run goes on with the convolutions that it began with, where it can.
+    A run goes on with the convolutions that it began with, where it can. Where DLJAX_NATIVE is 0 in
+    the environment, none uses C++.
     """
     if config.convolution == "xla":
         return None, ""
@@ -29,6 +31,8 @@ def choose(config: Config, placement: Placement, workdir: Path) -> tuple[str | N
     if began == "xla":
         return None, "convolutions by XLA, not native: so the run began"
     try:
+        if os.environ.get("DLJAX_NATIVE") == "0":
+            raise native.BuildError("DLJAX_NATIVE=0 switches them off")
         if placement.platform != "cpu":
             raise native.BuildError(f"they are for a CPU, this is a {placement.platform}")
         if (placement.axis == "data" and placement.size > 1) or jax.process_count() > 1:

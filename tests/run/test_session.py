@@ -292,6 +292,13 @@ def test_a_run_goes_on_with_the_convolutions_it_began_with(
     assert [line in note for note in notes] == ([True] if line else [])
 
 
+def test_the_environment_switches_native_convolutions_off(tmp_path, monkeypatch):
+    monkeypatch.setattr(native, "library", str)
+    monkeypatch.setenv("DLJAX_NATIVE", "0")
+    notes = train(tmp_path, steps=2, convolution="native").summary["notes"]
+    assert notes == ["convolutions by XLA, not native: DLJAX_NATIVE=0 switches them off"]
+
+
 def test_native_convolutions_are_for_one_device(tmp_path):
     changes = {"placement": devices(2), "test": helpers.episodes(4, 4)}
     notes = train(tmp_path, changes, convolution="native", steps=2).summary["notes"]
