@@ -1,10 +1,12 @@
-"""How long each default experiment compiles, on its first start and on its second.
+"""What the first start of each default experiment costs, and the second: time and memory.
 
-    python -m benchmarks.compile [--workdir=DIR] [--only=NAME]
+    python -m benchmarks.compile [--workdir=DIR] [--only=NAME] [--before=CHECKOUT]
 
 Runs `python -m experiments.NAME --steps=20` twice, with an empty folder for compiled programs that
-the second run finds filled; its own summary.json says what it compiled. Prints a table; --workdir
-gets summary.json.
+the second run finds filled; its own summary.json says how long it compiled. The processor's seconds
+of the whole process depend less on what else runs than the clock's. --before: the same of another
+checkout of dljax, in turns with this one; the last lines are the geometric means of the ratios.
+Prints a table; --workdir gets summary.json.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -37,35 +40,60 @@ def experiments() -> list[str]:
     return [name for name in names if {"steps", "eval_every"} <= flags.get(name, set())]
 
 
-def start(name: str, folder: Path) -> tuple[float, float]:
-    """Seconds of compiling and of the whole process."""
+class Start(NamedTuple):
+    """compile, processor: seconds. peak: of memory, MB, of the process alone."""
+
+    compile: float
+    processor: float
+    peak: float
+
+
+def start(root: Path, name: str, folder: Path) -> Start:
+    """One start of an experiment of the checkout `root`; its programs are kept in `folder`."""
     words = [sys.executable, "-m", f"experiments.{name}", f"--workdir={folder / 'run'}"]
     words += ["--steps=20", "--eval_every=20", "--overwrite", "--noplots", "--quiet"]
-    programs = {"JAX_COMPILATION_CACHE_DIR": str(folder / "programs")}
-    begin = time.perf_counter()
-    subprocess.run(words, cwd=ROOT, env=os.environ | programs, check=True, capture_output=True)
-    whole = time.perf_counter() - begin
-    summary = json.loads((folder / "run" / "summary.json").read_text())
-    return summary["seconds"]["compile"], whole
+    settings = {"JAX_COMPILATION_CACHE_DIR": str(folder / "programs"), "PYTHONPATH": str(root)}
+    process = subprocess.Popen(
+        words, cwd=root, env=os.environ | settings, stdout=subprocess.DEVNULL
+    )
+    _, status, used = os.wait4(process.pid, 0)
+    if status:
+        raise SystemExit(f"{root}: {' '.join(words[1:])} failed")
+    seconds = json.loads((folder / "run" / "summary.json").read_text())["seconds"]
+    return Start(seconds["compile"], used.ru_utime + used.ru_stime, used.ru_maxrss / 1024)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--workdir", type=Path, help="where summary.json goes")
     parser.add_argument("--only", default="", help="the experiments whose name holds this")
+    parser.add_argument("--before", type=Path, help="another checkout to compare with")
     flags = parser.parse_args()
-    begin, rows, metrics = time.perf_counter(), [], {}
+    begin, rows, metrics, ratios = time.perf_counter(), [], {}, []
+    roots = [flags.before.resolve(), ROOT] if flags.before else [ROOT]
     for name in experiments():
         if flags.only not in name:
             continue
-        with tempfile.TemporaryDirectory() as folder:
-            first, second = (start(name, Path(folder)) for _ in range(2))
-        rows.append((name, *(f"{s:.1f}" for s in (first[0], second[0], first[1], second[1]))))
+        firsts = []
+        for root in roots:
+            with tempfile.TemporaryDirectory() as folder:
+                first, second = (start(root, name, Path(folder)) for _ in range(2))
+            firsts.append(first)
+            side = "before" if len(roots) > len(firsts) else "now"
+            times = (first.compile, second.compile, first.processor, second.processor)
+            rows.append((name, side, *(f"{s:.1f}" for s in times), f"{first.peak:.0f}"))
         metrics[f"{name}: compiling on the second start / on the first"] = np.array(
-            [second[0] / first[0]]
+            [second.compile / first.compile]
         )
-    head = ("experiment", "compiles, s", "second start", "whole process, s", "second start")
+        if flags.before:
+            ratios.append(np.divide(firsts[1], firsts[0]))
+    head = ("experiment", "", "compiles, s", "second start", "processor, s", "second start", "MB")
     print(contest.table(head, rows))
+    if ratios:
+        means = Start(*np.exp(np.log(ratios).mean(0)))
+        for what, mean in means._asdict().items():
+            print(f"first start, now / before, geometric mean: {what} {mean:.3f}")
+            metrics[f"first start, now / before: {what}"] = np.array([mean])
     contest.finish("compile", flags.workdir, {"only": flags.only}, metrics, begin)
     print(report.device_name())
 
