@@ -25,6 +25,7 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from dljax.apps.driving import simulation
 from dljax.apps.gan import feature_extractor
 from dljax.data.sources import clips, vision
 from dljax.data.sources.medical import brain
@@ -42,6 +43,13 @@ PAGES = {
     str(path.relative_to(ROOT)): path.read_text(encoding="utf-8")
     for path in [ROOT / "README.md", *sorted(ROOT.glob("C*.md")), *sorted(ROOT.glob("docs/*.md"))]
 }
+
+
+SHORT = {
+    "autonomous_driving": ("--laps=2", "--cars=2", "--memory=64", "--nodisturbances"),
+    "gan_augmentation": ("--gan_steps={steps}",),
+}
+"""What else makes a script short."""
 
 
 class Block(NamedTuple):
@@ -97,14 +105,14 @@ def trains(words: Sequence[str]) -> Config | None:
 
 
 def cut(words: Sequence[str], steps: int) -> list[str]:
-    """The command with its training cut to so many steps of one seed."""
+    """The command with its training cut to so many steps of one seed, and what SHORT says."""
     short = [*words, f"--steps={steps}", "--num_seeds=1"]
     if words[:3] == ["python", "-m", "benchmarks.across"]:
         return short
     config = trains(words)
     if config is None:
         return list(words)
-    return [*short, f"--gan_steps={steps}"] if hasattr(config, "gan_steps") else short
+    return short + [x.format(steps=steps) for x in SHORT.get(experiment(words), ())]
 
 
 def skipped(words: Sequence[str]) -> str:
@@ -136,6 +144,7 @@ def shrink() -> None:
     brain.COUNTS.update(train=2, validation=1, test=2)
     clips.TRAIN, clips.TEST = 200, 100
     feature_extractor.STEPS = 10
+    simulation.LAPS = 2
 
 
 def start(words: Sequence[str], folder: str, output: str, only_read: bool) -> None:

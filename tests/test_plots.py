@@ -8,7 +8,7 @@ from matplotlib import _pylab_helpers
 from PIL import Image
 
 from dljax import plots
-from dljax.plots import canvas, driving, masks, rl, samples, transfer, values
+from dljax.plots import canvas, driving, language, masks, rl, samples, transfer, values
 
 RNG = np.random.default_rng(0)
 STEPS = np.arange(1, 41) * 50
@@ -186,6 +186,17 @@ def test_a_baseline_of_one_point_is_seen(axes):
 
     (panel,) = axes(draw)
     assert [line.get_marker() for line in panel.get_lines()] == ["o", "x"]
+
+
+def test_the_sign_of_a_line_end_takes_no_row_of_its_own(axes):
+    full = language.COLUMNS * "x"
+    text = f"{full}\nab\n\n{full}yz"
+    panel, _ = axes(lambda path: language.surprise(text, np.arange(len(text)), path))
+    rows = ["", "", "", "", ""]
+    for x in sorted(panel.texts, key=lambda x: x.get_position()):
+        rows[x.get_position()[1]] += x.get_text()
+    assert rows == [f"{full}¶", "ab¶", "¶", full, "yz"]
+    assert panel.images[0].get_array().shape[0] == len(rows)
 
 
 def test_a_film_of_a_small_camera_has_room_for_its_text(tmp_path):

@@ -11,7 +11,7 @@ from matplotlib.colors import Normalize
 
 from dljax.plots import canvas
 
-COLUMNS = 88  # characters in a row
+COLUMNS = 88  # characters in a row, besides the sign of a line end
 MARKS = {"\n": "¶", "\r": "", "\t": "→"}  # how characters without a shape are shown
 
 
@@ -26,7 +26,7 @@ class Unit(NamedTuple):
 
 def surprise(text: str, nats: np.ndarray, path: Path | str, rows: int = 32) -> None:
     """The beginning of a text, the darker the more surprising: nats [N] of each character."""
-    figure = canvas.figure(10.4, 0.6 + 0.2 * min(rows, _rows(text)))
+    figure = canvas.figure(10.4, 0.6 + 0.2 * _rows(_places(text, rows)))
     axes = figure.add_subplot()
     picture = characters(axes, text, np.asarray(nats), rows, "Reds", 0, 8)
     figure.colorbar(picture, ax=axes, label="nats", pad=0.01, extend="max")
@@ -58,19 +58,14 @@ def characters(
     axes: Axes, text: str, values: np.ndarray, rows: int, colours: str, low: float, high: float
 ) -> Any:
     """Draws the first rows of a text, each character on the colour of its value; the mappable."""
-    grid = np.full((min(rows, _rows(text)), COLUMNS), np.nan)
-    norm, row, column = Normalize(low, high), 0, 0
-    for x, value in zip(text, values, strict=True):
-        if row == len(grid):
-            break
+    places, norm = _places(text, rows), Normalize(low, high)
+    grid = np.full((_rows(places), COLUMNS + 1), np.nan)
+    for x, value, (row, column) in zip(text, values, places, strict=False):
         grid[row, column] = value
         dark = abs(norm(value) - (0 if low == 0 else 0.5)) > 0.7 * (1 if low == 0 else 0.5)
         shown = MARKS.get(x, x if x.isprintable() else "□")
         axes.text(column, row, shown.replace("$", r"\$"), family="monospace", fontsize=8,
                   ha="center", va="center", color="white" if dark else "black")  # fmt: skip
-        column += 1
-        if x == "\n" or column == COLUMNS:
-            row, column = row + 1, 0
     colour_map = matplotlib.colormaps[colours].with_extremes(bad="white")
     picture = axes.imshow(
         np.ma.masked_invalid(grid), cmap=colour_map, norm=norm, aspect="auto",
@@ -80,6 +75,21 @@ def characters(
     return picture
 
 
-def _rows(text: str) -> int:
-    """Rows that a text takes."""
-    return sum(-(-max(len(line), 1) // COLUMNS) for line in text.split("\n"))
+def _places(text: str, rows: int) -> list[tuple[int, int]]:
+    """Row and column of each character of the first rows; a line end stands behind its line, even
+    a full one.
+    """
+    places, row, column = [], 0, 0
+    for x in text:
+        if column == COLUMNS and x != "\n":
+            row, column = row + 1, 0
+        if row == rows:
+            break
+        places.append((row, column))
+        row, column = (row + 1, 0) if x == "\n" else (row, column + 1)
+    return places
+
+
+def _rows(places: Sequence[tuple[int, int]]) -> int:
+    """Rows that characters in these places take."""
+    return max((row for row, _ in places), default=0) + 1
