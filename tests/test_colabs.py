@@ -16,11 +16,15 @@ NOTEBOOKS = sorted((ROOT / "colabs").glob("*.ipynb"))
 
 
 FEWER = """# Of the embedded images that are made at each start, as many as a test needs
+import gc
+
 from dljax.data.sources import vision
 from dljax.data.sources.medical import brain
 
 vision.SCENES, vision.HELD_OUT = 200, 50
+gc.set_threshold(50_000, 10, 10)  # as conftest.py
 brain.COUNTS.update(train=2, validation=1, test=2)
+brain.PARTS.update(train=slice(60, 84), validation=slice(132, 140), test=slice(180, 196))
 """
 
 

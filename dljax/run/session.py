@@ -181,7 +181,7 @@ def _train(
             on_nan="drop" if plan else config.on_nan,
         )
         best, scored = store.best_step(), result.steps
-        if experiment.use_best and best is not None:
+        if experiment.use_best and best not in (None, result.steps):
             like = loop.abstract_run(task, seeds(config), experiment.placement, init_args)
             try:
                 run, meta = store.restore(like, best)
@@ -223,9 +223,10 @@ def _analyze(
     """The healthy seeds in every process, and what the experiment says of them."""
     result = trained.result
     validated = {f"validation/{name}": x for name, x in result.metrics.items()}
-    whole = jax.jit(lambda run: run, out_shardings=experiment.placement.everywhere())
     run = result.run.replace(states=driver.healthy(result.run.states, result.dropped))
-    run = whole(run)  # by all processes
+    everywhere = experiment.placement.everywhere()
+    if not all(x.sharding.is_equivalent_to(everywhere, x.ndim) for x in jax.tree.leaves(run)):
+        run = jax.jit(lambda run: run, out_shardings=everywhere)(run)  # by all processes
     if experiment.analyze is None:
         return run, Analysis({})
     return run, experiment.analyze(run, validated | trained.scores, baselines)
@@ -282,7 +283,9 @@ def restore(
     run, meta = found
     rest = [i for i in chosen or range(len(run.keys)) if i not in meta["dropped"]]
     states = run.states.state if chosen else run.states
-    return run.replace(states=jax.tree.map(lambda x: x[np.array(rest)], states)), meta["step"]
+    if rest != list(range(len(run.keys))):
+        states = jax.tree.map(lambda x: x[np.array(rest)], states)
+    return run.replace(states=states), meta["step"]
 
 
 def evaluate(

@@ -93,8 +93,8 @@ class Store:
         """Starts writing; returns as soon as the run's buffers may be donated again."""
         import orbax.checkpoint as ocp
 
-        copy, digest = _snapshot(run)
-        meta = {**meta, "digest": int(digest)}
+        copy = jax.device_put(run, may_alias=False)  # which no later step can donate
+        meta = {**meta, "digest": _digest(copy)}
         args = ocp.args.Composite(run=ocp.args.StandardSave(copy), meta=ocp.args.JsonSave(meta))
         with _explained(self.latest_step):
             self._manager.save(
@@ -149,7 +149,7 @@ class Store:
         if gathered(failure is not None).any():  # in any of several processes
             raise failure or ValueError("another process cannot read it")
         meta = dict(found["meta"])
-        if int(_digest(found["run"])) != meta["digest"]:
+        if _digest(found["run"]) != meta["digest"]:
             raise ValueError("its content is not what was written")
         return found["run"], meta
 
@@ -286,19 +286,19 @@ def _words(x: jax.Array) -> jax.Array:
 
 
 @jax.jit
-def _digest(run: Run) -> jax.Array:
+def _bits(x: jax.Array) -> jax.Array:
     """A position-dependent sum of all bits, exact for any sharding (integer addition wraps)."""
-    total = jnp.uint32(0)
-    for number, leaf in enumerate(jax.tree.leaves(run)):
-        words = _words(leaf)
-        weights = 2 * jnp.arange(words.size, dtype=jnp.uint32) + 1
-        total = (
-            total * jnp.uint32(31) + jnp.sum(words * weights, dtype=jnp.uint32) + jnp.uint32(number)
-        )
+    words = _words(x)
+    weights = 2 * jnp.arange(words.size, dtype=jnp.uint32) + 1
+    return jnp.sum(words * weights, dtype=jnp.uint32)
+
+
+def _digest(run: Run) -> int:
+    """A number of 32 bits that depends on each bit of the run.
+
+    A program for each shape, not one for all arrays: that takes as long to compile as a step.
+    """
+    total = 0
+    for number, bits in enumerate(jax.device_get([_bits(x) for x in jax.tree.leaves(run)])):
+        total = (31 * total + int(bits) + number) % 2**32
     return total
-
-
-@jax.jit
-def _snapshot(run: Run) -> tuple[Run, jax.Array]:
-    """A copy that no later step can donate, and its digest."""
-    return jax.tree.map(jnp.copy, run), _digest(run)

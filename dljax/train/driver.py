@@ -93,8 +93,10 @@ def train(
     report = report or Report(None, steps, quiet=True)
     eval_every = eval_every or max(steps // 10, 1)
     checkpoint_every = checkpoint_every or eval_every
-    like = loop.abstract_run(task, seeds, placement, init_args)
-    restored = store.restore(like) if store else None
+    like, restored = None, None
+    if placement.fsdp or (store and store.latest_step() is not None):
+        like = loop.abstract_run(task, seeds, placement, init_args)
+        restored = store.restore(like) if store else None
     run, meta = restored or (None, _fresh_meta())
     report.rewind(meta["step"])  # what was reported after the checkpoint will be reported again
     if placement.fsdp:

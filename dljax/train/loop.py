@@ -235,19 +235,21 @@ def evaluator(task: Task, examples: Examples, placement: Placement) -> Evaluator
             'dljax.data.feed.examples({"image": images, "label": labels}, batch_size) makes them'
         )
 
+    evaluate = jax.jit(task.evaluate, inline=True)  # traced once
+
     def chunk(state, key, arrays, items, first):  # of one seed
         key = jax.random.fold_in(key, EVALUATE)
 
         def one(total, numbered):
             i, item = numbered
             batch = examples.batch(arrays, item)
-            sums = task.evaluate(state, batch, jax.random.fold_in(key, i))
+            sums = evaluate(state, batch, jax.random.fold_in(key, i))
             return jax.tree.map(jnp.add, total, sums), None
 
         n = jax.tree.leaves(items)[0].shape[0]
         batch = examples.batch(arrays, jax.tree.map(lambda x: x[0], items))
         zeros = jax.tree.map(
-            lambda x: jnp.zeros(x.shape, x.dtype), jax.eval_shape(task.evaluate, state, batch, key)
+            lambda x: jnp.zeros(x.shape, x.dtype), jax.eval_shape(evaluate, state, batch, key)
         )
         return jax.lax.scan(one, zeros, (first + jnp.arange(n), items))[0]
 

@@ -128,7 +128,7 @@ def test_streamed_images_get_the_same_scores(trained, tmp_path, capsys):
         np.testing.assert_allclose(values["per_seed"], streamed[name]["per_seed"], rtol=1e-5)
     capsys.readouterr()
     config = configured(
-        workdir=tmp_path / "run", dataset=more, streaming=True, class_weights="enet"
+        workdir=tmp_path / "run", dataset=more, streaming=True, class_weights="enet", num_seeds=2
     )
     summary = app.train(config).summary
     assert "streamed" in summary["dataset"] and summary["ensemble"]["boundary_f1"] >= 0

@@ -24,7 +24,7 @@ from tests.data.medical_files import save, series
 
 QUICK = {
     "steps": 2, "num_seeds": 1, "batch_size": 4, "steps_per_call": 2, "parallel": "none",
-    "widths": (4, 8), "plots": False, "quiet": True, "validation": 0.25,
+    "widths": (4, 8), "plots": False, "quiet": True, "validation": 0.25, "optimizer": "adamw",
 }  # fmt: skip
 AFFINE = np.array([[-1.0, 0, 0, 30], [0, 2, 0, -20], [0, 0, 1.5, 3], [0, 0, 0, 1]])
 
@@ -221,7 +221,7 @@ def test_the_brain_as_a_command(tmp_path, monkeypatch):
     monkeypatch.setattr(
         brain, "PARTS", {"train": slice(60, 72), "validation": slice(80, 84), "test": slice(92, 96)}
     )
-    config = configured(workdir=tmp_path, patch=(8, 8, 8), strength="mild")
+    config = configured(workdir=tmp_path, patch=(8, 8, 8), strength="mild", optimizer=None)
     outcome = app.train(config)
     assert set(outcome.summary["metrics"]) >= {"dice", "dice_grey", "dice_white", "hd95", "assd"}
     assert jax.tree.leaves(outcome.run.states)[0].shape[0] == 1

@@ -28,8 +28,9 @@ CLASSES = ("bright", "dark")
 QUICK = {
     "steps": 2, "batch_size": 8, "steps_per_call": 2, "parallel": "none", "plots": False,
     "quiet": True, "widths": (8, 8, 8), "width": 8, "depth": 0, "image_size": (32, 48),
-    "scale": (1.0, 1.0), "aspect": 1.0, "nms": (0.4, 0.6), "finest": 8,
+    "scale": (1.0, 1.0), "aspect": 1.0, "nms": (0.4, 0.6), "finest": 8, "optimizer": "adamw",
 }  # fmt: skip
+LEARNING = {"num_seeds": 2, "learning_rate": 1e-2, "ema": 0.9, "flip": True, "flip_down": True}
 XML = (
     "<annotation><filename>{name}.png</filename><size><width>{width}</width>"
     "<height>{height}</height><depth>3</depth></size>{objects}</annotation>"
@@ -86,9 +87,8 @@ def trained(voc, tmp_path_factory):
     """A workdir with a detector that finds the squares, two seeds, with all that a run leaves."""
     workdir = tmp_path_factory.mktemp("trained")
     config = configured(
-        workdir=workdir, dataset=voc, steps=150, steps_per_call=50, num_seeds=2, plots=True,
-        learning_rate=1e-2, ema=0.9, flip=True, flip_down=True,
-    )  # fmt: skip
+        workdir=workdir, dataset=voc, steps=150, steps_per_call=50, plots=True, **LEARNING
+    )
     app.train(config)
     return workdir
 
@@ -187,8 +187,12 @@ def test_export(trained, capsys):
 
 
 def test_streamed_images(trained, voc, tmp_path):
-    """Two steps on the same parts, read while training, with the sizes of the originals."""
-    summary = app.train(configured(workdir=tmp_path, dataset=voc, streaming=True)).summary
+    """Two steps on the same parts, read while training, with the sizes of the originals.
+
+    As `trained`, so that all but the steps is compiled already.
+    """
+    config = configured(workdir=tmp_path, dataset=voc, streaming=True, **LEARNING)
+    summary = app.train(config).summary
     memory = json.loads((trained / "summary.json").read_text())
     assert summary["data"] == memory["data"] and "streamed" in summary["dataset"]
     assert np.isfinite(summary["metrics"]["loss"]["mean"]) and "ap" in summary["metrics"]
