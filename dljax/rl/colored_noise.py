@@ -13,8 +13,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-WHITE = (1.0,)
-PINK = (1.0, 1 / 4, 1 / 16, 1 / 64, 1 / 256)  # share of new noise in a step, of each process
+# Share of new noise in a step, of each process.
+RATES = {"white": (1.0,), "pink": (1.0, 1 / 4, 1 / 16, 1 / 64, 1 / 256)}
 
 
 def noise(rates: tuple[float, ...], last: Array, white: Array) -> tuple[Array, Array]:

@@ -36,8 +36,8 @@ class Settings(NamedTuple):
     that the memory holds, and that it is filled with at first. updates, batch_size: gradients in a
     step, and samples in each. gamma: of the returns. tau: share of the critics that their targets
     take over in an update. reward_scale: what rewards are multiplied by to learn. entropy: what the
-    policy's is kept at, for each of its actions' dimensions. pink: whether what is played is drawn
-    by pink noise, see `colored_noise`. The defaults are the flags'.
+    policy's is kept at, for each of its actions' dimensions. noise: by which what is played is
+    drawn, of `colored_noise.RATES`. The defaults are the flags'.
     """
 
     environments: int = 4
@@ -50,7 +50,7 @@ class Settings(NamedTuple):
     tau: float = 0.01
     reward_scale: float = 0.1
     entropy: float = -1.0
-    pink: bool = True
+    noise: str = "white"
 
 
 class State(struct.PyTreeNode):
@@ -105,7 +105,7 @@ def task(
     if np.isinf(env.action.low).any():
         raise ValueError(f"{env.name} has unbounded actions, SAC's lie in [-1, 1]: give Box bounds")
     s, size = settings, env.action.shape[0]
-    rates = colored_noise.PINK if s.pink else colored_noise.WHITE
+    rates = colored_noise.RATES[s.noise]
     fits(s.environments * s.rollout, s.environments, s.capacity, s.warmup, 1)
 
     def explore(state: State, act: rollout.Act, key: Array, steps: int) -> tuple[State, Sums]:

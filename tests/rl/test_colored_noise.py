@@ -18,13 +18,13 @@ def drawn(rates: tuple[float, ...], steps: int, runs: int) -> tuple[np.ndarray, 
 
 
 def test_white_noise_is_passed_on():
-    found, white = drawn(colored_noise.WHITE, 12, 3)
+    found, white = drawn(colored_noise.RATES["white"], 12, 3)
     np.testing.assert_array_equal(found, white[..., 0, :])
 
 
 def test_pink_noise_is_the_sum_of_its_processes():
     """SciPy's filter computes the same recurrence; standard normal, and correlated as derived."""
-    rates = colored_noise.PINK
+    rates = colored_noise.RATES["pink"]
     found, white = drawn(rates, 64, 4000)
     last = np.asarray(jax.random.normal(jax.random.split(jax.random.key(3))[0], (4000, 5, 2)))
     parts = [
@@ -44,7 +44,7 @@ def test_pink_noise_is_the_sum_of_its_processes():
 def test_its_power_falls_as_one_over_the_frequency():
     grid = 2 * np.pi / 2.0 ** np.arange(3, 10)  # of periods of 8 to 512 steps
     power = 0
-    for r in colored_noise.PINK:
+    for r in colored_noise.RATES["pink"]:
         a = 1 - r
         power = power + (1 - a**2) / (1 - 2 * a * np.cos(grid) + a**2)
     slope = np.polyfit(np.log(grid), np.log(power), 1)[0]
