@@ -93,7 +93,7 @@ class Store:
         """Starts writing; returns as soon as the run's buffers may be donated again."""
         import orbax.checkpoint as ocp
 
-        copy = jax.device_put(run, may_alias=False)  # which no later step can donate
+        copy = jax.tree.map(jnp.copy, run)  # which no later step can donate
         meta = {**meta, "digest": _digest(copy)}
         args = ocp.args.Composite(run=ocp.args.StandardSave(copy), meta=ocp.args.JsonSave(meta))
         with _explained(self.latest_step):

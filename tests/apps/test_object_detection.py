@@ -28,7 +28,7 @@ CLASSES = ("bright", "dark")
 QUICK = {
     "steps": 2, "batch_size": 8, "steps_per_call": 2, "parallel": "none", "plots": False,
     "quiet": True, "widths": (8, 8, 8), "width": 8, "depth": 0, "image_size": (32, 48),
-    "scale": (1.0, 1.0), "aspect": 1.0, "nms": (0.4, 0.6), "finest": 8, "optimizer": "adamw",
+    "scale": (1.0, 1.0), "aspect": 1.0, "nms": (0.4, 0.6), "finest": 8,
 }  # fmt: skip
 LEARNING = {"num_seeds": 2, "learning_rate": 1e-2, "ema": 0.9, "flip": True, "flip_down": True}
 XML = (
