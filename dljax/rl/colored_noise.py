@@ -4,7 +4,8 @@ A policy that draws each action anew shakes on the spot, and where a reward is f
 one. Pink noise has as much power in each octave of frequencies, slow ones too, and the same
 distribution at each step (Eberhard et al. 2023, "Pink Noise Is All You Need: Colored Noise
 Exploration in Deep Reinforcement Learning"). Theirs is made for a whole episode by a Fourier
-transform; here it is the sum of autoregressive processes, which goes on for ever.
+transform; here it is the sum of autoregressive processes, which goes on for ever, pink for periods
+of up to about a hundred steps. With slower ones too, some agents learned Pendulum less well.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import jax.numpy as jnp
 from jax import Array
 
 # Share of new noise in a step, of each process.
-RATES = {"white": (1.0,), "pink": (1.0, 1 / 4, 1 / 16, 1 / 64, 1 / 256)}
+RATES = {"white": (1.0,), "pink": (1.0, 1 / 4, 1 / 16)}
 
 
 def noise(rates: tuple[float, ...], last: Array, white: Array) -> tuple[Array, Array]:

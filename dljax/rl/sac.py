@@ -50,7 +50,7 @@ class Settings(NamedTuple):
     tau: float = 0.01
     reward_scale: float = 0.1
     entropy: float = -1.0
-    noise: str = "white"
+    noise: str = "pink"
 
 
 class State(struct.PyTreeNode):

@@ -14,7 +14,6 @@ class Config(AgentConfig):
     """The flags of SAC; the defaults are tuned for Pendulum-v1."""
 
     name: ClassVar[str] = "sac"
-    tuned: ClassVar = {"": {"noise": "pink"}, "Pendulum-v1": {"noise": "white"}}
     # A common norm would mix the gradients of policy and critics.
     not_served = (*AgentConfig.not_served, "clip_norm")
 
@@ -30,9 +29,8 @@ class Config(AgentConfig):
     tau: float = field(0.01, "share that the target critics take over", minimum=0, maximum=1)
     reward_scale: float = field(0.1, "factor of the rewards in learning")
     entropy: float = field(-1.0, "of the policy, for each dimension of its actions")
-    noise: str | None = field(
-        None,
-        "by which it explores; pink: correlated over time, for rewards that are far away; none: as "
-        "tuned",
+    noise: str = field(
+        "pink",
+        "by which it explores; pink: correlated over time, for rewards that are far away",
         choices=("pink", "white"),
     )
