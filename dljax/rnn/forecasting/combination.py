@@ -176,7 +176,8 @@ def of_network(
     if network.seeds is not None:
         simple = [_simple_forecasts(part, "test", ridge) for _, part in each]
         of_all = {name: np.concatenate([x[name] for x in simple])[:, None] for name in SIMPLE}
-        combined = combined._replace(seeds=found(of_all | {NETWORK: network.seeds}))
+        seeds = found(of_all | {NETWORK: network.seeds})
+        combined = combined._replace(seeds=np.broadcast_to(seeds, network.seeds.shape))
     return found, blend(found, ridge), combined
 
 
