@@ -90,8 +90,8 @@ class Config(DataConfig, OptimizerConfig):
     level: float = field(0.8, "nominal level of the interval", minimum=0.01, maximum=0.999)
     combine: bool = field(
         True,
-        "combine the network with the last value and ridge regression, by weights chosen on the "
-        "validation part",
+        "combine the network with the last value, the mean and ridge regression by weights chosen "
+        "on the validation part",
         resume=False,
     )
     calibrate: str = field(

@@ -5,7 +5,8 @@ Combined forecasts are seldom worse than the best of their parts (Bates and Gran
 of the last value, the mean of the training part, ridge regression and the network. They are fitted
 by stacking (Breiman 1996) and moved from the best simple forecast towards the fitted ones only as
 far as cross-validation over time justifies by its one-standard-error rule (Hastie et al. 2009,
-section 7.10). So a network that does not help has no weight.
+section 7.10). So a network that does not help has no weight. Weights below 0.05 are left out. The
+network's quantiles lie around the combined forecast, at distances that one factor scales.
 
 Forecasts and truth are [N, H, C], scaled, at consecutive origins.
 """
@@ -30,6 +31,8 @@ NETWORK = "network"
 SIMPLE = ("last value", "mean", "ridge")  # the simplest first
 WORDS = {"last value": "the last value", "mean": "the mean", "ridge": "ridge regression"}
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
+SMALLEST = 0.05  # weight
+SPREADS = np.geomspace(1 / 64, 4, 49)
 FOLDS = 4
 
 Parts = Sequence[tuple[np.ndarray, Mapping[str, np.ndarray]]]
@@ -37,6 +40,8 @@ Parts = Sequence[tuple[np.ndarray, Mapping[str, np.ndarray]]]
 
 class Combination(NamedTuple):
     """weights: of each forecast, from 0 and 1 in all. reference: the best simple forecast.
+
+    spread: factor of the distances of the network's quantiles from its value.
 
     share: how far the weights were moved from the reference's alone towards the fitted ones.
     losses: share -> mean loss of the cross-validated forecasts, relative to that of ridge.
@@ -46,6 +51,7 @@ class Combination(NamedTuple):
     reference: str
     share: float
     losses: dict[float, float]
+    spread: float = 1.0
 
     def __call__(self, forecasts: Mapping[str, np.ndarray]) -> np.ndarray:
         """The combined forecast of those of each name."""
@@ -81,7 +87,7 @@ def choose(parts: Parts) -> Combination | None:
         rest, fold = zip(*(_fold(x, k) for x in errors), strict=True)
         if not all(sum(map(len, x)) for x in (rest, fold)):
             return None
-        fitted = convex_weights(_gram(rest))
+        fitted = _fitted(rest)
         for share, found in zip(SHARES, tried, strict=True):
             weights = start + share * (fitted - start)
             found.append([_loss((x @ weights)[..., None], units)[:, 0] for x in fold])
@@ -91,7 +97,7 @@ def choose(parts: Parts) -> Combination | None:
         -1,
     )
     best = _simplest(crossed, horizon)
-    weights = start + SHARES[best] * (convex_weights(_gram(errors)) - start)
+    weights = start + SHARES[best] * (_fitted(errors) - start)
     return Combination(
         {name: float(w) for name, w in zip(names, weights, strict=True)},
         SIMPLE[reference],
@@ -107,7 +113,8 @@ def to_json(found: Blend) -> dict[str, Any]:
         content = zlib.compress(np.ascontiguousarray(x, "<f4").tobytes())
         return {"shape": x.shape, "float32_zlib_base64": base64.b64encode(content).decode()}
 
-    return {"matrix": packed(found.matrix), "bias": packed(found.bias), "share": found.share}
+    numbers = {"share": found.share, "spread": found.spread}
+    return {"matrix": packed(found.matrix), "bias": packed(found.bias)} | numbers
 
 
 def from_json(metadata: Mapping[str, Any]) -> Blend:
@@ -117,7 +124,8 @@ def from_json(metadata: Mapping[str, Any]) -> Blend:
         content = zlib.decompress(base64.b64decode(entry["float32_zlib_base64"]))
         return np.frombuffer(content, "<f4").reshape(entry["shape"])
 
-    return Blend(*(unpacked(metadata[name]) for name in ("matrix", "bias")), metadata["share"])
+    arrays = (unpacked(metadata[name]) for name in ("matrix", "bias"))
+    return Blend(*arrays, metadata["share"], metadata["spread"])
 
 
 def convex_weights(gram: np.ndarray) -> np.ndarray:
@@ -172,6 +180,8 @@ def of_network(
     )
     if found is None:
         return None
+    if each[0][0].offsets is None:
+        found = found._replace(spread=_spread(found, each, ridge, levels))
     combined = joined([_combined(found, alone, part, ridge, levels) for alone, part in each])
     if network.seeds is not None:
         simple = [_simple_forecasts(part, "test", ridge) for _, part in each]
@@ -185,7 +195,9 @@ def blend(found: Combination, ridge: LinearMap) -> Blend:
     """The combination as a `Blend` for a Forecaster: its simple parts are one map of the window."""
     matrix, bias = (found.weights["ridge"] * x for x in ridge)
     matrix[:, -1] += found.weights["last value"]
-    return Blend(matrix.astype(np.float32), bias.astype(np.float32), found.weights[NETWORK])
+    return Blend(
+        matrix.astype(np.float32), bias.astype(np.float32), found.weights[NETWORK], found.spread
+    )
 
 
 def _simple_forecasts(data: Windows, part: str, ridge: LinearMap) -> dict[str, np.ndarray]:
@@ -212,9 +224,31 @@ def _combined(
 
     def moved(part: str) -> Forecast:
         before, after = getattr(alone, part), values[part]
-        return Forecast(after, lambda i: before.quantile(i) + (after - before.values))
+        return Forecast(
+            after, lambda i: after + np.float32(found.spread) * (before.quantile(i) - before.values)
+        )
 
     return Forecasts(moved("validation"), moved("test"))
+
+
+def _spread(
+    found: Combination,
+    each: Sequence[tuple[Forecasts, Windows]],
+    ridge: LinearMap,
+    levels: Sequence[float],
+) -> float:
+    """The one of SPREADS whose quantiles have the least pinball loss on the validation windows."""
+    losses = np.zeros(len(SPREADS))
+    for alone, part in each:
+        network = alone.validation.values
+        simple = _simple_forecasts(part, "validation", ridge)
+        error = part.truth("validation") - found(simple | {NETWORK: network})
+        for i, tau in enumerate(levels):
+            distance = alone.validation.quantile(i) - network
+            for k, spread in enumerate(SPREADS):
+                over = error - np.float32(spread) * distance
+                losses[k] += np.maximum(tau * over, (tau - 1) * over).sum(dtype=np.float64)
+    return float(SPREADS[losses.argmin()])
 
 
 def _fold(errors: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
@@ -223,6 +257,15 @@ def _fold(errors: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
     first, end = n * k // FOLDS, n * (k + 1) // FOLDS
     before, after = errors[: max(first - horizon + 1, 0)], errors[end + horizon - 1 :]
     return np.concatenate([before, after]), errors[first:end]
+
+
+def _fitted(errors: Sequence[np.ndarray]) -> np.ndarray:
+    """The convex weights of errors [N, H, C, K], those below SMALLEST left out."""
+    gram = _gram(errors)
+    kept = np.flatnonzero(convex_weights(gram) >= SMALLEST)
+    weights = np.zeros(len(gram))
+    weights[kept] = convex_weights(gram[np.ix_(kept, kept)])
+    return weights
 
 
 def _gram(errors: Sequence[np.ndarray]) -> np.ndarray:

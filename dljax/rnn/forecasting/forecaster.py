@@ -57,12 +57,14 @@ Normalization = Callable[[Array], tuple[Array, Array]]
 class Blend(NamedTuple):
     """A forecast linear in the window, and the share of the network's that is added to it.
 
-    matrix: [C, W, H]; bias: [C, H]; [1, W, H] and [1, H] where all series share them.
+    matrix: [C, W, H]; bias: [C, H]; [1, W, H] and [1, H] where all series share them. spread:
+    factor of the distances of the network's quantiles from its value.
     """
 
     matrix: Array
     bias: Array
     share: float
+    spread: float = 1.0
 
     def __call__(self, value: Array, past: Array) -> Array:
         """The combined forecast [B, H, C] of the network's value and the window [B, W, C]."""
@@ -80,7 +82,7 @@ class Forecaster(NamedTuple):
 
     normalize: past [B, W, C] -> shift and scale [B, 1, C]; the network's input is
       (past - shift) / scale.
-    blend: what the trained network is combined with; its quantiles move by as much as its value.
+    blend: what the trained network is combined with; its quantiles move with its value.
     """
 
     model: nn.Module
@@ -112,8 +114,10 @@ class Forecaster(NamedTuple):
         forecast = self.likelihood.place(raw, shift, scale)
         if self.blend:
             value = self.likelihood.value(forecast)
-            shift = shift + self.blend(value, batch["past"]) - value
-            forecast = self.likelihood.place(raw, shift, jnp.broadcast_to(scale, value.shape))
+            scale = jnp.broadcast_to(scale, value.shape) * self.blend.spread
+            combined = self.blend(value, batch["past"])
+            around = self.likelihood.value(self.likelihood.place(raw, jnp.zeros_like(value), scale))
+            forecast = self.likelihood.place(raw, combined - around, scale)
         return (forecast, *changed) if changed else forecast
 
 
