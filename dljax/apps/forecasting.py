@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -22,17 +23,27 @@ from dljax.apps.forecasting_data import (
     record,
     scalers,
 )
+from dljax.data.feed import Examples
 from dljax.data.sources.series import Series
 from dljax.data.windows import Scaler, all_windows
 from dljax.nn import forecasters
 from dljax.nn.recurrent import layers
-from dljax.rnn.forecasting import assessment, backtest, forecaster, likelihoods, prediction, report
+from dljax.rnn.forecasting import (
+    assessment,
+    backtest,
+    combination,
+    forecaster,
+    likelihoods,
+    prediction,
+    report,
+)
 from dljax.rnn.forecasting.assessment import Forecasts
 from dljax.rnn.forecasting.forecaster import Forecaster, Shapes
 from dljax.rnn.forecasting.likelihoods import Likelihood
 from dljax.run import optimizer, session
 from dljax.run.experiment import Analysis, Experiment, Outcome
 from dljax.run.workdirs import predictions_folder
+from dljax.train import loop, metrics
 from dljax.train.export import Serving
 from dljax.train.loop import Run, Task
 from dljax.train.parallel import place
@@ -120,9 +131,18 @@ def build(config: Config) -> Experiment:
     def reference() -> dict[str, Forecasts]:
         return report.references(inputs)
 
-    def analyze(run: Run, metrics: dict[str, Any], baselines: dict[str, Any]) -> Analysis:
-        del metrics, baselines
-        walk = None
+    def analyze(run: Run, scored: dict[str, Any], baselines: dict[str, Any]) -> Analysis:
+        del scored, baselines
+        alone = network = assessment.of_network(model, run.states, data, levels)
+        walk, more, lines, scores = None, {}, (), {}
+        found = combination.of_network(alone, data, levels) if config.combine else None
+        if found:
+            weighed, blend, network = found
+            task = make_task(config, model._replace(blend=blend), shapes)
+            scores = _scores(task, run.states, data.test)
+            lines, more = (weighed.line(),), {"combination": weighed._asdict()}
+        elif config.combine:
+            lines = ("Not combined: the validation part is too short to choose weights by.",)
         if config.refits:
             fit = backtest.network(
                 model,
@@ -136,8 +156,15 @@ def build(config: Config) -> Experiment:
             )
             fits = {"network": fit} | report.baseline_fits(inputs)
             walk = backtest.with_refits(data, fits, config.refits)
-        forecasts = assessment.of_network(model, run.states, data, levels)
-        return Analysis(*report.analyze(inputs, forecasts, reference(), walk))
+            if found:
+                combined = weighed(walk.predictions)
+                walk = walk._replace(predictions={"combined": combined, **walk.predictions})
+        findings, verdict, metadata, draw, mase = report.analyze(
+            inputs, network, reference(), walk, alone if found else None
+        )
+        if found:
+            metadata["combination"] = combination.to_json(blend)
+        return Analysis(more | findings, lines + verdict, metadata, draw, scores | mase)
 
     return Experiment(
         name=config.name,
@@ -173,9 +200,30 @@ def build(config: Config) -> Experiment:
     )
 
 
+def _scores(task: Task, states: Any, examples: Examples) -> dict[str, np.ndarray]:
+    """The metrics of each seed [seeds]."""
+    states = jax.device_get(states)
+    keys = jax.random.split(jax.random.key(0), len(jax.tree.leaves(states)[0]))  # used by none
+    run = Run(jnp.int32(0), keys, states)
+    return metrics.scalars(loop.evaluate(task, run, examples, place("none")))
+
+
 def train(config: Config) -> Outcome:
     """Trains in config.workdir, or continues there."""
     return session.train(config, build(config))
+
+
+def _trained_forecaster(config: Config, metadata: dict[str, Any]) -> Forecaster:
+    """The forecaster of a run, combined as the run chose."""
+    model = make_forecaster(config)
+    if "combination" not in metadata:
+        return model
+    if not config.combine:
+        raise ValueError(
+            f"the run in {config.workdir} was combined and calibrated so: start its command once "
+            "more with --nocombine, which trains nothing again, then use it"
+        )
+    return model._replace(blend=combination.from_json(metadata["combination"]))
 
 
 def serving(config: Config, series: Series | None = None) -> Serving:
@@ -193,7 +241,7 @@ def serving(config: Config, series: Series | None = None) -> Serving:
                 "its own scale: no one function forecasts them; use --predict"
             )
         metadata = of_series(metadata, series)
-    model, shapes = make_forecaster(config), Shapes(*metadata["shapes"])
+    model, shapes = _trained_forecaster(config, metadata), Shapes(*metadata["shapes"])
     run, step = session.restore(config, make_task(config, model, shapes), place("none"))
     metadata |= {"step": step, "unit": config.transform}
     return prediction.serving(model, run.states, metadata, config.level)
@@ -232,6 +280,8 @@ def _predict_one(
     for row in rows:
         words = [f"{key} {x:.5g}" if key != "time" else x for key, x in row.items()]
         print("  ".join([series.label, *words] if series.label else words))
+    if config.combine and "radius" not in metadata:
+        print("the run has not finished: this is the network alone")
     if predicted.low is None:
         print("no interval: the run has not finished, so its intervals are not calibrated")
     print(f"checkpoint of step {model.metadata['step']}; {target}")
@@ -259,7 +309,7 @@ def evaluate(config: Config, dataset: str) -> dict[str, Any]:
     examples = all_windows(
         series, config.window, config.horizon, scaler, covariate_scaler, dated=config.calendar
     )
-    model, shapes = make_forecaster(config), Shapes(*metadata["shapes"])
+    model, shapes = _trained_forecaster(config, metadata), Shapes(*metadata["shapes"])
     print("Errors are in standard deviations of the training part.")
     return session.evaluate(
         config,

@@ -12,6 +12,9 @@ from PIL import Image
 from dljax.apps import export, forecasting, image_classification
 from dljax.apps.configs.export import Config
 from dljax.cnn.classification import targets
+from dljax.rnn.forecasting.combination import from_json as unpacked
+from dljax.rnn.forecasting.combination import to_json as packed
+from dljax.rnn.forecasting.forecaster import Blend
 from dljax.run import session
 from dljax.run.command_line import parse
 from dljax.run.config import to_json
@@ -74,7 +77,8 @@ def forecaster(tmp_path_factory):
     """A run of forecasting with a covariate, the calendar and an interval, and its table."""
     root = tmp_path_factory.mktemp("forecaster")
     dates = np.datetime64("2023-01-01") + np.arange(120).astype("timedelta64[D]")
-    values = 1e3 + np.random.default_rng(0).normal(size=(120, 2))
+    rng = np.random.default_rng(0)
+    values = 1e3 + rng.normal(size=(120, 2))
     rows = [f"{date},{a},{b}" for date, (a, b) in zip(dates, values, strict=True)]
     (root / "table.csv").write_text("\n".join(["date,a,wind", *rows]))
     config = forecasting.Config(
@@ -87,6 +91,7 @@ def forecaster(tmp_path_factory):
         "shapes": (14, 3, 1, 5, 4), "targets": ["a"], "columns": ["a"], "freq": "D",
         "scaler": scaler, "covariate_scaler": scaler, "levels": config.levels(),
         "radius": [[0.1]] * 3, "offsets": offsets,
+        "combination": packed(Blend(rng.normal(size=(1, 14, 3)), np.ones((1, 3)), 0.5)),
     }  # fmt: skip
     leave_run(forecasting, config, metadata)
     return root
@@ -128,6 +133,13 @@ def test_a_server_without_models_computes_what_predict_does(classifier, forecast
     for name, key in {"value": "a", "low": "a_low", "high": "a_high"}.items():
         assert [row[key] for row in rows] == there[1][name][0, :, 0].tolist()
         assert np.abs(there[1][name] - 1e3).max() < 10
+    # Half of the network's forecast, and the map of the window, in the unit of the series.
+    metadata = json.loads((forecaster / "run" / "metadata.json").read_text())
+    blend = unpacked(metadata.pop("combination"))
+    write_json(forecaster / "run" / "metadata.json", metadata)
+    alone = np.array([[row["a"]] for row in forecasting.predict(config, str(table))])
+    line = blend.matrix[0].T @ (series[:, 0] - 1e3) + 1
+    np.testing.assert_allclose(there[1]["value"][0], 1e3 + line + 0.5 * (alone - 1e3), atol=1e-3)
 
 
 def bare(workdir: Path, name: str) -> Path:

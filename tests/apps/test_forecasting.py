@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import json
+import shutil
 from pathlib import Path
 
 import jax
@@ -11,8 +12,11 @@ import pytest
 
 from dljax.apps import forecasting as app
 from dljax.apps.configs.forecasting import Config
+from dljax.rnn.forecasting.combination import to_json
+from dljax.rnn.forecasting.forecaster import Blend
 from dljax.run.command_line import UsageError, explain, help_text, parse
 from dljax.run.config import from_json
+from dljax.train.files import write_json
 
 QUICK = {
     "steps": 2,
@@ -51,7 +55,7 @@ def table(tmp_path_factory):
 
 
 TRAINED = {
-    "seq2seq": {"loss": "student", "calibrate": "adaptive", "ema": 0.9},
+    "seq2seq": {"loss": "student", "calibrate": "adaptive", "ema": 0.9, "combine": False},
     "segrnn": {"loss": "mae", "segment": 4, "calendar": False, "dtype": "bfloat16"},
 }
 
@@ -67,6 +71,8 @@ def check(config, outcome, series):
     assert summary["intervals"]["chosen"] == config.calibrate
     assert any(line.startswith("Best ") for line in summary["notes"])
     assert "network" in summary["backtest"]["errors"]
+    assert ("combined" in summary["backtest"]["errors"]) == config.combine
+    assert ("network_alone" in summary) == ("combination" in summary) == config.combine
     return summary
 
 
@@ -125,6 +131,7 @@ def test_a_run_scores_its_best_step_and_draws(trained):
     assert walk["fits_at_rows"] == [160]
     naive, network = (walk["errors"][name]["mae"] for name in ("last value", "network"))
     assert network < 0.7 * naive  # the week is easily learned
+    assert walk["errors"]["combined"]["mae"] < network
 
 
 def test_predict_goes_on_after_the_end(trained, tmp_path):
@@ -187,6 +194,36 @@ def test_quantiles_out_of_order_are_refused():
     with pytest.raises(ValueError, match="quantiles must increase"):
         configured(quantiles=(0.5, 0.1))
     assert configured(quantiles=(0.25, 0.75), level=0.9).levels() == (0.05, 0.25, 0.5, 0.75, 0.95)
+
+
+def test_the_combination_is_what_is_scored_forecast_and_evaluated(trained, table, tmp_path):
+    """In the run, of which ridge is the best; then with the weights of the last value alone."""
+    summary = json.loads((trained / "summary.json").read_text())
+    own, alone = summary["mean_forecast_of_seeds"], summary["network_alone"]
+    assert summary["combination"]["weights"]["ridge"] == 1  # the week is linear
+    assert own["mse"] < alone["mse"]
+    for name in ("mse", "mae", "mase"):  # of each seed, combined
+        assert summary["metrics"][name]["per_seed"] == pytest.approx([own[name]] * 2, rel=1e-4)
+    texts = [line for line in summary["notes"] if "the combination" in line]
+    assert any(x.startswith("Best baseline by mse: ") for x in texts)
+    assert any(x.startswith("The network alone: mae ") and "; mse " in x for x in texts)
+
+    shutil.copytree(trained, tmp_path / "run")
+    metadata = json.loads((trained / "metadata.json").read_text())
+    last = np.zeros((1, 14, 3))
+    last[:, -1] = 1
+    metadata["combination"] = to_json(Blend(last, np.zeros((1, 3)), 0.0))
+    write_json(tmp_path / "run" / "metadata.json", metadata)
+    config = configured(workdir=tmp_path / "run")
+    values = np.genfromtxt(table, delimiter=",", skip_header=1, usecols=(1, 2))
+    rows = app.predict(config, table)
+    assert [[row["a"], row["b"]] for row in rows] == [pytest.approx(values[-1], rel=1e-5)] * 3
+    found = app.evaluate(config, table)["metrics"]["mae"]["per_seed"]
+    ahead = np.stack([values[14 + h : len(values) - 2 + h] for h in range(3)], 1)
+    error = np.abs(ahead - values[13:-3][:, None]) / metadata["scaler"][1]
+    assert found == pytest.approx([error.mean()] * 2, rel=1e-4)
+    with pytest.raises(ValueError, match="once more with --nocombine, which trains nothing again"):
+        app.predict(configured(workdir=tmp_path / "run", combine=False), table)
 
 
 def test_predict_refuses_what_does_not_fit(trained, tmp_path):

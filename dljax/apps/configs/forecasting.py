@@ -88,6 +88,12 @@ class Config(DataConfig, OptimizerConfig):
         (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9), "levels of the quantiles"
     )
     level: float = field(0.8, "nominal level of the interval", minimum=0.01, maximum=0.999)
+    combine: bool = field(
+        True,
+        "combine the network with the last value, the mean and ridge regression by weights chosen "
+        "on the validation part",
+        resume=False,
+    )
     calibrate: str = field(
         "adaptive",
         "intervals: as forecast, calibrated on the validation part, or also adapted over time",

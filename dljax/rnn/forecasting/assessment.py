@@ -34,8 +34,8 @@ class Forecasts(NamedTuple):
 
     offsets: [H, C, L], what is added to a point forecast to give its quantiles; None where the
     forecaster predicts quantiles. parts: of several series, those of each; there are no offsets.
-    seeds: mean absolute errors of each of several seeds on the test windows [N, S, C], where the
-    forecasts are the mean of theirs.
+    seeds: those of each of several seeds for the test windows [N, S, H, C], where the forecasts are
+    the mean of theirs.
     """
 
     validation: Forecast
@@ -99,7 +99,7 @@ def joined(parts: Sequence[Forecasts]) -> Forecasts:
 def of_network(
     forecaster: Forecaster, states: State, data: Windows, levels: Sequence[float]
 ) -> Forecasts:
-    """The Forecasts of trained seeds (a Run's states), the mean over them, and their errors."""
+    """The Forecasts of trained seeds (a Run's states), the mean over them."""
     found = {n: predictions(forecaster, states, getattr(data, n)) for n in ("validation", "test")}
     parts = []
     for one, where in data.each():
@@ -146,8 +146,8 @@ def measures(
 def mase_of_seeds(network: Forecasts, data: Windows, season: int) -> np.ndarray:
     """The MASE of each seed on the test windows, [S]; NaN where it has no scale."""
     scale = mase_scale(data, season)
-    scaled = network.seeds / (scale if data.parts else scale[None, None])
-    return scaled.mean((0, 2))
+    errors = np.abs(network.seeds - data.truth("test")[:, None]).mean(2)
+    return (errors / (scale if data.parts else scale[None, None])).mean((0, 2))
 
 
 def mase_scale(data: Windows, season: int) -> np.ndarray:

@@ -125,8 +125,12 @@ def ridge(window: int, horizon: int, alphas: Sequence[float] = ALPHAS) -> Fit:
     fit raises ValueError where fewer rows than a window and a horizon are known, or fewer than a
     horizon are held out.
     """
-    options = itertools.product(alphas, (True, False), (True, False))
-    return _linear(window, horizon, [Choice(*option) for option in options])
+    return _linear(window, horizon, ridge_choices(alphas))
+
+
+def ridge_choices(alphas: Sequence[float] = ALPHAS) -> list[Choice]:
+    """What `ridge` chooses from."""
+    return [Choice(*x) for x in itertools.product(alphas, (True, False), (True, False))]
 
 
 def naive(season: int, horizon: int, dates: np.ndarray) -> dict[str, Fit]:
@@ -184,8 +188,40 @@ class Moments(NamedTuple):
         )
 
 
-def _linear(window: int, horizon: int, choices: Sequence[Choice]) -> Fit:
-    def fit(values: np.ndarray, held: int) -> Predict:
+class LinearMap(NamedTuple):
+    """A forecast that is linear in the window of each column: x @ matrix + bias.
+
+    matrix: [C, W, H]; bias: [C, H]; [1, W, H] and [1, H] where all columns share them.
+    """
+
+    matrix: np.ndarray
+    bias: np.ndarray
+
+    def __call__(self, values: np.ndarray, origins: np.ndarray) -> np.ndarray:
+        """The forecasts [N, H, C] from each origin in values [T, C]."""
+        window, horizon = self.matrix.shape[1:]
+        out = np.empty((len(origins), horizon, values.shape[1]), np.float32)
+        for c in range(values.shape[1]):
+            matrix, bias = (x[c % len(x)] for x in self)
+            views = np.lib.stride_tricks.sliding_window_view(values[:, c], window)
+            for begin in range(0, len(origins), BLOCK):
+                x = views[origins[begin : begin + BLOCK] - window]
+                out[begin : begin + BLOCK, :, c] = x @ matrix + bias
+        return out
+
+
+def linear_map(
+    parts: Sequence[tuple[np.ndarray, int]], window: int, horizon: int, choices: Sequence[Choice]
+) -> LinearMap:
+    """The best of `choices` on the held rows, fitted to the other rows of all series together.
+
+    parts: of each series its known rows [n, C] and how many of the last ones are held out.
+
+    Raises ValueError where a series has fewer other rows than a window and a horizon, or, if there
+    is a choice, fewer than a horizon held out.
+    """
+    train, later = [], []
+    for values, held in parts:
         values = np.asarray(values, np.float64)
         rows = len(values) - held
         if rows < window + horizon:
@@ -195,38 +231,39 @@ def _linear(window: int, horizon: int, choices: Sequence[Choice]) -> Fit:
                 f"choosing alpha needs {horizon} held-out rows (a horizon), not {held}"
             )
 
-        def moments(first: int, end: int) -> list[Moments]:
+        def moments(first: int, end: int, values: np.ndarray = values) -> list[Moments]:
             origins = np.arange(first, end - horizon + 1)
             return [_moments(column, origins, window, horizon) for column in values.T]
 
-        train = moments(window, rows)
-        kinds = {(c.shared, c.shift) for c in choices}
-        solvers = {kind: _solver(train, *kind) for kind in kinds}
-        chosen = choices[0]
+        train.append(moments(window, rows))
         if len(choices) > 1:
-            later = moments(max(rows, window), len(values))
-            test = {False: later, True: [m.shifted() for m in later]}
+            later.append(moments(max(rows, window), len(values)))
+    train, later = (
+        [functools.reduce(operator.add, column) for column in zip(*x, strict=True)]
+        for x in (train, later)
+    )
+    kinds = {(c.shared, c.shift) for c in choices}
+    solvers = {kind: _solver(train, *kind) for kind in kinds}
+    chosen = choices[0]
+    if later:
+        test = {False: later, True: [m.shifted() for m in later]}
 
-            def error(c: Choice) -> float:
-                weights = solvers[c.shared, c.shift](c.alpha)
-                return sum(_error(m, *w) for m, w in zip(test[c.shift], weights, strict=True))
+        def error(c: Choice) -> float:
+            weights = solvers[c.shared, c.shift](c.alpha)
+            return sum(_error(m, *w) for m, w in zip(test[c.shift], weights, strict=True))
 
-            chosen = min(choices, key=error)
-        weights = solvers[chosen.shared, chosen.shift](chosen.alpha)
+        chosen = min(choices, key=error)
+    weights = solvers[chosen.shared, chosen.shift](chosen.alpha)
+    matrix, bias = (
+        np.stack(x) for x in zip(*(weights[:1] if chosen.shared else weights), strict=True)
+    )
+    if chosen.shift:  # (x - last) @ matrix + last, as a map of x
+        matrix[:, -1] += 1 - matrix.sum(1)
+    return LinearMap(matrix, bias)
 
-        def predict(values: np.ndarray, origins: np.ndarray) -> np.ndarray:
-            out = np.empty((len(origins), horizon, values.shape[1]), np.float32)
-            for c, (matrix, bias) in enumerate(weights):
-                views = np.lib.stride_tricks.sliding_window_view(values[:, c], window)
-                for begin in range(0, len(origins), BLOCK):
-                    x = views[origins[begin : begin + BLOCK] - window]
-                    last = x[:, -1:] if chosen.shift else 0.0
-                    out[begin : begin + BLOCK, :, c] = (x - last) @ matrix + bias + last
-            return out
 
-        return predict
-
-    return fit
+def _linear(window: int, horizon: int, choices: Sequence[Choice]) -> Fit:
+    return lambda values, held: linear_map([(values, held)], window, horizon, choices)
 
 
 def _moments(column: np.ndarray, origins: np.ndarray, window: int, horizon: int) -> Moments:

@@ -35,12 +35,14 @@ def compare(
     intervals: Mapping[str, Interval],
     calibrate: str,
     measure: str = "mae",
+    alone: Forecasts | None = None,
 ) -> Comparison:
     """Skill against each baseline, errors in the series' own unit, and coverage of the intervals.
 
     network: its forecasts (the mean over seeds). naive: names of the naive ones among `baselines`.
     measure: 'mae' or 'mse', whose verdict comes first. calibrate: of the intervals that
-    are used.
+    are used. alone: the forecasts of the network where those of `network` are its combination with
+    simple ones.
     """
     truth = data.truth("test")
     error = network.test.values - truth
@@ -59,9 +61,16 @@ def compare(
         "intervals": {"nominal": level, "chosen": calibrate}
         | {name: forecast_metrics.covered(i.low, i.high, truth) for name, i in intervals.items()},
     }
+    name = _name(network, alone is not None)
+    if alone is not None:
+        gains = _skill(network, alone, truth, data.horizon)
+        findings["network_alone"] = assessment.measures(alone, data, season, levels, level) | {
+            "skill_of_the_combination": {kind: gain._asdict() for kind, gain in gains.items()}
+        }
     lines = [
-        *_scores(network, own, data, findings["mae_in_own_unit"]),
-        *_against(_name(network), own, table, skill, naive, measure),
+        *_scores(name, own, data, findings["mae_in_own_unit"]),
+        *_against(name, own, table, skill, naive, measure),
+        *([] if alone is None else [_gain(own, findings["network_alone"])]),
         _covered(network, data, intervals, calibrate, level),
     ]
     return Comparison(findings, tuple(lines))
@@ -78,6 +87,8 @@ def direction(network: Forecasts, data: Windows, returns: bool = False) -> Compa
     else:
         last = data.values[data.origins["test"] - 1]
         predicted, change = predicted - last, change - last
+    if not predicted.any():
+        return Comparison({}, ("The forecast is no change: it has no direction.",))
     if not change.any():
         return Comparison(
             {}, ("No value of the test part changed: there is no direction to forecast.",)
@@ -129,28 +140,50 @@ def _in_own_unit(
 
 
 def by_series(
-    network: Forecasts, baselines: Mapping[str, Forecasts], data: Windows
+    networks: Mapping[str, Forecasts], baselines: Mapping[str, Forecasts], data: Windows
 ) -> dict[str, dict[str, dict[str, float]]]:
-    """Label -> forecaster -> mae and mse on the test windows of that series, scaled by its own."""
+    """Label -> forecaster -> mae and mse on the test windows of that series, scaled by its own.
+
+    networks: the network's forecasts, and those of its combination, by name.
+    """
     found = {}
     for label, (part, where) in zip(data.labels, data.each(), strict=False):
         truth = part.truth("test")
         found[label] = {}
-        for name, forecasts in {"network": network, **baselines}.items():
+        for name, forecasts in {**networks, **baselines}.items():
             error = forecasts.test.values[where["test"]] - truth
             scores = {"mae": np.abs(error).mean(), "mse": np.square(error).mean()}
             found[label][name] = {kind: float(x) for kind, x in scores.items()}
     return found
 
 
-def _name(network: Forecasts) -> str:
+def _name(network: Forecasts, combined: bool) -> str:
     """Whose errors are compared: those of the mean over several seeds, or of the one."""
     seeds = 1 if network.seeds is None else network.seeds.shape[1]
+    if combined:
+        return "combined forecast" if seeds == 1 else f"combined forecast of {seeds} seeds"
     return "network" if seeds == 1 else f"mean forecast of {seeds} seeds"
 
 
+def _subject(name: str) -> str:
+    """The one whose error a verdict is about."""
+    return "combination" if name.startswith("combined") else "network"
+
+
+def _gain(own: Mapping[str, float], alone: Mapping[str, Any]) -> str:
+    """The network alone beside the combination, by both errors."""
+    shown = []
+    for kind in ("mae", "mse"):
+        gain = bootstrap.Estimate(**alone["skill_of_the_combination"][kind])
+        shown.append(
+            f"{kind} {alone[kind]:.4g}, the combination's {own[kind]:.4g} (skill {gain.value:.1%}, "
+            f"95 % interval {gain.low:.1%} to {gain.high:.1%})"
+        )
+    return f"The network alone: {'; '.join(shown)}."
+
+
 def _scores(
-    network: Forecasts, own: Mapping[str, float], data: Windows, unit: Mapping[str, Any]
+    name: str, own: Mapping[str, float], data: Windows, unit: Mapping[str, Any]
 ) -> list[str]:
     """The unit of all errors, and those of the compared forecasts."""
     unscaled = ""
@@ -158,8 +191,9 @@ def _scores(
         shown = [f"{column} {error:.4g}" for column, error in list(unit.items())[:SHOWN]]
         more = f" and {len(unit) - SHOWN} more" if len(unit) > SHOWN else ""
         unscaled = f"; mae in its own unit: {', '.join(shown)}{more}"
-    name = _name(network)
-    alone = "" if name == "network" else "; the test line is the mean over seeds, each scored alone"
+    alone = (
+        "" if " of " not in name else "; the test line is the mean over seeds, each scored alone"
+    )
     of = "each series' training part" if data.parts else "the training part"
     scores = ", ".join(f"{kind} {own[kind]:.4g}" for kind in ("mae", "mse", "quantile_loss"))
     scale = f", mase {own['mase']:.4g}" if np.isfinite(own["mase"]) else ""
@@ -179,38 +213,38 @@ def _against(
     measure: str,
 ) -> list[str]:
     """Lines about the best naive baseline by `measure`, and the best of all by both measures."""
-    lines, better = [], {}
+    lines, better, subject = [], {}, _subject(name_of_network)
     for by in sorted(("mae", "mse"), key=lambda by: by != measure):
         best, simple = (min(names, key=lambda n: table[n][by]) for names in (table, naive))
         kinds = {"naive baseline": simple} if by == measure and simple != best else {}
         for kind, name in {**kinds, "baseline": best}.items():
             error = f"{by} {table[name][by]:.4g}, {name_of_network} {own[by]:.4g}"
-            verdict = _verdict(skill[name][by])
+            verdict = _verdict(skill[name][by], subject)
             lines.append(f"Best {kind} by {by}: {name}, {error}: {verdict}.")
         gain = skill[best][by]
         better[by] = 1 if gain.low > 0 else -1 if gain.high < 0 else 0
     if {1, -1} == set(better.values()):
         good, bad = (next(by for by in better if better[by] == sign) for sign in (1, -1))
         lines.append(
-            f"The verdict depends on the measure: by {good} the network is better than every "
+            f"The verdict depends on the measure: by {good} the {subject} is better than every "
             f"baseline, by {bad} it is not."
         )
     return lines
 
 
-def _verdict(gain: bootstrap.Estimate) -> str:
-    """The network's skill in words."""
+def _verdict(gain: bootstrap.Estimate, subject: str) -> str:
+    """The skill of the network, or of its combination, in words."""
     span = f"95 % interval {gain.low:.1%} to {gain.high:.1%}"
     if gain.low > 0:
-        return f"the network's error is {gain.value:.1%} lower ({span})"
+        return f"the {subject}'s error is {gain.value:.1%} lower ({span})"
     if gain.high < 0:
         return (
-            f"the baseline is better, the network's error is {-gain.value:.1%} higher "
+            f"the baseline is better, the {subject}'s error is {-gain.value:.1%} higher "
             f"(skill: {span})"
         )
     word = "lower" if gain.value > 0 else "higher"
     return (
-        f"the network's error is {abs(gain.value):.1%} {word}, "
+        f"the {subject}'s error is {abs(gain.value):.1%} {word}, "
         f"not a significant difference (skill: {span})"
     )
 

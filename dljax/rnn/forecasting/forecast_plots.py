@@ -21,7 +21,7 @@ def draw(
     folder: Path,
     series: Series,
     data: Windows,
-    network: Forecasts,
+    networks: Mapping[str, Forecasts],
     reference: Mapping[str, Forecasts],
     levels: tuple[float, ...],
     interval: Interval,
@@ -30,8 +30,10 @@ def draw(
 ) -> None:
     """Forecasts of some test windows, error by step, residuals, coverage and the backtest.
 
-    best: the baseline that is drawn beside the network. Values are in the series' own unit.
+    networks: by name, first the forecasts that are used. best: the baseline that is drawn beside
+    them. Values are in the series' own unit.
     """
+    name, network = next(iter(networks.items()))
     truth, origins = data.truth("test"), data.origins["test"]
     panels = []
     for i, n in enumerate(np.unique(np.linspace(0, len(origins) - 1, SHOWN).astype(int))):
@@ -60,7 +62,7 @@ def draw(
     def by_step(f: Forecasts) -> np.ndarray:
         return np.abs(f.test.values - truth).mean((0, 2))
 
-    errors = {"network": by_step(network)} | {n: by_step(f) for n, f in reference.items()}
+    errors = {n: by_step(f) for n, f in {**networks, **reference}.items()}
     plots.error_by_step(errors, folder / "error_by_step.png", "mean absolute error (scaled)")
     first_step = (network.test.values[:, 0, 0] - truth[:, 0, 0]) * data.scaler.std[0]
     plots.residuals(
@@ -71,18 +73,20 @@ def draw(
     )
 
     shares = {
-        name: np.array([(truth <= f.test.quantile(i)).mean() for i in range(len(levels))])
-        for name, f in {"network": network, best: reference[best]}.items()
+        n: np.array([(truth <= f.test.quantile(i)).mean() for i in range(len(levels))])
+        for n, f in {name: network, best: reference[best]}.items()
     }
     plots.coverage(levels, shares, "Quantiles on the test part", folder / "coverage.png")
-    _draw_walk(folder, series, data, walk, best)
+    _draw_walk(folder, series, data, walk, (name, best))
 
 
-def _draw_walk(folder: Path, series: Series, data: Windows, walk: Walk, best: str) -> None:
+def _draw_walk(
+    folder: Path, series: Series, data: Windows, walk: Walk, shown: tuple[str, ...]
+) -> None:
     """The backtest of the first series."""
     rows = (walk.origins[:, None] + np.arange(data.horizon)).ravel()
     mean, std = data.scaler.mean[0], data.scaler.std[0]
-    names = dict.fromkeys(["network", best, "last value"])
+    names = dict.fromkeys([*shown, "last value"])
     lines = {name: walk.predictions[name][:, :, 0].ravel() * std + mean for name in names}
     plots.backtest(
         series.time[rows],

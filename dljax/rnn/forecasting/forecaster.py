@@ -54,16 +54,41 @@ def by_mean_and_deviation(past: Array) -> tuple[Array, Array]:
 Normalization = Callable[[Array], tuple[Array, Array]]
 
 
+class Blend(NamedTuple):
+    """A forecast linear in the window, and the share of the network's that is added to it.
+
+    matrix: [C, W, H]; bias: [C, H]; [1, W, H] and [1, H] where all series share them. spread:
+    factor of the distances of the network's quantiles from its value.
+    """
+
+    matrix: Array
+    bias: Array
+    share: float
+    spread: float = 1.0
+
+    def __call__(self, value: Array, past: Array) -> Array:
+        """The combined forecast [B, H, C] of the network's value and the window [B, W, C]."""
+        series = past.shape[-1]
+        matrix, bias = (
+            jnp.broadcast_to(x, (series, *x.shape[1:])) for x in (self.matrix, self.bias)
+        )
+        highest = jax.lax.Precision.HIGHEST
+        line = jnp.einsum("bwc,cwh->bhc", past, matrix, precision=highest) + bias.T
+        return line + self.share * value
+
+
 class Forecaster(NamedTuple):
     """A network, the meaning of its outputs, and how each window is normalised for it.
 
     normalize: past [B, W, C] -> shift and scale [B, 1, C]; the network's input is
       (past - shift) / scale.
+    blend: what the trained network is combined with; its quantiles move with its value.
     """
 
     model: nn.Module
     likelihood: Likelihood
     normalize: Normalization = no_normalization
+    blend: Blend | None = None
 
     def __call__(
         self, variables: Any, batch: dict[str, Array], *, train: bool = False, **settings: Any
@@ -85,7 +110,14 @@ class Forecaster(NamedTuple):
             **settings,
         )
         raw, *changed = out if "mutable" in settings else (out,)
-        forecast = self.likelihood.place(raw.astype(jnp.float32), shift, scale)
+        raw = raw.astype(jnp.float32)
+        forecast = self.likelihood.place(raw, shift, scale)
+        if self.blend:
+            value = self.likelihood.value(forecast)
+            scale = jnp.broadcast_to(scale, value.shape) * self.blend.spread
+            combined = self.blend(value, batch["past"])
+            around = self.likelihood.value(self.likelihood.place(raw, jnp.zeros_like(value), scale))
+            forecast = self.likelihood.place(raw, combined - around, scale)
         return (forecast, *changed) if changed else forecast
 
 
@@ -202,17 +234,16 @@ def _of_seeds(
 def predictions(
     forecaster: Forecaster, states: State, examples: Examples
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The `mean_forecast` of every example, in order, and the errors of each seed.
+    """The `mean_forecast` of every example, in order, and the values of each seed.
 
-    Returns values [N, H, C], quantiles [N, H, C, L] and mean absolute errors [N, S, C].
+    Returns values [N, H, C], quantiles [N, H, C, L] and the seeds' values [N, S, H, C].
     """
 
     @jax.jit
     def of_item(states, arrays, item):
         batch = examples.batch(arrays, item)
         values, quantiles = _of_seeds(forecaster, states, batch)
-        errors = jnp.abs(values - batch["future"]).mean(2).swapaxes(0, 1)
-        return (values.mean(0), quantiles.mean(0), errors), batch[feed.MASK]
+        return (values.mean(0), quantiles.mean(0), values.swapaxes(0, 1)), batch[feed.MASK]
 
     parts = []
     arrays = jax.device_put(examples.arrays)
@@ -221,8 +252,8 @@ def predictions(
         for item in zip(*leaves, strict=True):
             found, mask = jax.device_get(of_item(states, arrays, structure.unflatten(item)))
             parts.append([x[mask > 0] for x in found])
-    values, quantiles, errors = (np.concatenate(x) for x in zip(*parts, strict=True))
-    return values, quantiles, errors
+    values, quantiles, seeds = (np.concatenate(x) for x in zip(*parts, strict=True))
+    return values, quantiles, seeds
 
 
 def _check(batch: dict[str, Array], shapes: Shapes) -> None:

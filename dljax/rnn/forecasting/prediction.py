@@ -50,6 +50,8 @@ def serving(
     if metadata.get("offsets") is not None:
         ends = np.array(interval_ends(metadata["levels"], level))
         held["offsets"] = np.asarray(metadata["offsets"], np.float32)[..., ends]
+    if forecaster.blend:
+        held["blend"] = forecaster.blend
     shapes, columns, freq = (
         Shapes(*metadata["shapes"]),
         tuple(metadata["columns"]),
@@ -100,9 +102,9 @@ def predict_function(
     levels = forecaster.likelihood.levels
 
     def function(held: dict[str, Any], inputs: dict[str, Any]) -> dict[str, Any]:
-        scaler = held["scaler"]
+        scaler, combined = held["scaler"], forecaster._replace(blend=held.get("blend"))
         batch = scaled(inputs, freq, horizon, scaler, held["covariate_scaler"])
-        value, quantiles = mean_forecast(forecaster, held["states"], batch)
+        value, quantiles = mean_forecast(combined, held["states"], batch)
         outputs, ends = [value], ()
         if levels:
             ends = (quantiles[..., i] for i in interval_ends(levels, level))

@@ -89,13 +89,16 @@ def analyze(
     network: Forecasts,
     reference: Mapping[str, Forecasts],
     walk: Walk | None = None,
+    alone: Forecasts | None = None,
 ) -> tuple[dict[str, Any], tuple[str, ...], dict[str, Any], Callable[[Path], None], dict]:
     """Findings, lines, metadata for later forecasts, draw: folder -> None, and metrics of seeds.
 
     network, reference: the forecasts of the network and of the baselines. walk: the backtest with
-    refits; None: that of the given forecasts.
+    refits; None: that of the given forecasts. alone: those of the network where `network` are those
+    of its combination.
     """
     series, data = inputs.series, inputs.data
+    networks = {"network": network} if alone is None else {"combined": network, "network": alone}
     intervals = assessment.intervals(network, data, inputs.levels, inputs.level)
     compared = comparison.compare(
         network,
@@ -109,16 +112,17 @@ def analyze(
         intervals,
         inputs.calibrate,
         inputs.measure,
+        alone,
     )
     findings, lines = dict(compared.findings), compared.lines
     if inputs.direction:
         compared = comparison.direction(network, data, returns=inputs.direction == "returns")
         findings, lines = findings | compared.findings, lines + compared.lines
-    walk = walk or backtest.without_refits(data, {"network": network, **reference})
+    walk = walk or backtest.without_refits(data, {**networks, **reference})
     findings["backtest"] = backtest.errors(walk, data)
     if inputs.panel:
-        findings["by_series"] = comparison.by_series(network, reference, data)
-        lines += _lines_by_series(findings["by_series"], inputs.measure)
+        findings["by_series"] = comparison.by_series(networks, reference, data)
+        lines += _lines_by_series(findings["by_series"], tuple(networks), inputs.measure)
     chosen = intervals[inputs.calibrate]
     metadata = {
         "levels": inputs.levels,
@@ -130,7 +134,7 @@ def analyze(
     draw = partial(
         _draw,
         inputs=inputs,
-        network=network,
+        networks=networks,
         reference=reference,
         interval=chosen,
         best=best,
@@ -150,13 +154,15 @@ def _offsets(network: Forecasts) -> Any:
     return None if network.offsets is None else network.offsets.tolist()
 
 
-def _lines_by_series(found: Mapping[str, Mapping[str, Any]], measure: str) -> tuple[str, ...]:
-    """A line for each of the first series: the network's error and the best baseline's."""
+def _lines_by_series(
+    found: Mapping[str, Mapping[str, Any]], names: tuple[str, ...], measure: str
+) -> tuple[str, ...]:
+    """A line for each of the first series: the error of the first of names, the best baseline's."""
     lines = []
     for label, scores in list(found.items())[:SHOWN]:
-        best = min((n for n in scores if n != "network"), key=lambda n: scores[n][measure])
+        best = min((n for n in scores if n not in names), key=lambda n: scores[n][measure])
         lines.append(
-            f"Series {label}: network {measure} {scores['network'][measure]:.4g}; best baseline "
+            f"Series {label}: {names[0]} {measure} {scores[names[0]][measure]:.4g}; best baseline "
             f"{best} {scores[best][measure]:.4g}."
         )
     if len(found) > SHOWN:
@@ -167,7 +173,7 @@ def _lines_by_series(found: Mapping[str, Mapping[str, Any]], measure: str) -> tu
 def _draw(
     folder: Path,
     inputs: ReportInputs,
-    network: Forecasts,
+    networks: Mapping[str, Forecasts],
     reference: Mapping[str, Forecasts],
     interval: Interval,
     best: str,
@@ -179,7 +185,7 @@ def _draw(
             folder,
             inputs.series,
             inputs.data,
-            network,
+            networks,
             reference,
             inputs.levels,
             interval,
@@ -189,17 +195,19 @@ def _draw(
         return
     spans = [where["test"] for _, where in inputs.data.each()]
     for i, one in enumerate(inputs.each()[:DRAWN]):
-        parts = {name: f.parts[i] for name, f in reference.items()}
+        own, parts = (
+            {name: f.parts[i] for name, f in each.items()} for each in (networks, reference)
+        )
         name = re.sub(r"[^\w.-]+", "_", inputs.data.labels[i])
         place = folder / f"{i:02d}_{name}"
         forecast_plots.draw(
             place,
             one.series,
             one.data,
-            network.parts[i],
+            own,
             parts,
             inputs.levels,
             Interval(interval.low[spans[i]], interval.high[spans[i]], interval.radius[i]),
             best,
-            backtest.without_refits(one.data, {"network": network.parts[i], **parts}),
+            backtest.without_refits(one.data, {**own, **parts}),
         )

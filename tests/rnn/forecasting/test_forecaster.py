@@ -24,12 +24,12 @@ def test_a_sine_is_forecast():
     scores = metrics.scalars(loop.evaluate(task, run, data.test, placement))
     assert most(scores["mse"] < 1e-3), scores
     first = jax.tree.map(lambda x: x[:1], run.states)
-    values, quantiles, errors = forecaster.predictions(model, first, data.test)
+    values, quantiles, seeds = forecaster.predictions(model, first, data.test)
     truth = data.truth("test")
     assert values.shape == truth.shape and quantiles.shape == (*truth.shape, 0)
     np.testing.assert_allclose(np.square(values - truth).mean(), scores["mse"][0], rtol=1e-4)
-    assert errors.shape == (len(truth), 1, C)
-    np.testing.assert_allclose(errors.mean(), scores["mae"][0], rtol=1e-4)
+    np.testing.assert_array_equal(seeds, values[:, None])
+    np.testing.assert_allclose(np.abs(values - truth).mean(), scores["mae"][0], rtol=1e-4)
 
 
 @pytest.mark.parametrize("name", ["no_normalization", "by_last_value", "by_mean_and_deviation"])

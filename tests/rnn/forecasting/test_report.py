@@ -104,8 +104,9 @@ def test_what_is_compared_has_a_name_and_a_unit(inputs, reference):
     own = assessment.measures(one, data, inputs.series.season, LEVELS, LEVEL)
     assert lines[1].startswith(f"Network on the test part: mae {own['mae']:.4g}, mse ")
     assert f"mase {own['mase']:.4g}; mae in its own unit: a " in lines[1]
-    error = np.abs(one.test.values - data.truth("test")).mean(1)
-    two = one._replace(seeds=np.stack([error, 3 * error], 1))
+    truth = data.truth("test")
+    error = one.test.values - truth
+    two = one._replace(seeds=np.stack([truth + error, truth - 3 * error], 1))
     _, lines, _, _, metrics = report.analyze(inputs, two, reference)
     assert lines[1].startswith("Mean forecast of 2 seeds on") and "each scored alone" in lines[1]
     assert f"mean forecast of 2 seeds {own['mae']:.4g}: the network's" in lines[2]
