@@ -115,9 +115,13 @@ def value_surprises(
     """
     mean = np.cumsum(values) / np.arange(1, len(values) + 1)
     before = np.concatenate([mean[:1], mean[:-1]])
-    evidence = [np.abs(moving_mean(values, rows) - before) for rows in rules.levels]
-    evidence += nearest(values, rules.windows)
-    return [tail_surprise(sizes, FLOOR * scale) for sizes in evidence]
+    levels = [np.abs(moving_mean(values, rows) - before) for rows in rules.levels]
+    result = [tail_surprise(sizes, FLOOR * scale) for sizes in levels]
+    for window, sizes in zip(rules.windows, nearest(values, rules.windows), strict=True):
+        first = min(2 * window - 1, len(values) - 1)  # row with a window before it
+        found = tail_surprise(sizes[first:], FLOOR * scale[first:])
+        result.append(np.concatenate([np.zeros(first), found]))
+    return result
 
 
 def error_surprises(
@@ -131,6 +135,14 @@ def error_surprises(
 def combined(surprises: Sequence[np.ndarray]) -> np.ndarray:
     """The Euclidean norm [T] of all surprises: between the largest of them and their sum."""
     return np.sqrt(np.square(surprises).sum(0))
+
+
+def surprise(
+    values: np.ndarray, errors: np.ndarray, scale: np.ndarray, rules: Rules = RULES
+) -> np.ndarray:
+    """The surprise [T] by all evidence: the series, and a forecaster's errors in its units."""
+    known = value_surprises(values, scale, rules)
+    return combined([*known, *error_surprises(errors, scale, rules)])
 
 
 def with_pauses(surprises: np.ndarray, rules: Rules = RULES) -> np.ndarray:
