@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -71,8 +72,12 @@ def experiment(config: Config, read: Corpus) -> Experiment:
     networks = DETECTORS[config.detector](config.features, config.depth, layer)
     labelled, settings = detection_metrics.labelled(corpus), rules(config)
 
+    @functools.cache
+    def known() -> list[list[np.ndarray]]:
+        return detection_metrics.by_values(corpus, settings)
+
     def detect(errors: np.ndarray) -> Detections:
-        return detection_metrics.from_errors(corpus, errors, stacked.scale, settings)
+        return detection_metrics.from_errors(known(), errors, stacked.scale, settings)
 
     def summarise(sums: Sums) -> dict[str, np.ndarray]:
         values = metrics.scalars(sums)
@@ -105,19 +110,29 @@ def experiment(config: Config, read: Corpus) -> Experiment:
         summarise=summarise,
         metadata={"series": [series.name for series in corpus]},
         notes=read.notes,
-        baselines=(lambda: baselines(corpus, settings)) if labelled and config.baselines else None,
+        baselines=(lambda: baselines(corpus, known(), settings))
+        if labelled and config.baselines
+        else None,
         analyze=analyze,
     )
 
 
-def baselines(corpus: Sequence[Labelled], settings: Rules) -> dict[str, dict[str, float]]:
-    """The metrics of detectors without a network on a labelled corpus."""
+def baselines(
+    corpus: Sequence[Labelled], known: Sequence[Sequence[np.ndarray]], settings: Rules
+) -> dict[str, dict[str, float]]:
+    """The metrics of detectors without a network on a labelled corpus.
+
+    known: the surprises of each series by its levels, then by its shapes.
+    """
     result = {}
     for name, baseline in baseline_detectors.DETECTORS.items():
         each = [baseline(series) for series in corpus]
         result[name] = detection_metrics.scores(corpus, Detections(each, each))
-    found = baseline_detectors.levels(corpus, settings)
-    result["levels, no network"] = detection_metrics.scores(corpus, found, settings.alarm)
+    levels = [each[: len(settings.levels)] for each in known]
+    for name, part in {"levels": levels, "levels and shapes": known}.items():
+        found = detection_metrics.from_surprises(part, settings)
+        scored = detection_metrics.scores(corpus, found, settings.alarm)
+        result[f"{name}, no network"] = scored
     return result
 
 
@@ -215,8 +230,12 @@ def predict(config: Config, path: str) -> list[dict[str, Any]]:
     config, found = read_new(config, path)
     config = dataclasses.replace(config, num_seeds=1)
     run, corpus = learn(config, experiment(config, found)), found.series
+    settings = rules(config)
     found = detection_metrics.from_errors(
-        corpus, np.asarray(run.states.errors[0]), prequential.stack(corpus).scale, rules(config)
+        detection_metrics.by_values(corpus, settings),
+        np.asarray(run.states.errors[0]),
+        prequential.stack(corpus).scale,
+        settings,
     )
     rows = detections(corpus, found, config.alarm)
     target = folder / f"{Path(path).stem}.csv"

@@ -59,7 +59,9 @@ def test_a_run_over_nab(trained):
                  "vus_pr", "point_f1", "range_f1"):  # fmt: skip
         assert len(summary["metrics"][name]["per_seed"]) == 2
     assert 80 < summary["metrics"]["nab_standard"]["mean"] <= 100  # its window is plain to see
-    assert set(summary["baselines"]) == {"windowed Gaussian", "seasonal z", "levels, no network"}
+    assert set(summary["baselines"]) == {
+        "windowed Gaussian", "seasonal z", "levels, no network", "levels and shapes, no network",
+    }  # fmt: skip
     assert set(summary["groups"]["standard"]) == {"waves"}
     assert outcome.run.states.errors.shape == (2, 2, 300)
     pictures = {path.stem for path in (Path(config.workdir) / "plots").iterdir()}

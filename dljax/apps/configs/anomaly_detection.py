@@ -45,7 +45,7 @@ class Config(DataConfig, OptimizerConfig):
     features: int = field(24, "its width", minimum=1)
     depth: int = field(1, "layers", minimum=1)
     window: int = field(32, "rows of a window", minimum=2)
-    alarm: float = field(6.5, "surprise that raises an alarm, in nats", minimum=0, resume=False)
+    alarm: float = field(7.0, "surprise that raises an alarm, in nats", minimum=0, resume=False)
     rest: float = field(
         0.03, "rest after an alarm, as a share of the rows so far", minimum=0, resume=False
     )

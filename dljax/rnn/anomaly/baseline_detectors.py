@@ -5,14 +5,11 @@ DETECTORS are (Labelled) -> scores [T], causal, larger for less expected rows.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 from scipy.special import erfc
 
 from dljax.data.anomaly_series import Labelled
-from dljax.rnn.anomaly import prequential, thresholding
-from dljax.rnn.anomaly.detection_metrics import Detections
+from dljax.rnn.anomaly import prequential
 
 TINY = 1e-6
 
@@ -48,14 +45,3 @@ def seasonal_z(series: Labelled) -> np.ndarray:
 
 
 DETECTORS = {"windowed Gaussian": windowed_gaussian, "seasonal z": seasonal_z}
-
-
-def levels(
-    corpus: Sequence[Labelled], rules: thresholding.Rules = thresholding.RULES
-) -> Detections:
-    """What `thresholding.py` detects by the levels of the series alone, without a network."""
-    surprise = []
-    for series in corpus:
-        _, scale = prequential.running_moments(series.values)
-        surprise.append(thresholding.surprise(series.values, None, scale, rules))
-    return Detections(surprise, [thresholding.with_pauses(s, rules) for s in surprise])

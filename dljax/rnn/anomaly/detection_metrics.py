@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from dljax.data.anomaly_series import Labelled, mask
-from dljax.rnn.anomaly import nab, range_metrics, thresholding
+from dljax.rnn.anomaly import nab, prequential, range_metrics, thresholding
 
 
 class Detections(NamedTuple):
@@ -23,18 +23,44 @@ class Detections(NamedTuple):
     score: list[np.ndarray]
 
 
-def from_errors(
-    corpus: Sequence[Labelled], errors: np.ndarray, scale: np.ndarray, rules: thresholding.Rules
+def by_values(
+    corpus: Sequence[Labelled], rules: thresholding.Rules = thresholding.RULES
+) -> list[list[np.ndarray]]:
+    """The surprises of each series that need no network (`thresholding.value_surprises`)."""
+    return [
+        thresholding.value_surprises(
+            series.values, prequential.running_moments(series.values)[1], rules
+        )
+        for series in corpus
+    ]
+
+
+def from_surprises(
+    surprises: Sequence[Sequence[np.ndarray]], rules: thresholding.Rules
 ) -> Detections:
-    """The Detections by a network's errors [S, T] (in deviations) and their scale [S, T]."""
-    surprise = []
-    for series, error, deviation in zip(
-        corpus, errors, scale, strict=False
-    ):  # copies that fill up are last
-        rows = len(series.values)
-        raw = np.asarray(error[:rows], np.float64) * deviation[:rows]
-        surprise.append(thresholding.surprise(series.values, raw, deviation[:rows], rules))
+    """The Detections by the surprises [T] of each series, combined."""
+    surprise = [thresholding.combined(each) for each in surprises]
     return Detections(surprise, [thresholding.with_pauses(s, rules) for s in surprise])
+
+
+def from_errors(
+    known: Sequence[Sequence[np.ndarray]],
+    errors: np.ndarray,
+    scale: np.ndarray,
+    rules: thresholding.Rules,
+) -> Detections:
+    """The Detections by a network's errors [S, T] (in deviations), their scale [S, T] and `known`.
+
+    known: the surprises of each series without the network (`by_values`).
+    """
+    every = []
+    for surprises, error, deviation in zip(
+        known, errors, scale, strict=False
+    ):  # copies that fill up are last
+        rows = len(surprises[0])
+        raw = np.asarray(error[:rows], np.float64) * deviation[:rows]
+        every.append([*surprises, *thresholding.error_surprises(raw, deviation[:rows], rules)])
+    return from_surprises(every, rules)
 
 
 def labelled(corpus: Sequence[Labelled]) -> bool:

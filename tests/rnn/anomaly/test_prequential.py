@@ -39,6 +39,11 @@ def errors_of(corpora, network, steps=STEPS):
     return found
 
 
+def detections(corpus, errors):
+    known, scale = detection_metrics.by_values(corpus), prequential.stack(corpus).scale
+    return detection_metrics.from_errors(known, errors, scale, thresholding.RULES)
+
+
 @pytest.mark.parametrize("name", DETECTORS)
 def test_the_future_does_not_change_the_past(name):
     """Scores before a row are the same to the bit whatever comes from it on."""
@@ -51,9 +56,7 @@ def test_the_future_does_not_change_the_past(name):
     np.testing.assert_array_equal(before[1], after[1])
     assert (before[0, cut:] != after[0, cut:]).mean() > 0.9
     surprise, changed = (
-        detection_metrics.from_errors(
-            part, errors, prequential.stack(part).scale, thresholding.RULES
-        ).surprise[0]
+        detections(part, errors).surprise[0]
         for part, errors in zip(corpora, (before, after), strict=True)
     )
     np.testing.assert_array_equal(surprise[:cut], changed[:cut])
@@ -98,7 +101,7 @@ def test_a_wave_is_learned_and_a_constant_is_no_anomaly():
     naive, late = stacked.targets - stacked.inputs[..., 0], slice(800, None)
     ratio = np.abs(errors[0, late]).mean() / np.abs(naive[0, late]).mean()
     assert ratio < 0.75, ratio
-    found = detection_metrics.from_errors(corpus, errors, stacked.scale, thresholding.RULES)
+    found = detections(corpus, errors)
     assert np.isfinite(errors).all() and (found.surprise[1] < thresholding.RULES.alarm).all()
 
 
@@ -135,36 +138,89 @@ def test_stack():
     assert (stacked.targets[0, 30:] == 0).all()
 
 
-@pytest.mark.parametrize("exponent", [0.2, 1.0])
+@pytest.mark.parametrize("exponent", [0.3, 1.0])
 def test_tail_surprise_of_a_known_tail(exponent):
-    """For a Pareto distribution the surprise is -log of the true tail probability."""
-    rng = np.random.default_rng(1)
-    sizes = rng.random(5001) ** -exponent
-    sizes[-1] = 1e-5**-exponent  # P = 1e-5
-    found = thresholding.tail_surprise(sizes, np.zeros(5001))
-    assert found[-1] == pytest.approx(-np.log(1e-5), rel=0.25)
-    assert (found[1000:] > -np.log(0.002)).mean() == pytest.approx(0.002, rel=0.5)
-    assert (thresholding.tail_surprise(sizes, np.full(5001, 1e6)) == 0)[:-1].all()
+    """For a Pareto distribution the surprise is -log P(a block has such a row)."""
+    rng, n, block = np.random.default_rng(1), 10001, thresholding.BLOCK
+    sizes = rng.random(n) ** -exponent
+    sizes[-1] = 1e-6**-exponent  # P = 1e-6 for a row
+    found = thresholding.tail_surprise(sizes, np.zeros(n))
+    assert found[-1] == pytest.approx(-np.log(block * 1e-6), rel=0.25)
+    usual = found[1000:-1][: (n - 1001) // block * block].reshape(-1, block).max(1)
+    assert (usual > -np.log(0.1)).mean() == pytest.approx(0.1, rel=0.3)
+    assert (thresholding.tail_surprise(sizes, np.full(n, 1e7)) == 0).all()
 
 
-def test_surprise_is_causal():
+def test_tail_surprise_by_hand():
+    """Blocks with maxima 1..n: ranks inside, a Pareto tail beyond; the form does not matter."""
+    block, n = thresholding.BLOCK, 12
+    maxima = np.random.default_rng(0).permutation(n) + 1.0
+    sizes = np.concatenate([np.repeat(maxima, block), [5.5, 12, 36]])
+    g = np.mean(np.log(np.arange(3, 13) / 3))
+    expected = np.log([13 / 8, 13 / 2, 13]) + [0, 0, np.log(3) / g]
+    floor = np.zeros(len(sizes))
+    np.testing.assert_allclose(thresholding.tail_surprise(sizes, floor)[-3:], expected)
+    found = thresholding.tail_surprise(sizes**3, floor)[-3:]
+    np.testing.assert_allclose(found, expected)
+    even = thresholding.tail_surprise(np.append(np.ones(240), 2.0), floor[:241])
+    assert even[-1] == pytest.approx(np.log(13) + np.log(2) / thresholding.LIGHT)
+
+
+def test_what_comes_back_is_no_surprise():
+    """A spike each 60 rows, however far it stands out."""
+    sizes = np.random.default_rng(0).random(3000)
+    sizes[59::60] = 1000 + np.random.default_rng(1).random(50)
+    found = thresholding.tail_surprise(sizes, np.zeros(3000))
+    assert found[59::60][-10:].max() < np.log(52) + 1 and np.median(found[59::60]) < np.log(9)
+
+
+def test_nearest_windows_against_a_slow_search():
+    rng = np.random.default_rng(3)
+    values, memory = rng.normal(size=90), 40
+    values[70] = 1e8  # large values must not spoil what follows them in memory
+    for window, found in zip((3, 8), thresholding.nearest(values, (3, 8), memory), strict=True):
+        for row in range(90):
+            last = [values[end - window + 1 : end + 1] for end in range(window - 1, row + 1)]
+            others = last[max(len(last) - 1 - memory, 0) : max(len(last) - window, 0)]
+            distances = [np.sqrt(np.mean((last[-1] - other) ** 2)) for other in others]
+            assert found[row] == pytest.approx(min(distances, default=0), rel=1e-12)
+
+
+def test_no_surprise_is_due_to_the_beginning():
+    """The first windows that can be compared are not surprising for being the first."""
+    for seed in range(5):
+        values = wave(400, seed).values
+        found = thresholding.value_surprises(values, np.ones(400))
+        assert np.max(found) < 5, np.argmax(np.max(found, 0))
+
+
+def test_surprises_are_causal_and_add_up():
     rng = np.random.default_rng(2)
     values, errors = rng.normal(size=(2, 400))
     scale = np.ones(400)
+
     before = thresholding.surprise(values, errors, scale)
     values[300:], errors[300:] = 50, -20
     after = thresholding.surprise(values, errors, scale)
     np.testing.assert_array_equal(before[:300], after[:300])
     assert after[300] > 20 > before[300]
+    parts = thresholding.value_surprises(values, scale)
+    parts += thresholding.error_surprises(errors, scale)
+    assert len(parts) == 8 and (thresholding.combined(parts) == after).all()
+    found = thresholding.combined([np.array([3.0, 0.0, 1.0]), np.array([4.0, 2.0, 1.0])])
+    np.testing.assert_allclose(found, [5, 2, np.sqrt(2)])
 
 
 def test_pauses_after_alarms():
     rules = thresholding.Rules(alarm=6, rest=0.1, shortest=5)
-    surprise = np.full(200, 3.0)
+    surprise = np.zeros(200)
     surprise[[20, 24, 25, 26, 100, 109, 111]] = [7, 9, 9, 9, 6, 20, 6]
     rested = thresholding.with_pauses(surprise, rules)
-    assert np.flatnonzero(rested >= 6).tolist() == [20, 26, 100, 111]
-    assert rested[[24, 25, 109]].tolist() == [0, 0, 0] and rested[21] == 3
+    assert np.flatnonzero(rested).tolist() == [20, 26, 100, 111]
+    surprise[[21, 130, 132, 134, 137, 140]] = [3, 4, 3, 5, 8, 9]  # below the alarm: the larger ones
+    rested = thresholding.with_pauses(surprise, rules)
+    assert np.flatnonzero(rested).tolist() == [20, 26, 100, 111, 130, 134, 137]
+    np.testing.assert_array_equal(rested[rested > 0], surprise[rested > 0])
 
 
 def test_windowed_gaussian_against_a_slow_one():
@@ -191,7 +247,8 @@ def test_seasonal_z_sees_what_breaks_the_season():
 
 def test_every_score_of_a_corpus():
     corpus = [wave(400, 5, windows=[(300, 310)]), wave(300, 6)]
-    found = baseline_detectors.levels(corpus)
+    levels = [known[:1] for known in detection_metrics.by_values(corpus)]
+    found = detection_metrics.from_surprises(levels, thresholding.RULES)
     scores = detection_metrics.scores(corpus, found, alarm=6)
     assert scores["nab_standard"] == pytest.approx(100, abs=12) == scores["nab_alarm"]
     assert scores["auc_pr"] > 0.9 and scores["point_recall"] <= 2 / 11
