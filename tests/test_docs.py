@@ -142,6 +142,7 @@ def test_flags_exist():
     for script in SCRIPTS:
         help_text = command_line.help_text(config_of(script), "", "")
         known |= set(re.findall(r"--(?:\[no\])?(\w+)", help_text))
+        known |= {f"no{name}" for name in re.findall(r"--\[no\](\w+)", help_text)}
     assert written - known == set()
 
 
