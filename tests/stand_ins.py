@@ -324,9 +324,9 @@ def decathlon(path: Path, side: int = 24, cases: int = 8) -> None:
 
 
 def films(path: Path) -> None:
-    """Twelve GIFs of a digit that moves to the right."""
+    """Sixty GIFs of a digit that moves to the right."""
     path.mkdir()
-    for i, image in enumerate(digits(8)[0][:12]):
+    for i, image in enumerate(digits(8)[0][:60]):
         film = [Image.fromarray(np.roll(np.pad(image, 8), 2 * t, 1)) for t in range(12)]
         film[0].save(path / f"{i}.gif", save_all=True, append_images=film[1:], duration=100)
 

@@ -18,7 +18,7 @@ from dljax.data.record_kinds import clips_record
 from dljax.data.sources import load_images
 from dljax.data.sources.clips import Clips, clip_folder, moving_images
 from dljax.data.sources.dataset import Arrays
-from dljax.gan import adversarial, image_plots, sampling, video, video_plots
+from dljax.gan import adversarial, image_plots, sampling, scores, video, video_plots
 from dljax.gan.adversarial import FeatureFunction, State
 from dljax.gan.dcgan import DCGANDiscriminator, DCGANGenerator
 from dljax.gan.eval_metrics import summarise
@@ -93,6 +93,11 @@ def build(config: Config) -> Experiment:
     """
     placement = session.placement(config)
     clips = load(config)
+    if (count := len(clips.test["label"])) <= scores.WIDER:
+        raise ValueError(
+            f"{config.dataset} has {count} test clips, and scores compare at least "
+            f"{scores.WIDER + 1}: add clips"
+        )
     evaluator = video_evaluation.load(clips, config.score_clips, config.quiet)
 
     def strips(part: Arrays) -> Arrays:

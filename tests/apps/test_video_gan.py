@@ -150,3 +150,11 @@ def test_mistakes(tmp_path):
         video_gan.sample(Config(workdir=tmp_path), 3)
     with pytest.raises(ValueError, match="size must be at least 8"):
         Config(size=4)
+
+
+def test_too_few_films_are_refused_before_anything_is_trained(tmp_path):
+    frames = [Image.fromarray(np.full((16, 16), 9 * t, np.uint8)) for t in range(6)]
+    for i in range(10):
+        frames[0].save(tmp_path / f"{i}.gif", save_all=True, append_images=frames[1:])
+    with pytest.raises(ValueError, match=r"has \d test clips, and scores compare at least 6"):
+        video_gan.build(Config(**QUICK | {"dataset": str(tmp_path)}))
