@@ -188,16 +188,14 @@ def build(config: Config) -> Experiment:
     def analyze(run: Run, scores: Mapping[str, np.ndarray], simple: dict[str, Any]) -> Analysis:
         del simple
         found = temperature.choose(scores)
-        fitted = found.temperatures if found and config.calibrate else ()
+        used = found.temperatures if config.calibrate else ()
 
         def draw_most_wrong(folder: Path) -> None:
-            weights = temperature.with_temperatures(run.states, fitted)
+            weights = temperature.with_temperatures(run.states, used)
             test = data.test_images
             p = inspection.probabilities(model, weights, test["image"], normalize, views)
             inspection.draw_most_wrong(folder, p, test, goal.classes)
 
-        if found is None:
-            return Analysis({}, draw=draw_most_wrong)
         metadata = {"temperatures": found.temperatures}
         return Analysis({}, (found.line,), metadata, draw_most_wrong, found.metrics)
 

@@ -140,8 +140,6 @@ def analyze(run: Run, metrics: dict[str, np.ndarray], baselines: dict[str, Any])
         for name, scores in baselines.items()
         if scores["accuracy"] >= ours
     ]
-    if fitted is None:
-        return Analysis({}, tuple(lines))
     metadata = {"temperatures": fitted.temperatures}
     return Analysis({}, (fitted.line, *lines), metadata, metrics=fitted.metrics)
 

@@ -89,11 +89,13 @@ class Choice(NamedTuple):
     """The temperatures that a run predicts with, and what they are worth on its test part.
 
     temperatures: of the seeds. errors, scaled: calibration errors [S] without and with them.
+    fitted: whether there was a validation part; else all temperatures are 1.
     """
 
     temperatures: tuple[float, ...]
     errors: np.ndarray
     scaled: np.ndarray
+    fitted: bool
 
     @property
     def metrics(self) -> dict[str, np.ndarray]:
@@ -106,6 +108,11 @@ class Choice(NamedTuple):
     @property
     def line(self) -> str:
         """The same in words."""
+        if not self.fitted:
+            return (
+                f"calibration error of the test part {self.errors.mean():.3f}; no temperature was "
+                "fitted on a validation part"
+            )
         values = ", ".join(f"{x:.2f}" for x in self.temperatures)
         return (
             f"calibration error of the test part {self.errors.mean():.3f}, with the temperature of "
@@ -113,18 +120,19 @@ class Choice(NamedTuple):
         )
 
 
-def choose(scores: Mapping[str, np.ndarray]) -> Choice | None:
+def choose(scores: Mapping[str, np.ndarray]) -> Choice:
     """The temperatures of the validation part, of the seeds that were not dropped.
 
-    scores: as an Experiment's `analyze` gets them, with what `found` says of both parts. None where
-    there was no validation part.
+    scores: as an Experiment's `analyze` gets them, with what `found` says of both parts; without a
+    validation part the temperatures are 1, never those that fit the test part.
     """
-    if "validation/temperature" not in scores:
-        return None
-    fitted = np.asarray(scores["validation/temperature"], float)
-    rest = np.isfinite(fitted)
-    fitted, errors = fitted[rest], scores["calibration_error_at"][rest]
-    return Choice(tuple(fitted.tolist()), errors[:, len(TEMPERATURES) // 2], at(errors, fitted))
+    own = np.asarray(scores["temperature"], float)
+    fitted = scores.get("validation/temperature")
+    values = np.where(np.isnan(own), np.nan, 1.0) if fitted is None else np.asarray(fitted, float)
+    rest = np.isfinite(values)
+    values, errors = values[rest], scores["calibration_error_at"][rest]
+    plain = errors[:, len(TEMPERATURES) // 2]
+    return Choice(tuple(values.tolist()), plain, at(errors, values), fitted is not None)
 
 
 def with_temperatures(states: PyTree, temperatures: Sequence[float] = ()) -> tuple[PyTree, Array]:

@@ -94,4 +94,12 @@ def test_a_dropped_seed_has_none():
     assert np.isnan(found["temperature"][0]) and np.isfinite(found["temperature"][1])
     scores = {f"validation/{name}": x for name, x in found.items()} | found
     assert len(temperature.choose(scores).temperatures) == 1
-    assert temperature.choose(found) is None  # there was no validation part
+
+
+def test_without_a_validation_part_none_is_fitted_to_the_test_part():
+    found = evaluated(examples(3.0))
+    assert found["temperature"] > 2
+    chosen = temperature.choose(found)
+    assert chosen.temperatures == (1.0,) and chosen.metrics["temperature"] == 1
+    np.testing.assert_array_equal(chosen.scaled, found["calibration_error"])
+    assert chosen.line.endswith("no temperature was fitted on a validation part")
