@@ -53,7 +53,7 @@ def main() -> None:
         metrics |= {f"{flags.dataset}: {name}, s": np.array([s]) for name, s in seconds.items()}
         print(contest.table((flags.dataset, "s"), [(n, f"{s:.2f}") for n, s in seconds.items()]))
     with tempfile.TemporaryDirectory() as folder:
-        make_folder(Path(folder))
+        make_folder(Path(folder), IMAGES)
         times = streaming(folder, flags.repeats)
     rows = [(n, *contest.spread(ms, 1)) for n, ms in times.items()]
     print(contest.table(("images", "ms a step, median", "spread"), rows))
@@ -98,11 +98,11 @@ def _but(dataset: str) -> Any:
     return ignored
 
 
-def make_folder(root: Path) -> None:
-    """A folder per class of random PNGs, a fifth of them for testing."""
+def make_folder(root: Path, count: int) -> None:
+    """A folder per class of `count` random PNGs to train on, and a fourth as many to test on."""
     rng = np.random.default_rng(0)
-    for i in range(IMAGES + IMAGES // 4):
-        part = "train" if i < IMAGES else "test"
+    for i in range(count + count // 4):
+        part = "train" if i < count else "test"
         path = root / part / str(i % 10) / f"{i}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(rng.integers(0, 256, (SIDE, SIDE, 3), np.uint8)).save(path)

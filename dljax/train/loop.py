@@ -194,7 +194,7 @@ def advance(task: Task, feed: Feed, placement: Placement, length: int) -> Advanc
         states, sums, bad = mapped(run.states, run.keys, arrays, items, run.step, k)
         return _laid_out(task, placement, Run(run.step + k, run.keys, states)), sums, bad
 
-    out = (None, placement.everywhere(), placement.everywhere())
+    out = (None, placement.results(), placement.results())
     program = Program(jax.jit(many, donate_argnums=0, out_shardings=out), placement)
     arrays = placement.put(feed.arrays, placement.everywhere())
     return Advance(program, arrays, feed, placement, length)
@@ -254,7 +254,7 @@ def evaluator(task: Task, examples: Examples, placement: Placement) -> Evaluator
         return jax.lax.scan(one, zeros, (first + jnp.arange(n), items))[0]
 
     mapped = placement.over_seeds(chunk, (0, 0, None, None, None))
-    program = Program(jax.jit(mapped, out_shardings=placement.everywhere()), placement)
+    program = Program(jax.jit(mapped, out_shardings=placement.results()), placement)
     arrays = placement.put(examples.arrays, placement.everywhere())
     return Evaluator(program, arrays, examples, placement)
 

@@ -87,6 +87,14 @@ class Placement(NamedTuple):
         """Replicated."""
         return NamedSharding(self.mesh, P())
 
+    def results(self) -> NamedSharding:
+        """Sharding of what the host reads after each dispatch, with a leading seed axis.
+
+        Of one process, seeds on devices of their own stay there, so that no device waits for
+        another; of several, each process reads all.
+        """
+        return self.seeds() if jax.process_count() == 1 else self.everywhere()
+
     def share(self, sharding: NamedSharding, axis: int, size: int) -> slice:
         """What this process's devices hold of an axis of `size`: all of it, of one process."""
         if jax.process_count() == 1 or not any(sharding.spec[axis : axis + 1]):

@@ -266,6 +266,21 @@ def test_digest_sees_every_bit(fresh):
     assert checkpoint._digest(fresh) == digest
 
 
+def test_no_device_waits_for_another_to_take_a_digest(monkeypatch, fresh):
+    """Programs that add up over devices, several at once, can wait for each other without end."""
+    seen, bits = [], checkpoint._bits
+
+    def spied(x):
+        seen.append(len(x.devices()))
+        return bits(x)
+
+    monkeypatch.setattr(checkpoint, "_bits", spied)
+    spread = loop.start(task(), SEEDS, devices(2, "replica"))
+    assert {len(x.devices()) for x in jax.tree.leaves(spread.states)} == {2}
+    assert checkpoint._digest(spread) == checkpoint._digest(fresh)
+    assert set(seen) == {1}
+
+
 def test_a_checkpoint_of_another_network_is_told_in_our_words(tmp_path, fresh):
     """Not in orbax's: its array is named, with both shapes, before anything is read."""
     with Store(tmp_path) as store:
