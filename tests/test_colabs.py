@@ -63,6 +63,11 @@ def test_no_outputs(path):
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_keeps_compiled_programs(path):
+    assert sum("prepare()" in source(cell) for cell in cells(path, "code")) == 1
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_opens_with_its_badge(path):
     first = source(cells(path, "markdown")[0])
     place = f"https://colab.research.google.com/github/dljax/dljax/blob/main/colabs/{path.name}"

@@ -9,7 +9,7 @@ the same:
   not inside scans, where they run 10 to 80 times slower. So both gradients are written as canonical
   convolutions (`_window_conv`), a 1x1 convolution as a matrix product, one whose
   kernel is a multiple of its stride as a few of them, and a depthwise one as a sum of products.
-- On a CPU and inside `native.library(...)`, those of the first kind are in C++ (dljax.nn.native).
+- On a CPU and inside `native.library(...)`, all but depthwise ones are in C++ (dljax.nn.native).
 
 `lax.platform_dependent` chooses between the two when the program is lowered, in the forward and in
 the backward pass alike. Gradients of any order work in reverse mode.
@@ -207,14 +207,14 @@ def _cpu(spec: Spec, x: Array, w: Array) -> Array:
         return _depthwise(spec, x, w)
     if spec.groups > 1:
         return _grouped(spec, x, w)
+    if spec.library and dtype == jnp.float32 and x.size:
+        geometry = (spec.library, spec.strides, spec.pads, spec.dilation)
+        return native.conv(geometry, partial(_cpu, spec._replace(library=None)), x, w)
     if w.shape[:2] == (1, 1):
         return _pointwise(spec, x, w)
     whole = not any(k % s for k, s in zip(w.shape, spec.strides, strict=False))
     if whole and min(spec.strides) > 1 and spec.dilation == (1, 1):
         return _blocks(spec, x, w)
-    if spec.library and dtype == jnp.float32 and x.size:
-        geometry = (spec.library, spec.strides, spec.pads, spec.dilation)
-        return native.conv(geometry, partial(_cpu, spec._replace(library=None)), x, w)
     if any(p < 0 or p >= k for pads, k in zip(spec.pads, w.shape[:2], strict=True) for p in pads):
         x, spec = padded(x, spec.pads), spec._replace(pads=((0, 0), (0, 0)))
     return _window_conv(spec.strides, spec.pads, (1, 1), spec.dilation, x, w)

@@ -17,6 +17,7 @@ import jax
 from dljax.train.parallel import Placement, gathered
 
 LEVEL = "xla_backend_optimization_level"
+CACHE = 2**30  # bytes of compiled programs that are kept: some thousand runs' worth
 
 
 class Program:
@@ -69,10 +70,12 @@ def compiler_options(kind: str) -> dict[str, Any]:
     return options
 
 
-def enable_compilation_cache(folder: Path) -> None:
+def enable_compilation_cache(folder: Path, limit: int = CACHE) -> None:
     """Keeps compiled programs under `folder` from now on, so that the next process loads them.
 
-    Those that took JAX a second or more (jax_persistent_cache_min_compile_time_secs).
+    All of them, for a start has dozens that compile in less than the second below which JAX keeps
+    none; of those that are there already, the newest that fit into `limit` bytes. (JAX's own limit
+    stops writing where a program was kept without it: findings/jax_cache_limit.sh.)
 
     Does nothing where JAX has a folder already (JAX_COMPILATION_CACHE_DIR), or where none can be
     made; JAX_ENABLE_COMPILATION_CACHE=false switches it off. A program is found again by its code,
@@ -82,7 +85,19 @@ def enable_compilation_cache(folder: Path) -> None:
         folder = folder / processor()
         with contextlib.suppress(OSError):
             folder.mkdir(parents=True, exist_ok=True)
+            _keep_newest(folder, limit)
             jax.config.update("jax_compilation_cache_dir", str(folder))
+            jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+
+
+def _keep_newest(folder: Path, limit: int) -> None:
+    """Deletes the oldest files where all together are larger; another process may do so, too."""
+    kept = 0
+    found = [(path.stat(), path) for path in folder.iterdir()]
+    for stat, path in sorted(found, key=lambda x: x[0].st_mtime, reverse=True):
+        kept += stat.st_size
+        if kept > limit:
+            path.unlink(missing_ok=True)
 
 
 def processor() -> str:

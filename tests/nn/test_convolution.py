@@ -19,6 +19,9 @@ jit = partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
 CASES = {  # each is one compilation of several combinations
     "kernels": [dict(kernel=k) for k in [(1, 1), (2, 3), (3, 3), (5, 4)]],
     "strides": [dict(strides=s, kernel=k) for s in [2, (3, 1)] for k in [(1, 1), (3, 2)]],
+    "whole strides": [
+        dict(strides=s, kernel=k, padding=p) for s, k, p in [(2, (4, 4), 1), ((2, 3), (2, 6), 0)]
+    ],
     "paddings": [dict(padding=p) for p in ["VALID", 1, 4, ((2, 0), (1, 3)), ((-1, 0), (0, 0))]],
     "dilation": [dict(dilation=d, strides=s) for d in [2, (1, 3)] for s in [1, 2]],
     "groups": [dict(groups=2, strides=s, kernel=k) for s in [1, 2] for k in [(1, 1), (3, 3)]],
@@ -94,7 +97,7 @@ def test_equals_its_definition(name, form):
 
 
 def test_native_ones_are_used():
-    """Forward and in both gradients; not of other types, and not in gradients of gradients."""
+    """Forward and in both gradients, of any kernel; not of depthwise ones, nor outside."""
     x, w = sample()
 
     def calls(f, *args):
@@ -106,6 +109,9 @@ def test_native_ones_are_used():
     with native.library("dljax_any"):
         assert calls(conv, x, w) == 1
         assert calls(gradient, x, w) >= 2
+        assert calls(conv, x, w[:1, :1]) == 1
+        assert calls(partial(conv, strides=3), x, w) == 1  # its kernel is a whole stride
+        assert calls(partial(conv, groups=4), x, w[:, :, :1, :4]) == 0
     assert calls(conv, x, w) == 0
 
 

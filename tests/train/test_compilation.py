@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from dljax.train import compilation
+
 ROOT = Path(__file__).parents[2]
 TRAIN = """
 from dljax.train import compilation, loop
@@ -13,7 +15,6 @@ from tests.helpers import devices, run_steps, toy
 from dljax.data import feed
 import jax, sys
 import numpy as np
-jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 compilation.enable_compilation_cache(Path(sys.argv[1]))
 run, _ = run_steps(toy(), feed.empty(), devices(1), (0,), [5])
 print(np.asarray(run.states["weights"]).tobytes().hex())
@@ -42,3 +43,16 @@ def test_the_users_own_folder_is_respected(tmp_path):
     own = tmp_path / "own"
     train(tmp_path / "ours", JAX_COMPILATION_CACHE_DIR=str(own))
     assert any(own.iterdir()) and not (tmp_path / "ours").exists()
+
+
+def test_the_oldest_programs_make_room(tmp_path):
+    folder = tmp_path / compilation.processor()
+    folder.mkdir()
+    for age, name in enumerate("abcd"):
+        (folder / name).write_bytes(bytes(10))
+        os.utime(folder / name, (1000 - age, 1000 - age))
+    words = "import sys, pathlib; from dljax.train import compilation; "
+    words += "compilation.enable_compilation_cache(pathlib.Path(sys.argv[1]), 25)"
+    environment = {k: v for k, v in os.environ.items() if k != "JAX_COMPILATION_CACHE_DIR"}
+    subprocess.run([sys.executable, "-c", words, tmp_path], cwd=ROOT, env=environment, check=True)
+    assert sorted(path.name for path in folder.iterdir()) == ["a", "b"]

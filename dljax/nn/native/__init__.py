@@ -3,7 +3,7 @@
     with library(registered):  # the name that dljax.train.native.library returns
         train(...)
 
-`dljax.nn.convolution.conv` uses them for what is traced inside, float32 and one group, on a CPU.
+`dljax.nn.convolution.conv` uses them for what is traced inside, of float32 and not depthwise.
 The bits of a result depend on neither the number of threads nor on timing; beside XLA's own
 convolutions they differ by rounding. Gradients of the gradients are XLA's own.
 """
