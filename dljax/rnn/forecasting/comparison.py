@@ -61,15 +61,15 @@ def compare(
         "intervals": {"nominal": level, "chosen": calibrate}
         | {name: forecast_metrics.covered(i.low, i.high, truth) for name, i in intervals.items()},
     }
-    name = _name(network, alone is not None)
+    compared = _compared(network, alone is not None)
     if alone is not None:
         gains = _skill(network, alone, truth, data.horizon)
         findings["network_alone"] = assessment.measures(alone, data, season, levels, level) | {
             "skill_of_the_combination": {kind: gain._asdict() for kind, gain in gains.items()}
         }
     lines = [
-        *_scores(name, own, data, findings["mae_in_own_unit"]),
-        *_against(name, own, table, skill, naive, measure),
+        *_scores(compared, own, data, findings["mae_in_own_unit"]),
+        *_against(compared, own, table, skill, naive, measure),
         *([] if alone is None else [_gain(own, findings["network_alone"])]),
         _covered(network, data, intervals, calibrate, level),
     ]
@@ -157,17 +157,19 @@ def by_series(
     return found
 
 
-def _name(network: Forecasts, combined: bool) -> str:
-    """Whose errors are compared: those of the mean over several seeds, or of the one."""
+class _Compared(NamedTuple):
+    """Whose errors are compared: its name, the word for it in a verdict, the seeds of its mean."""
+
+    name: str
+    subject: str
+    seeds: int
+
+
+def _compared(network: Forecasts, combined: bool) -> _Compared:
     seeds = 1 if network.seeds is None else network.seeds.shape[1]
-    if combined:
-        return "combined forecast" if seeds == 1 else f"combined forecast of {seeds} seeds"
-    return "network" if seeds == 1 else f"mean forecast of {seeds} seeds"
-
-
-def _subject(name: str) -> str:
-    """The one whose error a verdict is about."""
-    return "combination" if name.startswith("combined") else "network"
+    alone = "network" if seeds == 1 else "mean forecast"
+    name, subject = ("combined forecast", "combination") if combined else (alone, "network")
+    return _Compared(name if seeds == 1 else f"{name} of {seeds} seeds", subject, seeds)
 
 
 def _gain(own: Mapping[str, float], alone: Mapping[str, Any]) -> str:
@@ -183,7 +185,7 @@ def _gain(own: Mapping[str, float], alone: Mapping[str, Any]) -> str:
 
 
 def _scores(
-    name: str, own: Mapping[str, float], data: Windows, unit: Mapping[str, Any]
+    compared: _Compared, own: Mapping[str, float], data: Windows, unit: Mapping[str, Any]
 ) -> list[str]:
     """The unit of all errors, and those of the compared forecasts."""
     unscaled = ""
@@ -191,21 +193,20 @@ def _scores(
         shown = [f"{column} {error:.4g}" for column, error in list(unit.items())[:SHOWN]]
         more = f" and {len(unit) - SHOWN} more" if len(unit) > SHOWN else ""
         unscaled = f"; mae in its own unit: {', '.join(shown)}{more}"
-    alone = (
-        "" if " of " not in name else "; the test line is the mean over seeds, each scored alone"
-    )
+    several = "; the test line is the mean over seeds, each scored alone"
     of = "each series' training part" if data.parts else "the training part"
     scores = ", ".join(f"{kind} {own[kind]:.4g}" for kind in ("mae", "mse", "quantile_loss"))
     scale = f", mase {own['mase']:.4g}" if np.isfinite(own["mase"]) else ""
     return [
         f"Errors are in standard deviations of {of}; mase is relative to repeating the last season "
         "there.",
-        f"{name[0].upper()}{name[1:]} on the test part: {scores}{scale}{unscaled}{alone}.",
+        f"{compared.name.capitalize()} on the test part: {scores}{scale}{unscaled}"
+        f"{several if compared.seeds > 1 else ''}.",
     ]
 
 
 def _against(
-    name_of_network: str,
+    compared: _Compared,
     own: Mapping[str, float],
     table: Mapping[str, Mapping[str, float]],
     skill: Mapping[str, Mapping[str, bootstrap.Estimate]],
@@ -213,12 +214,12 @@ def _against(
     measure: str,
 ) -> list[str]:
     """Lines about the best naive baseline by `measure`, and the best of all by both measures."""
-    lines, better, subject = [], {}, _subject(name_of_network)
+    lines, better, subject = [], {}, compared.subject
     for by in sorted(("mae", "mse"), key=lambda by: by != measure):
         best, simple = (min(names, key=lambda n: table[n][by]) for names in (table, naive))
         kinds = {"naive baseline": simple} if by == measure and simple != best else {}
         for kind, name in {**kinds, "baseline": best}.items():
-            error = f"{by} {table[name][by]:.4g}, {name_of_network} {own[by]:.4g}"
+            error = f"{by} {table[name][by]:.4g}, {compared.name} {own[by]:.4g}"
             verdict = _verdict(skill[name][by], subject)
             lines.append(f"Best {kind} by {by}: {name}, {error}: {verdict}.")
         gain = skill[best][by]
