@@ -1,11 +1,15 @@
 """What all sources share: dispatch, the embedded digits, the stratified split, MedMNIST files."""
 
+import importlib.util
 import pickle
+import subprocess
+import sys
+import types
 
 import numpy as np
 import pytest
 
-from dljax.data.sources import Columns, letters, load_images, split
+from dljax.data.sources import Columns, digits, letters, load_images, split
 
 
 def test_digits_have_the_documented_split():
@@ -21,6 +25,25 @@ def test_digits_have_the_documented_split():
     levels = dataset.train["image"].reshape(1437, 64).astype(float) * 16 / 255
     np.testing.assert_array_equal(np.round(levels), images[order[:1437]])
     assert dataset.train["image"].max() == 255 and dataset.classes[7] == "7"
+
+
+def test_digits_where_their_file_lies_elsewhere(monkeypatch):
+    import sklearn.datasets  # noqa: F401  before what finds packages finds none
+
+    images, labels = digits.scans()
+    elsewhere = types.SimpleNamespace(submodule_search_locations=["elsewhere"])
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: elsewhere)
+    again = digits.scans()
+    np.testing.assert_array_equal(again[0], images)
+    np.testing.assert_array_equal(again[1], labels)
+    assert again[1].dtype == labels.dtype and again[0].dtype == images.dtype
+
+
+def test_digits_do_not_import_scikit_learn():
+    words = "import sys; from dljax.data.sources import digits; digits.scans(); "
+    words += "print('sklearn' in sys.modules)"
+    shown = subprocess.run([sys.executable, "-c", words], capture_output=True, check=True)
+    assert shown.stdout.split() == [b"False"]
 
 
 def test_letters_fill_the_picture_and_their_fonts_are_apart(monkeypatch):

@@ -26,6 +26,8 @@ from typing import Literal
 
 import numpy as np
 
+from dljax.data.sources import digits
+
 Part = Literal["train", "validation", "test"]
 
 CLASSES = tuple(str(digit) for digit in range(10))
@@ -135,10 +137,8 @@ def _scans() -> dict[str, tuple[np.ndarray, np.ndarray]]:
 
     The test part is that of the data set 'digits' (`digits.load_digits`).
     """
-    from sklearn.datasets import load_digits
-
-    images, labels = load_digits(return_X_y=True)
-    images = (images.reshape(-1, 8, 8) / 16).astype(np.float32)
+    images, labels = digits.scans()
+    images = (images / 16).astype(np.float32)
     order = np.random.RandomState(0).permutation(len(labels))
     cuts = np.split(order, [-TEST_SCANS - VALIDATION_SCANS, -TEST_SCANS])
     parts = zip(("train", "validation", "test"), cuts, strict=True)
