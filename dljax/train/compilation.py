@@ -85,13 +85,16 @@ def enable_compilation_cache(folder: Path, limit: int = CACHE) -> None:
         folder = folder / processor()
         with contextlib.suppress(OSError):
             folder.mkdir(parents=True, exist_ok=True)
-            _keep_newest(folder, limit)
             jax.config.update("jax_compilation_cache_dir", str(folder))
             jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+            _keep_newest(folder, limit)
 
 
 def _keep_newest(folder: Path, limit: int) -> None:
-    """Deletes the oldest files where all together are larger; another process may do so, too."""
+    """Deletes the oldest files where all together are larger.
+
+    OSError where another process does so too, or the folder may only be read.
+    """
     kept = 0
     found = [(path.stat(), path) for path in folder.iterdir()]
     for stat, path in sorted(found, key=lambda x: x[0].st_mtime, reverse=True):
