@@ -14,9 +14,6 @@ from __future__ import annotations
 import argparse
 import importlib
 import json
-import os
-import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -50,15 +47,10 @@ class Start(NamedTuple):
 
 def start(root: Path, name: str, folder: Path) -> Start:
     """One start of an experiment of the checkout `root`; its programs are kept in `folder`."""
-    words = [sys.executable, "-m", f"experiments.{name}", f"--workdir={folder / 'run'}"]
+    words = ["-m", f"experiments.{name}", f"--workdir={folder / 'run'}"]
     words += ["--steps=20", "--eval_every=20", "--overwrite", "--noplots", "--quiet"]
-    settings = {"JAX_COMPILATION_CACHE_DIR": str(folder / "programs"), "PYTHONPATH": str(root)}
-    process = subprocess.Popen(
-        words, cwd=root, env=os.environ | settings, stdout=subprocess.DEVNULL
-    )
-    _, status, used = os.wait4(process.pid, 0)
-    if status:
-        raise SystemExit(f"{root}: {' '.join(words[1:])} failed")
+    programs = str(folder / "programs")
+    used = contest.used(words, root, JAX_COMPILATION_CACHE_DIR=programs, PYTHONPATH=str(root))
     seconds = json.loads((folder / "run" / "summary.json").read_text())["seconds"]
     return Start(seconds["compile"], used.ru_utime + used.ru_stime, used.ru_maxrss / 1024)
 

@@ -7,6 +7,9 @@ steps must agree before anything is timed.
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -201,6 +204,20 @@ def tell(title: str, times: dict[str, np.ndarray], peers: Sequence[str]) -> np.n
         middle = np.median(times[name] / times[best])
         print(f"  {name} / {best}, of stretches side by side: median {middle:.2f}")
     return times["dljax"] / times[best]
+
+
+def used(words: Sequence[str], cwd: Path | None = None, **settings: str) -> Any:
+    """The resource.struct_rusage of `python WORDS`; SystemExit where it fails.
+
+    settings: of its environment. Its ru_maxrss is never below what this process held at the start.
+    """
+    process = subprocess.Popen(
+        [sys.executable, *words], cwd=cwd, env=os.environ | settings, stdout=subprocess.DEVNULL
+    )
+    _, status, resources = os.wait4(process.pid, 0)
+    if status:
+        raise SystemExit(f"python {' '.join(words)} failed")
+    return resources
 
 
 def finish(

@@ -14,9 +14,6 @@ Prints a table; --workdir gets summary.json.
 from __future__ import annotations
 
 import argparse
-import os
-import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -33,13 +30,8 @@ IMPORTS = "import dljax.apps.image_classification, jax; jax.devices()"
 
 
 def peak(words: list[str]) -> float:
-    """MB that a Python process with these arguments holds at most; SystemExit where it fails."""
-    environment = os.environ | {"JAX_ENABLE_COMPILATION_CACHE": "false"}  # all of them compile
-    process = subprocess.Popen([sys.executable, *words], env=environment, stdout=subprocess.DEVNULL)
-    _, status, used = os.wait4(process.pid, 0)
-    if status:
-        raise SystemExit(f"python {' '.join(words)} failed")
-    return used.ru_maxrss / 1024
+    """MB that a Python process with these arguments holds at most, all programs compiled anew."""
+    return contest.used(words, JAX_ENABLE_COMPILATION_CACHE="false").ru_maxrss / 1024
 
 
 def trained(*flags: str) -> float:

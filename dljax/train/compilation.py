@@ -17,7 +17,7 @@ import jax
 from dljax.train.parallel import Placement, gathered
 
 LEVEL = "xla_backend_optimization_level"
-CACHE = 2**30  # bytes of compiled programs that are kept: some thousand runs' worth
+KEPT = 2**30  # bytes of compiled programs that are kept: some thousand runs' worth
 
 
 class Program:
@@ -70,7 +70,7 @@ def compiler_options(kind: str) -> dict[str, Any]:
     return options
 
 
-def enable_compilation_cache(folder: Path, limit: int = CACHE) -> None:
+def enable_compilation_cache(folder: Path, limit: int = KEPT) -> None:
     """Keeps compiled programs under `folder` from now on, so that the next process loads them.
 
     All of them, for a start has dozens that compile in less than the second below which JAX keeps

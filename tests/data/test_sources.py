@@ -5,11 +5,14 @@ import pickle
 import subprocess
 import sys
 import types
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from dljax.data.sources import Columns, digits, letters, load_images, split
+
+ROOT = Path(__file__).parents[2]
 
 
 def test_digits_have_the_documented_split():
@@ -42,7 +45,7 @@ def test_digits_where_their_file_lies_elsewhere(monkeypatch):
 def test_digits_do_not_import_scikit_learn():
     words = "import sys; from dljax.data.sources import digits; digits.scans(); "
     words += "print('sklearn' in sys.modules)"
-    shown = subprocess.run([sys.executable, "-c", words], capture_output=True, check=True)
+    shown = subprocess.run([sys.executable, "-c", words], cwd=ROOT, capture_output=True, check=True)
     assert shown.stdout.split() == [b"False"]
 
 
