@@ -126,11 +126,16 @@ def build(config: Config) -> Experiment:
     if held_out is None:
         train, held_out = split(train, config.validation)
 
-    def examples(arrays: Arrays) -> Examples:
-        count = min(len(arrays["label"]), config.score_images)
+    counts = {
+        name: min(len(arrays["label"]), config.score_images)
+        for name, arrays in (("validation", held_out), ("test", data.test))
+    }
+    batch = feed.common_batch(EVALUATION_BATCH, *counts.values())
+
+    def examples(arrays: Arrays, count: int) -> Examples:
         numbered = {k: x[:count] for k, x in arrays.items()}
         numbered["index"] = np.arange(count, dtype=np.int32)
-        return feed.examples(numbered, EVALUATION_BATCH, placement.batch_multiple)
+        return feed.examples(numbered, batch, placement.batch_multiple)
 
     return Experiment(
         name=config.name,
@@ -146,8 +151,8 @@ def build(config: Config) -> Experiment:
             data.classes,
             data.left_out,
         ),
-        validation=examples(held_out),
-        test=examples(data.test),
+        validation=examples(held_out, counts["validation"]),
+        test=examples(data.test, counts["test"]),
         summarise=partial(summarise, bounds and bounds.reference),
         metadata={"classes": data.classes, "image_shape": shape},
         notes=(*data.notes, _note(extractor, bounds)),

@@ -78,7 +78,8 @@ def build(config: Config) -> Experiment:
         **arrays([data.train.texts[i] for i in held["text"]]),
         "label": held["label"],
     }
-    examples = partial(feed.examples, batch_size=BATCH, multiple=placement.batch_multiple)
+    batch = feed.common_batch(BATCH, *(len(part["label"]) for part in (validation, test) if part))
+    examples = partial(feed.examples, batch_size=batch, multiple=placement.batch_multiple)
     return Experiment(
         name=config.name,
         dataset=f"{config.dataset}, {len(data.classes)} classes",

@@ -69,8 +69,9 @@ def in_memory(
     for part, source in sources.items():
         every = source.arrays(quiet)
         arrays[part] = {name: every[name] for name in names}
-    size = max(batch_size, EVALUATION_BATCH)
     held = arrays.get("validation")
+    lengths = [len(sources.get(part, ())) for part in ("validation", "test")]
+    size = feed.common_batch(max(batch_size, EVALUATION_BATCH), *lengths)
     return AnnotatedImages(
         feed.in_memory(arrays["train"], batch_size),
         held and feed.examples(held, size, multiple),

@@ -54,11 +54,13 @@ class Feed(NamedTuple):
 class Examples(NamedTuple):
     """Evaluation batches, each example exactly once, the last batch padded and masked.
 
-    chunks: () -> iterator of items [n, batch, ...]; batches carry MASK, float32 [batch].
-    rows: as in Feed, of `chunks`.
+    Parts whose batches are made by the same function, of the same shapes, share one program.
+
+    items: () -> iterator of items [batch, ...]; batches carry MASK, float32 [batch].
+    arrays, batch: as in Feed. rows: as in Feed, of `items`.
     """
 
-    chunks: Callable[..., Iterator[Item]]
+    items: Callable[..., Iterator[Item]]
     batch: Callable[[Any, Item], Batch] = _identity
     arrays: Any = ()
     rows: int = 0
@@ -66,10 +68,7 @@ class Examples(NamedTuple):
 
 def batches(examples: Examples) -> Iterator[Batch]:
     """Each evaluation batch, with its MASK, for what looks at examples outside of the loop."""
-    for items in examples.chunks():
-        for index in range(len(items[MASK])):
-            item = jax.tree.map(lambda x, index=index: x[index], items)
-            yield examples.batch(examples.arrays, item)
+    return (examples.batch(examples.arrays, item) for item in examples.items())
 
 
 def empty() -> Feed:
@@ -123,14 +122,23 @@ def examples(arrays: dict[str, np.ndarray], batch_size: int, multiple: int = 1) 
     """
     n = _length(arrays)
     size = -(-min(batch_size, n) // multiple) * multiple
-    count = -(-n // size)
-    index = np.arange(count * size, dtype=np.int32).reshape(count, size)
-    items = {"index": np.minimum(index, n - 1), MASK: (index < n).astype(np.float32)}
 
-    def batch(arrays: Any, item: Item) -> Batch:
-        return {**jax.tree.map(lambda x: x[item["index"]], arrays), MASK: item[MASK]}
+    def items() -> Iterator[Item]:
+        for first in range(0, n, size):
+            index = np.arange(first, first + size)
+            batch = {name: x[np.minimum(index, n - 1)] for name, x in arrays.items()}
+            yield {**batch, MASK: (index < n).astype(np.float32)}
 
-    return Examples(lambda: iter([items]), batch, arrays)
+    return Examples(items)
+
+
+def common_batch(batch_size: int, *lengths: int) -> int:
+    """The `batch_size` of `examples` with which parts of so many examples share one program.
+
+    That of the shortest part (0: there is none), unless the others' would be four times as large.
+    """
+    sizes = [min(batch_size, n) for n in lengths if n]
+    return min(sizes) if 4 * min(sizes) >= max(sizes) else batch_size
 
 
 def _check_keys(arrays: dict[str, np.ndarray]) -> None:
@@ -159,9 +167,9 @@ def streamed(stream: Stream) -> Feed:
 def streamed_examples(stream: Stream) -> Examples:
     """All examples of a stream once, one masked batch at a time."""
 
-    def chunks(rows: slice = slice(None)) -> Iterator[Item]:
+    def items(rows: slice = slice(None)) -> Iterator[Item]:
         for batch, mask in stream.evaluation_batches(rows):
             _check_keys(batch)
-            yield {name: array[None] for name, array in {**batch, MASK: mask}.items()}
+            yield {**batch, MASK: mask}
 
-    return Examples(chunks, rows=stream.batch_size)
+    return Examples(items, rows=stream.batch_size)

@@ -75,10 +75,8 @@ def in_memory_images(
         held_out = None
     elif validation and held_out is None:
         train, held_out = split(train, validation)
-    size = max(batch_size, EVALUATION_BATCH)
-    counts = _counts(
-        len(train["label"]), held_out and len(held_out["label"]), len(data.test["label"])
-    )
+    lengths = [part and len(part["label"]) for part in (train, held_out, data.test)]
+    size = feed.common_batch(max(batch_size, EVALUATION_BATCH), *lengths[1:])
     return Images(
         feed.in_memory(
             train,
@@ -90,7 +88,7 @@ def in_memory_images(
         train,
         data.test,
         data.classes,
-        f"{data.name} ({counts})",
+        f"{data.name} ({_counts(*lengths)})",
         data.notes,
         images_record(
             {"train": train, "validation": held_out, "test": data.test},

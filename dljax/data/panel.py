@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from dljax.data.window_batches import EVALUATION_BATCH, cutter, examples, train_feed
+from dljax.data.feed import common_batch
+from dljax.data.window_batches import EVALUATION_BATCH, Cutter, examples, train_feed
 from dljax.data.windows import Windows
 
 
@@ -31,8 +32,9 @@ def join(
         for name in first.origins
     }
     covariates = len(first.covariate_scaler.mean) - first.coming
-    cut = cutter(first.window, first.horizon, values.shape[1], covariates)
-    size = max(batch_size, EVALUATION_BATCH)
+    cut = Cutter(first.window, first.horizon, values.shape[1], covariates)
+    count = len(origins["validation"]), len(origins["test"])
+    size = common_batch(max(batch_size, EVALUATION_BATCH), *count)
     starts = {name: x - first.window for name, x in origins.items()}
     return first._replace(
         train=train_feed(values, known, starts["train"], batch_size, cut),

@@ -63,13 +63,11 @@ def examples(
     ]
     table = np.array(places, np.int32)
     rows = feed.examples({"index": table[:, 0], "start": table[:, 1:]}, batch_size, multiple)
-    arrays = {"rows": rows.arrays, "images": _flat(pairs)}
 
-    def batch(arrays: dict[str, dict[str, Array]], item: dict[str, Array]) -> Batch:
-        place = rows.batch(arrays["rows"], item)
-        return {**_cut(patch, arrays["images"], place), MASK: place[MASK]}
+    def batch(arrays: dict[str, Array], item: dict[str, Array]) -> Batch:
+        return {**_cut(patch, arrays, item), MASK: item[MASK]}
 
-    return Examples(rows.chunks, batch, arrays)
+    return Examples(rows.items, batch, _flat(pairs))
 
 
 def _flat(pairs: Sequence[Pair]) -> dict[str, np.ndarray]:

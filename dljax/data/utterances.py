@@ -16,6 +16,7 @@ import numpy as np
 from jax import Array
 
 from dljax.data.feed import MASK, Batch, Examples, Feed, Item
+from dljax.data.feed import examples as masked_examples
 from dljax.data.sources.sound import Recordings
 
 NONE = -1  # in place of a piece that a string does not have
@@ -206,18 +207,16 @@ def assemble(arrays: dict[str, Array], item: Item, length: int) -> Batch:
 def examples(flat: Flat, batch_size: int, length: int, multiple: int = 1) -> Examples:
     """Each recording once, in order, cut to `length` samples, in masked batches."""
     n = len(flat.start)
-    size = -(-min(batch_size, n) // multiple) * multiple
-    index = np.arange(-(-n // size) * size, dtype=np.int32).reshape(-1, size)
-    items = {
-        "pieces": np.minimum(index, n - 1)[..., None],
-        "pauses": np.zeros((*index.shape, 2), np.int32),
-        MASK: (index < n).astype(np.float32),
+    order = {
+        "pieces": np.arange(n, dtype=np.int32)[:, None],
+        "pauses": np.zeros((n, 2), np.int32),
     }
 
     def batch(arrays: dict[str, Array], item: Item) -> Batch:
         return {**assemble(arrays, item, length), MASK: item[MASK]}
 
-    return Examples(lambda: iter([items]), batch, flat._asdict())
+    items = masked_examples(order, batch_size, multiple).items
+    return Examples(items, batch, flat._asdict())
 
 
 def render(

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -14,28 +13,33 @@ from dljax.data.feed import Batch, Examples, Feed
 EVALUATION_BATCH = 256
 
 
-def cutter(
-    window: int, horizon: int, columns: int, covariates: int
-) -> Callable[[jax.Array, jax.Array], Batch]:
-    """(rows [T, C + K1], starts [B]) -> the batch."""
+class Cutter(NamedTuple):
+    """Cuts windows out of rows [T, C + K1]: (rows, starts [B]) -> the batch."""
 
-    def cut(rows: jax.Array, starts: jax.Array) -> Batch:
+    window: int
+    horizon: int
+    columns: int
+    covariates: int
+
+    def __call__(self, rows: jax.Array, starts: jax.Array) -> Batch:
         def one(start):
-            return jax.lax.dynamic_slice_in_dim(rows, start, window + horizon)
+            return jax.lax.dynamic_slice_in_dim(rows, start, self.window + self.horizon)
 
         pieces = jax.vmap(one)(starts)
-        past, future = pieces[:, :window], pieces[:, window:]
+        past, future = pieces[:, : self.window], pieces[:, self.window :]
         return {
-            "past": past[..., :columns],
-            "past_known": past[..., columns:],
-            "future": future[..., :columns],
-            "future_known": future[..., columns + covariates :],
+            "past": past[..., : self.columns],
+            "past_known": past[..., self.columns :],
+            "future": future[..., : self.columns],
+            "future_known": future[..., self.columns + self.covariates :],
         }
 
-    return cut
+    def examples(self, rows: jax.Array, item: Any) -> Batch:
+        """The same of an item of `examples`, with its mask."""
+        return {**self(rows, item["start"]), feed.MASK: item[feed.MASK]}
 
 
-def train_feed(values, known, starts, batch_size, cut) -> Feed:
+def train_feed(values, known, starts, batch_size, cut: Cutter) -> Feed:
     """Training batches: the windows that begin at `starts`, a fresh order each epoch."""
     inner = feed.in_memory({"start": starts}, batch_size)
     arrays = {"rows": np.concatenate([values, known], -1), **inner.arrays}
@@ -46,13 +50,7 @@ def train_feed(values, known, starts, batch_size, cut) -> Feed:
     return Feed(inner.chunk, batch, arrays)
 
 
-def examples(values, known, starts, size, multiple, cut) -> Examples:
+def examples(values, known, starts, size, multiple, cut: Cutter) -> Examples:
     """Each of the windows once, in masked batches."""
-    inner = feed.examples({"start": starts}, size, multiple)
-    arrays = {"rows": np.concatenate([values, known], -1), **inner.arrays}
-
-    def batch(arrays: Any, item: Any) -> Batch:
-        picked = inner.batch({"start": arrays["start"]}, item)
-        return {**cut(arrays["rows"], picked["start"]), feed.MASK: picked[feed.MASK]}
-
-    return Examples(inner.chunks, batch, arrays)
+    items = feed.examples({"start": starts}, size, multiple).items
+    return Examples(items, cut.examples, np.concatenate([values, known], -1))

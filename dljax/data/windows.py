@@ -18,11 +18,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from dljax.data.calendar import calendar, calendar_of_parts, future, parts
-from dljax.data.feed import Batch, Examples, Feed
+from dljax.data.feed import Batch, Examples, Feed, common_batch
 from dljax.data.sources import frequency
 from dljax.data.sources.resampling import written
 from dljax.data.sources.series import Series
-from dljax.data.window_batches import EVALUATION_BATCH, cutter, examples, train_feed
+from dljax.data.window_batches import EVALUATION_BATCH, Cutter, examples, train_feed
 
 
 class Split(NamedTuple):
@@ -172,8 +172,9 @@ def windows(
         name: np.arange(first[name], span[1] - horizon + 1, dtype=np.int32)
         for name, span in split._asdict().items()
     }
-    cut = cutter(window, horizon, values.shape[1], len(series.covariate_names) - series.known)
-    size = max(batch_size, EVALUATION_BATCH)
+    cut = Cutter(window, horizon, values.shape[1], len(series.covariate_names) - series.known)
+    count = len(origins["validation"]), len(origins["test"])
+    size = common_batch(max(batch_size, EVALUATION_BATCH), *count)
     evaluation = (
         examples(values, known, origins[name] - window, size, multiple, cut)
         for name in ("validation", "test")
@@ -213,7 +214,7 @@ def all_windows(
             f"{series.name} has {rows}"
         )
     values, known = _scaled_rows(series, rows, scaler, covariate_scaler, dated)
-    cut = cutter(window, horizon, values.shape[1], len(series.covariate_names) - series.known)
+    cut = Cutter(window, horizon, values.shape[1], len(series.covariate_names) - series.known)
     starts = np.arange(rows - window - horizon + 1, dtype=np.int32)
     return examples(values, known, starts, EVALUATION_BATCH, 1, cut)
 

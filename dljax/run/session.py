@@ -81,10 +81,11 @@ def train(config: Config, experiment: Experiment, *, show_data: bool = True) -> 
             workdirs.claim(workdir, config, experiment)
         gathered(0)  # none looks for a checkpoint before
         _introduce(output, plan, experiment, workdir, show_data)
-        trained = _train(config, experiment, plan, task, init_args, score, output)
+        evaluator = loop.Evaluator(task, experiment.placement)
+        trained = _train(config, experiment, plan, task, init_args, evaluator, score, output)
         seconds = dict(trained.result.seconds)
         with _timed(seconds, "test", experiment.test):
-            trained = _test(experiment, task, trained)
+            trained = _test(experiment, evaluator, trained)
         if plan:
             trained = _choose(plan, score, trained)
             output.choose(trained.result.steps, trained.chosen.members, seconds["train"])
@@ -149,6 +150,7 @@ def _train(
     plan: Sweep,
     task: loop.Task,
     init_args: tuple,
+    evaluator: loop.Evaluator,
     score: Score | None,
     output: report.Report,
 ) -> Trained:
@@ -168,6 +170,7 @@ def _train(
             init_args=init_args,
             placement=experiment.placement,
             evaluation=experiment.validation,
+            evaluator=evaluator,
             eval_every=config.eval_every,
             checkpoint_every=config.checkpoint_every,
             steps_per_call=config.steps_per_call,
@@ -192,12 +195,12 @@ def _train(
     return Trained(result, best, scored, {}, result.metrics)
 
 
-def _test(experiment: Experiment, task: loop.Task, trained: Trained) -> Trained:
+def _test(experiment: Experiment, evaluator: loop.Evaluator, trained: Trained) -> Trained:
     """Scores the test part; where there is none, the scores are those of the validation part."""
     result = trained.result
     if experiment.test is None:
         return trained
-    sums = loop.evaluate(task, result.run, experiment.test, experiment.placement)
+    sums = evaluator(result.run, evaluator.prepare(experiment.test))
     scores = driver.without(experiment.summarise(sums), result.dropped)
     return trained._replace(sums=sums, scores=scores)
 

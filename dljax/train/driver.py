@@ -58,6 +58,7 @@ def train(
     init_args: tuple = (),
     placement: Placement | None = None,
     evaluation: Examples | None = None,
+    evaluator: loop.Evaluator | None = None,
     eval_every: int = 0,
     checkpoint_every: int = 0,
     steps_per_call: int = 0,
@@ -72,6 +73,7 @@ def train(
     """Trains `steps` steps, or what is left of them when `store` holds a checkpoint.
 
     init_args: what task.init takes besides a key, arrays [seeds, ...].
+    evaluator: of the task and placement, for callers who go on to evaluate with it.
     eval_every, checkpoint_every: steps between them; 0: a tenth of the run, and as often as
     eval_every.
     steps_per_call: steps a dispatch; 0: so many that it takes about a third of a second.
@@ -114,7 +116,8 @@ def train(
         feed, len(seeds), steps_per_call, min(eval_every, checkpoint_every, steps)
     )
     advance = loop.advance(task, feed, placement, length)
-    evaluate = loop.evaluator(task, evaluation, placement) if evaluation else None
+    evaluator = evaluator or loop.Evaluator(task, placement)
+    evaluation = evaluator.prepare(evaluation) if evaluation else None
     dispatch = StepsPerCall(meta["steps_per_call"] or steps_per_call, length)
     seconds, pending = meta["seconds"], _from_json(meta["pending"])
     newest = {name: np.asarray(x) for name, x in meta["metrics"].items()}
@@ -191,12 +194,12 @@ def train(
             if step % eval_every == 0 or step == steps:
                 line = {f"train/{n}": x for n, x in without(summarise(pending), dropped).items()}
                 pending = {}
-                if evaluate:
-                    compiled = evaluate.program.seconds
+                if evaluation:
+                    compiled = evaluator.seconds
                     with _clock(seconds, "evaluate"):
-                        found = evaluate(run)
+                        found = evaluator(run, evaluation)
                         newest = without(summarise(found), dropped)
-                    compiled = evaluate.program.seconds - compiled
+                    compiled = evaluator.seconds - compiled
                     seconds["compile"] += compiled
                     seconds["evaluate"] -= compiled
                     line |= {f"validation/{n}": x for n, x in newest.items()}

@@ -200,65 +200,64 @@ def advance(task: Task, feed: Feed, placement: Placement, length: int) -> Advanc
     return Advance(program, arrays, feed, placement, length)
 
 
-class Evaluator(NamedTuple):
-    """The compiled evaluation: `evaluator(run)` -> Sums [seeds, ...] over all examples.
+class Evaluator:
+    """The compiled evaluation of a task: `evaluator(run, examples)` -> Sums [seeds, ...].
 
-    program: what is compiled, at its first call. arrays: of the examples, on the device.
+    Compiled at its first call, and again for examples whose batches are made by another function or
+    have other shapes; `seconds` is what all that took.
     """
 
-    program: Program
-    arrays: PyTree
-    examples: Examples
-    placement: Placement
+    def __init__(self, task: Task, placement: Placement):
+        self._task, self._placement = task, placement
+        self._programs: dict[Any, Program] = {}
 
-    def __call__(self, run: Run) -> Sums:
-        """The Sums as float64 on the host."""
-        total, first, waiting = {}, 0, None
-        sharding, size = self.placement.examples(), self.examples.rows
-        share = self.placement.share(sharding, 1, size)
-        rows, held = ((share,), {1: (share, size)}) if size else ((), {})
-        for items in self.examples.chunks(*rows):
-            n = jax.tree.leaves(items)[0].shape[0]
-            items = self.placement.put(items, sharding, held)
-            sums = self.program(run.states, run.keys, self.arrays, items, np.int32(first))
+    @property
+    def seconds(self) -> float:
+        return sum(program.seconds for program in self._programs.values())
+
+    def prepare(self, examples: Examples) -> Examples:
+        """The same with their arrays on the device; ValueError for what is no Examples."""
+        if not isinstance(examples, Examples):
+            raise ValueError(
+                f"Examples are needed, not a {type(examples).__name__}: dljax.data.feed.examples("
+                '{"image": images, "label": labels}, batch_size) makes them'
+            )
+        placed = self._placement.put(examples.arrays, self._placement.everywhere())
+        return examples._replace(arrays=placed)
+
+    def __call__(self, run: Run, examples: Examples) -> Sums:
+        """The Sums over all (prepared) examples as float64 on the host."""
+        total, waiting = {}, None
+        sharding, size = self._placement.examples(), examples.rows
+        share = self._placement.share(sharding, 0, size)
+        rows, held = ((share,), {0: (share, size)}) if size else ((), {})
+        for i, item in enumerate(examples.items(*rows)):
+            item = self._placement.put(item, sharding, held)
+            program = self._program(examples, item)
+            sums = program(run.states, run.keys, examples.arrays, item, np.int32(i))
             if waiting:  # fetched when the next one is under way, and the one after is being read
                 total = metrics.add(total, jax.device_get(waiting))
-            waiting, first = sums, first + n
+            waiting = sums
         return metrics.add(total, jax.device_get(waiting))
 
+    def _program(self, examples: Examples, item: PyTree) -> Program:
+        shapes = jax.tree.map(lambda x: (x.shape, x.dtype), (examples.arrays, item))
+        key = (examples.batch, *jax.tree.leaves(shapes), jax.tree.structure(shapes))
+        if key not in self._programs:
+            self._programs[key] = self._compiled(examples.batch)
+        return self._programs[key]
 
-def evaluator(task: Task, examples: Examples, placement: Placement) -> Evaluator:
-    """The compiled evaluation of a task over all examples; ValueError for what is no Examples."""
-    if not isinstance(examples, Examples):
-        raise ValueError(
-            f"Examples are needed, not a {type(examples).__name__}: "
-            'dljax.data.feed.examples({"image": images, "label": labels}, batch_size) makes them'
-        )
+    def _compiled(self, batch: Callable[[PyTree, PyTree], Batch]) -> Program:
+        def one(state, key, arrays, item, i):  # of one seed
+            key = jax.random.fold_in(jax.random.fold_in(key, EVALUATE), i)
+            return self._task.evaluate(state, batch(arrays, item), key)
 
-    evaluate = jax.jit(task.evaluate, inline=True)  # traced once
-
-    def chunk(state, key, arrays, items, first):  # of one seed
-        key = jax.random.fold_in(key, EVALUATE)
-
-        def one(total, numbered):
-            i, item = numbered
-            batch = examples.batch(arrays, item)
-            sums = evaluate(state, batch, jax.random.fold_in(key, i))
-            return jax.tree.map(jnp.add, total, sums), None
-
-        n = jax.tree.leaves(items)[0].shape[0]
-        batch = examples.batch(arrays, jax.tree.map(lambda x: x[0], items))
-        zeros = jax.tree.map(
-            lambda x: jnp.zeros(x.shape, x.dtype), jax.eval_shape(evaluate, state, batch, key)
-        )
-        return jax.lax.scan(one, zeros, (first + jnp.arange(n), items))[0]
-
-    mapped = placement.over_seeds(chunk, (0, 0, None, None, None))
-    program = Program(jax.jit(mapped, out_shardings=placement.results()), placement)
-    arrays = placement.put(examples.arrays, placement.everywhere())
-    return Evaluator(program, arrays, examples, placement)
+        mapped = self._placement.over_seeds(one, (0, 0, None, None, None))
+        jitted = jax.jit(mapped, out_shardings=self._placement.results())
+        return Program(jitted, self._placement)
 
 
 def evaluate(task: Task, run: Run, examples: Examples, placement: Placement) -> Sums:
-    """Sums [seeds, ...] of a run over all examples. To evaluate often, keep an `evaluator`."""
-    return evaluator(task, examples, placement)(run)
+    """Sums [seeds, ...] of a run over all examples. To evaluate often, keep an `Evaluator`."""
+    evaluator = Evaluator(task, placement)
+    return evaluator(run, evaluator.prepare(examples))

@@ -80,8 +80,8 @@ class Placement(NamedTuple):
         return NamedSharding(self.mesh, P("replica") if replica else P(None, None, "data"))
 
     def examples(self) -> NamedSharding:
-        """Sharding of evaluation items [batches, batch, ...], the same for all seeds."""
-        return NamedSharding(self.mesh, P() if self.axis == "replica" else P(None, "data"))
+        """Sharding of evaluation items [batch, ...], the same for all seeds."""
+        return NamedSharding(self.mesh, P() if self.axis == "replica" else P("data"))
 
     def everywhere(self) -> NamedSharding:
         """Replicated."""

@@ -17,6 +17,7 @@ from dljax.apps import image_classification as app
 from dljax.apps import image_goals
 from dljax.apps.configs.image_classification import MODELS, Config
 from dljax.cnn.classification import targets
+from dljax.data import feed
 from dljax.data.class_balance import class_weights
 from dljax.run.command_line import run_main
 from dljax.train import export
@@ -183,15 +184,9 @@ def test_a_folder_in_memory_and_streamed(folder):
     )
 
     def images(examples):
-        items = [
-            jax.tree.map(lambda x, i=i: x[i], chunk)
-            for chunk in examples.chunks()
-            for i in range(len(chunk["example_mask"]))
-        ]
-        batches = [examples.batch(examples.arrays, item) for item in items]
-        return np.concatenate([batch["image"][batch["example_mask"] == 1] for batch in batches])[
-            ..., 0
-        ]
+        batches = feed.batches(examples)
+        parts = [batch["image"][batch["example_mask"] == 1] for batch in batches]
+        return np.concatenate(parts)[..., 0]
 
     np.testing.assert_array_equal(images(memory.test), images(streamed.test))
 

@@ -77,14 +77,29 @@ def test_arrays_are_named():
 )
 def test_examples_are_masked_and_come_once(batch_size, multiple, shape):
     examples = feed.examples(numbers(), batch_size, multiple)
-    (items,) = examples.chunks()
-    assert items["index"].shape == items["example_mask"].shape == shape
+    batches = list(feed.batches(examples))
+    assert (len(batches), len(batches[0]["label"])) == shape
     seen = []
-    for index, mask in zip(items["index"], items["example_mask"], strict=True):
-        batch = examples.batch(examples.arrays, {"index": index, "example_mask": mask})
+    for batch in batches:
+        assert len(batch["label"]) == len(batch["example_mask"]) == shape[1]
         np.testing.assert_array_equal(batch["x"], batch["label"] * 10)
         assert (
             set(batch["example_mask"]) <= {0.0, 1.0} and batch["example_mask"].dtype == np.float32
         )
         seen += list(batch["label"][batch["example_mask"] == 1])
     assert seen == list(range(N))
+
+
+@pytest.mark.parametrize(
+    "lengths, expected",
+    [
+        ((144, 360), 144),
+        ((0, 360), 250),
+        ((60, 360), 250),
+        ((63, 360), 63),
+        ((900, 300), 250),
+        ((21, 33), 21),
+    ],
+)
+def test_a_batch_for_all_parts(lengths, expected):
+    assert feed.common_batch(250, *lengths) == expected

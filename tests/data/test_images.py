@@ -15,12 +15,13 @@ def dataset(validation: int = 0) -> Dataset:
 
 
 def count(examples) -> int:
-    return int(sum(items["example_mask"].sum() for items in examples.chunks()))
+    return int(sum(item["example_mask"].sum() for item in examples.items()))
 
 
 def test_a_share_is_held_out():
     parts = in_memory_images(dataset(), 8, validation=0.2)
-    trained_on, held_out = parts.train.arrays["image"], parts.validation.arrays["image"]
+    trained_on, (held_out,) = parts.train.arrays["image"], parts.validation.items()
+    held_out = held_out["image"]
     assert len(trained_on) + len(held_out) == 60 and abs(len(held_out) - 12) <= 2
     assert count(parts.validation) == len(held_out) and count(parts.test) == 20
     assert not {x.tobytes() for x in trained_on} & {x.tobytes() for x in held_out}
@@ -47,8 +48,8 @@ def test_a_batch_larger_than_the_set():
 def test_evaluation_batches_for_eight_devices():
     parts = in_memory_images(dataset(), 8, validation=0.1, multiple=8)
     for examples in (parts.validation, parts.test):
-        for items in examples.chunks():
-            assert items["example_mask"].shape[1] % 8 == 0
+        for item in examples.items():
+            assert len(item["example_mask"]) % 8 == 0
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +78,7 @@ def test_streamed_images(folder):
     again = parts.train.chunk(0, 4, 2)
     np.testing.assert_array_equal(again["image"], epoch["image"][4:6])
     np.testing.assert_array_equal(again["label"], epoch["label"][4:6])
-    (held_out,) = parts.validation.chunks()
+    (held_out,) = parts.validation.items()
     held_out = held_out["image"][held_out["example_mask"] == 1].reshape(12, -1)
     assert not first & {x.tobytes() for x in held_out}
 

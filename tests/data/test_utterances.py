@@ -55,8 +55,7 @@ def test_examples_are_the_recordings_in_order():
     recordings = numbered()
     flat = utterances.flatten(recordings, [[1], [2], [3], [1, 2]])
     found = utterances.examples(flat, 3, flat.longest(), multiple=3)
-    (items,) = found.chunks()
-    batches = [found.batch(found.arrays, {n: x[i] for n, x in items.items()}) for i in range(2)]
+    batches = list(feed.batches(found))
     assert np.concatenate([x[feed.MASK] for x in batches]).tolist() == [1, 1, 1, 1, 0, 0]
     np.testing.assert_array_equal(batches[0]["sound"][1], recordings.waves[1])
     assert batches[1]["tokens"][0].tolist() == [1, 2] and batches[1]["count"][0] == 2

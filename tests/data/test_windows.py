@@ -4,6 +4,7 @@ import jax
 import numpy as np
 import pytest
 
+from dljax.data import feed
 from dljax.data.calendar import calendar, calendar_of_parts, future, parts
 from dljax.data.panel import join
 from dljax.data.sources.series import Series
@@ -34,12 +35,9 @@ def ramp(rows=110, freq="h", covariates=1):
 def batches(examples):
     """All batches of `Examples`, padding taken off, one after another."""
     parts = []
-    for items in examples.chunks():
-        for i in range(len(items["example_mask"])):
-            item = jax.tree.map(lambda x, i=i: x[i], items)
-            batch = jax.device_get(examples.batch(examples.arrays, item))
-            real = batch.pop("example_mask") > 0
-            parts.append({name: x[real] for name, x in batch.items()})
+    for batch in map(jax.device_get, feed.batches(examples)):
+        real = batch.pop("example_mask") > 0
+        parts.append({name: x[real] for name, x in batch.items()})
     return {name: np.concatenate([p[name] for p in parts]) for name in parts[0]}
 
 

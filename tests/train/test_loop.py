@@ -69,16 +69,33 @@ def test_evaluation_keys_differ_by_seed_and_batch_and_from_training():
         np.testing.assert_allclose(sums["key"][0][i], draws.ravel()[:5].sum(), 1e-6)
 
 
-def test_evaluation_in_several_dispatches():
-    x = np.arange(7, dtype=np.float32)
-    whole = feed.examples({"x": x}, 2)
-    (items,) = whole.chunks()
-    apart = whole._replace(
-        chunks=lambda: iter([jax.tree.map(lambda a, i=i: a[i : i + 1], items) for i in range(4)])
-    )
-    run = loop.start(recorder(), SEEDS, devices(1))
-    one, other = (loop.evaluate(recorder(), run, e, devices(1)) for e in (whole, apart))
-    helpers.assert_close(one, other, atol=1e-6)
+def traced(times: list) -> Task:
+    """The recorder, and a note of each time that its evaluation is traced."""
+    task = recorder()
+
+    def evaluate(state, batch, key):
+        times.append(batch["x"].shape)
+        return task.evaluate(state, batch, key)
+
+    return task._replace(evaluate=evaluate)
+
+
+def test_parts_of_the_same_shapes_share_an_evaluation():
+    times, run = [], loop.start(recorder(), SEEDS, devices(1))
+    evaluator = loop.Evaluator(traced(times), devices(1))
+    for n, size, traces in ((7, 2, 1), (4, 2, 1), (7, 3, 2)):
+        examples = feed.examples({"x": np.arange(n, dtype=np.float32)}, size)
+        sums = evaluator(run, evaluator.prepare(examples))
+        assert len(times) == traces
+        assert_same(sums, loop.evaluate(recorder(), run, examples, devices(1)))
+
+
+def test_examples_made_by_different_functions_share_no_evaluation():
+    run, x = loop.start(recorder(), SEEDS, devices(1)), {"x": np.arange(4, dtype=np.float32)}
+    evaluator, plain = loop.Evaluator(recorder(), devices(1)), feed.examples(x, 4)
+    halved = plain._replace(batch=lambda arrays, item: {**item, "x": item["x"] / 2})
+    means = [evaluator(run, examples)["mean"] for examples in (plain, halved, plain)]
+    assert [float(total[0] / count[0]) for total, count in means] == [1.5, 0.75, 1.5]
 
 
 @pytest.mark.parametrize("chunks", [[6], [1] * 6, [3, 3]])

@@ -48,17 +48,17 @@ def test_place_refuses_what_cannot_be_split(mode, batch_size, num_seeds, message
 
 
 def test_what_is_split():
-    items, examples = np.zeros((8, 2, 16)), np.zeros((2, 16))
+    items, examples = np.zeros((8, 2, 16)), np.zeros((16, 3))
 
     def shape(placement, x, sharding):
         return placement.put(x, sharding).addressable_shards[0].data.shape
 
     data, replica = devices(8), devices(8, "replica")
     assert shape(data, items, data.items()) == (8, 2, 2)
-    assert shape(data, examples, data.examples()) == (2, 2)
+    assert shape(data, examples, data.examples()) == (2, 3)
     assert shape(data, items, data.seeds()) == (8, 2, 16)
     assert shape(replica, items, replica.items()) == (1, 2, 16)
-    assert shape(replica, examples, replica.examples()) == (2, 16)
+    assert shape(replica, examples, replica.examples()) == (16, 3)
     assert shape(replica, items, replica.seeds()) == (1, 2, 16)
     states = {
         "buffer": np.zeros((2, 8, 16)),

@@ -66,12 +66,13 @@ def build(config: Config) -> Experiment:
     record = drives.record(parts, recordings, open_loop.STRAIGHT)
     test, held = parts["test"], parts.get("validation")
 
+    batch = feed.common_batch(
+        max(config.batch_size, EVALUATION_BATCH), len(test.angle), len(held.angle) if held else 0
+    )
+
     def examples(part: Stretch) -> Examples:
-        return feed.examples(
-            {"image": part.image, "angle": part.angle},
-            max(config.batch_size, EVALUATION_BATCH),
-            placement.batch_multiple,
-        )
+        arrays = {"image": part.image, "angle": part.angle}
+        return feed.examples(arrays, batch, placement.batch_multiple)
 
     def simple() -> dict[str, np.ndarray]:
         return open_loop.simple_methods(parts["train"].angle, test.angle, test.drive)

@@ -82,9 +82,11 @@ def load(config: Config, multiple: int = 1) -> FaceData:
     else:
         batches = feed.in_memory(arrays, config.batch_size)
 
+    batch = feed.common_batch(EVALUATION_BATCH, len(validation.rows), len(test.rows))
+
     def examples(part: Part) -> Examples:
         held = {"image": part.inputs, "label": number[part.person]}
-        return feed.examples(held, EVALUATION_BATCH, multiple)
+        return feed.examples(held, batch, multiple)
 
     named = {"train": train, "validation": validation, "test": test}
     record = images_record(

@@ -26,7 +26,6 @@ from dljax.cnn.medical import baselines, classifier, inspection, review
 from dljax.cnn.medical.classifier import Scale, Target
 from dljax.cnn.medical.review import Goal, Rule
 from dljax.data import feed
-from dljax.data.feed import Examples
 from dljax.data.image_scaling import Normalize, normalization, standardized
 from dljax.data.images import EVALUATION_BATCH
 from dljax.data.record_kinds import images_record
@@ -75,9 +74,9 @@ def build(config: Config) -> Experiment:
         bool(config.ordinal),
     )
 
-    def examples(part: Arrays) -> Examples:
-        size = max(config.batch_size, EVALUATION_BATCH)
-        return feed.examples(part, size, placement.batch_multiple)
+    lengths = [len(part["label"]) for part in (test, held) if part]
+    batch = feed.common_batch(max(config.batch_size, EVALUATION_BATCH), *lengths)
+    examples = partial(feed.examples, batch_size=batch, multiple=placement.batch_multiple)
 
     def analyze(run: Run, scores: dict, simple: dict) -> Analysis:
         def logits(part: Arrays) -> np.ndarray:

@@ -181,8 +181,11 @@ def build(config: Config, target: Target) -> Experiment:
     if method == "probe":
         record = record.deriving(**{"scale of the features": target.scale})
 
+    lengths = [len(parts[name]["label"]) for name in ("validation", "test") if name in parts]
+    batch = feed.common_batch(EVALUATION_BATCH, *lengths)
+
     def examples(name: str) -> feed.Examples:
-        return feed.examples(parts[name], EVALUATION_BATCH, placement.batch_multiple)
+        return feed.examples(parts[name], batch, placement.batch_multiple)
 
     def baselines() -> dict[str, dict[str, float]]:
         found = feature_baselines(target, config, shots)

@@ -247,11 +247,9 @@ def predictions(
 
     parts = []
     arrays = jax.device_put(examples.arrays)
-    for items in examples.chunks():
-        leaves, structure = jax.tree.flatten(items)
-        for item in zip(*leaves, strict=True):
-            found, mask = jax.device_get(of_item(states, arrays, structure.unflatten(item)))
-            parts.append([x[mask > 0] for x in found])
+    for item in examples.items():
+        found, mask = jax.device_get(of_item(states, arrays, item))
+        parts.append([x[mask > 0] for x in found])
     values, quantiles, seeds = (np.concatenate(x) for x in zip(*parts, strict=True))
     return values, quantiles, seeds
 
