@@ -17,6 +17,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from dljax.train.loop import Run
 from dljax.train.parallel import gathered
@@ -275,20 +276,28 @@ def _explained(latest: Callable[[], int | None]) -> Iterator[None]:
         raise CheckpointError(f"could not write a checkpoint: {reason}") from error
 
 
-def _words(x: jax.Array) -> jax.Array:
-    """The bits of an array as uint32 [n]."""
-    if jnp.issubdtype(x.dtype, jax.dtypes.prng_key):
-        x = jax.random.key_data(x)
-    if x.dtype == jnp.bool_:
-        x = x.astype(jnp.uint8)
-    unsigned = {1: jnp.uint8, 2: jnp.uint16, 4: jnp.uint32, 8: jnp.uint32}[x.dtype.itemsize]
-    return jax.lax.bitcast_convert_type(x, unsigned).astype(jnp.uint32).ravel()
+def _plain(x: jax.Array) -> jax.Array:
+    """The same bits without a key's type."""
+    return jax.random.key_data(x) if jnp.issubdtype(x.dtype, jax.dtypes.prng_key) else x
+
+
+def _bits(x: np.ndarray) -> int:
+    """A position-dependent sum of all bits; as integers wrap, it does not depend on an order."""
+    total, x = 0, np.ascontiguousarray(x).ravel()
+    words = x.view({1: np.uint8, 2: np.uint16}.get(x.itemsize, np.uint32))
+    for first in range(0, words.size, 2**14):
+        block = words[first : first + 2**14].astype(np.uint32)
+        weights = 2 * np.arange(first, first + block.size, dtype=np.uint32) + 1
+        total += int((block * weights).sum(dtype=np.uint32))
+    return total % 2**32
 
 
 @jax.jit
-def _bits(x: jax.Array) -> jax.Array:
-    """A position-dependent sum of all bits, exact for any sharding (integer addition wraps)."""
-    words = _words(x)
+def _bits_of_all(x: jax.Array) -> jax.Array:
+    """`_bits` of an array that is spread over processes."""
+    x = x.astype(jnp.uint8) if x.dtype == jnp.bool_ else x
+    unsigned = {1: jnp.uint8, 2: jnp.uint16, 4: jnp.uint32, 8: jnp.uint32}[x.dtype.itemsize]
+    words = jax.lax.bitcast_convert_type(x, unsigned).astype(jnp.uint32).ravel()
     weights = 2 * jnp.arange(words.size, dtype=jnp.uint32) + 1
     return jnp.sum(words * weights, dtype=jnp.uint32)
 
@@ -296,12 +305,12 @@ def _bits(x: jax.Array) -> jax.Array:
 def _digest(run: Run) -> int:
     """A number of 32 bits that depends on each bit of the run.
 
-    A program for each shape, not one for all arrays: that takes as long to compile as a step. They
-    run one after another, and in one process on one device, so that no device waits for others.
+    In one process the host adds up what it writes, with nothing to compile; in several, they do so
+    together, by a program for each shape, one after another: one program for all arrays takes as
+    long to compile as a step.
     """
     total, alone = 0, jax.process_count() == 1
-    for number, x in enumerate(jax.tree.leaves(run)):
-        if alone:
-            x = jax.device_put(x, min(x.devices(), key=lambda device: device.id))
-        total = (31 * total + int(_bits(x)) + number) % 2**32
+    for number, x in enumerate(map(_plain, jax.tree.leaves(run))):
+        bits = _bits(np.asarray(x)) if alone else int(_bits_of_all(x))
+        total = (31 * total + bits + number) % 2**32
     return total
