@@ -56,7 +56,7 @@ def in_memory(
     multiple: int = 1,
     quiet: bool = True,
 ) -> AnnotatedImages:
-    """A set with all its images on the device.
+    """A set in memory, its training images on the device.
 
     validation: share of the training images held out, where the set has no part of its own; 0:
     none, and the set's own part is left out. multiple: what the size of an evaluation batch must

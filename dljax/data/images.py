@@ -1,6 +1,6 @@
 """Labelled images made ready for the loop: training feed, validation and test examples.
 
-From memory (`in_memory_images`: the whole set lies on the device) or from the disk while training
+From memory (`in_memory_images`: the training images lie on the device) or from the disk while training
 (`streamed_images`: for sets larger than memory). The split is the same for both.
 """
 
@@ -56,7 +56,7 @@ def in_memory_images(
     multiple: int = 1,
     balanced: float = 0.0,
 ) -> Images:
-    """A `Dataset` with all its images on the device.
+    """A `Dataset` in memory, its training images on the device.
 
     validation: share of the training images held out (stratified), where the set has no validation
     part of its own; 0: none, and the set's own part is trained on too. multiple: what the size of
