@@ -1,7 +1,7 @@
 """Labelled images made ready for the loop: training feed, validation and test examples.
 
-From memory (`in_memory_images`: the training images lie on the device) or from the disk while training
-(`streamed_images`: for sets larger than memory). The split is the same for both.
+From memory (`in_memory_images`: the training images lie on the device) or from the disk while
+training (`streamed_images`: for sets larger than memory). The split is the same for both.
 """
 
 from __future__ import annotations
