@@ -126,15 +126,14 @@ def build(config: Config) -> Experiment:
     if held_out is None:
         train, held_out = split(train, config.validation)
 
-    counts = {
-        name: min(len(arrays["label"]), config.score_images)
-        for name, arrays in (("validation", held_out), ("test", data.test))
-    }
-    batch = feed.common_batch(EVALUATION_BATCH, *counts.values())
+    scored = [
+        {name: x[: config.score_images] for name, x in part.items()}
+        for part in (held_out, data.test)
+    ]
+    batch = feed.common_batch(EVALUATION_BATCH, *(len(part["label"]) for part in scored))
 
-    def examples(arrays: Arrays, count: int) -> Examples:
-        numbered = {k: x[:count] for k, x in arrays.items()}
-        numbered["index"] = np.arange(count, dtype=np.int32)
+    def examples(part: Arrays) -> Examples:
+        numbered = {**part, "index": np.arange(len(part["label"]), dtype=np.int32)}
         return feed.examples(numbered, batch, placement.batch_multiple)
 
     return Experiment(
@@ -151,8 +150,8 @@ def build(config: Config) -> Experiment:
             data.classes,
             data.left_out,
         ),
-        validation=examples(held_out, counts["validation"]),
-        test=examples(data.test, counts["test"]),
+        validation=examples(scored[0]),
+        test=examples(scored[1]),
         summarise=partial(summarise, bounds and bounds.reference),
         metadata={"classes": data.classes, "image_shape": shape},
         notes=(*data.notes, _note(extractor, bounds)),

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from dljax.data.feed import common_batch
-from dljax.data.window_batches import EVALUATION_BATCH, Cutter, examples, train_feed
+from dljax.data.window_batches import Cutter, held_out, train_feed
 from dljax.data.windows import Windows
 
 
@@ -33,13 +32,12 @@ def join(
     }
     covariates = len(first.covariate_scaler.mean) - first.coming
     cut = Cutter(first.window, first.horizon, values.shape[1], covariates)
-    count = len(origins["validation"]), len(origins["test"])
-    size = common_batch(max(batch_size, EVALUATION_BATCH), *count)
     starts = {name: x - first.window for name, x in origins.items()}
+    validation, test = held_out(values, known, starts, batch_size, multiple, cut)
     return first._replace(
         train=train_feed(values, known, starts["train"], batch_size, cut),
-        validation=examples(values, known, starts["validation"], size, multiple, cut),
-        test=examples(values, known, starts["test"], size, multiple, cut),
+        validation=validation,
+        test=test,
         values=values,
         known=known,
         origins=origins,

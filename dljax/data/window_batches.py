@@ -54,3 +54,14 @@ def examples(values, known, starts, size, multiple, cut: Cutter) -> Examples:
     """Each of the windows once, in masked batches."""
     items = feed.examples({"start": starts}, size, multiple).items
     return Examples(items, cut.examples, np.concatenate([values, known], -1))
+
+
+def held_out(values, known, starts, batch_size, multiple, cut: Cutter) -> tuple[Examples, Examples]:
+    """The windows of the validation and of the test part, in batches of one size.
+
+    starts: of each part's windows. batch_size: of training.
+    """
+    parts = starts["validation"], starts["test"]
+    size = feed.common_batch(max(batch_size, EVALUATION_BATCH), *map(len, parts))
+    validation, test = (examples(values, known, part, size, multiple, cut) for part in parts)
+    return validation, test

@@ -18,11 +18,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from dljax.data.calendar import calendar, calendar_of_parts, future, parts
-from dljax.data.feed import Batch, Examples, Feed, common_batch
+from dljax.data.feed import Batch, Examples, Feed
 from dljax.data.sources import frequency
 from dljax.data.sources.resampling import written
 from dljax.data.sources.series import Series
-from dljax.data.window_batches import EVALUATION_BATCH, Cutter, examples, train_feed
+from dljax.data.window_batches import EVALUATION_BATCH, Cutter, examples, held_out, train_feed
 
 
 class Split(NamedTuple):
@@ -173,15 +173,10 @@ def windows(
         for name, span in split._asdict().items()
     }
     cut = Cutter(window, horizon, values.shape[1], len(series.covariate_names) - series.known)
-    count = len(origins["validation"]), len(origins["test"])
-    size = common_batch(max(batch_size, EVALUATION_BATCH), *count)
-    evaluation = (
-        examples(values, known, origins[name] - window, size, multiple, cut)
-        for name in ("validation", "test")
-    )
+    starts = {name: x - window for name, x in origins.items()}
     return Windows(
-        train_feed(values, known, origins["train"] - window, batch_size, cut),
-        *evaluation,
+        train_feed(values, known, starts["train"], batch_size, cut),
+        *held_out(values, known, starts, batch_size, multiple, cut),
         split,
         scaler,
         covariate_scaler,
