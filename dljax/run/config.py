@@ -192,6 +192,7 @@ class Config:
         "xla",
         "what computes convolutions on a CPU: XLA, or C++ that a compiler makes at its first use",
         choices=("xla", "native"),
+        resume=False,
         group="training",
     )
     on_nan: str = field(

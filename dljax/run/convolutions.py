@@ -17,31 +17,39 @@ from dljax.train.parallel import Placement
 
 
 def choose(config: Config, placement: Placement, workdir: Path) -> tuple[str | None, str]:
-    """For `native.library` of dljax.nn, and a line with the reason where C++ is not used.
+    """For `native.library` of dljax.nn, and a line where it is not what the Config says.
 
-    A run goes on with the convolutions that it began with, where it can. Where DLJAX_NATIVE is 0 in
-    the environment, none uses C++.
+    A run goes on with the convolutions that it began with, where it can. A GPU or TPU has its own,
+    and where DLJAX_NATIVE is 0 in the environment, none uses C++.
     """
-    if config.convolution == "xla":
+    began = _began(config, workdir)
+    form = began or config.convolution
+    kept = "" if form == config.convolution else "so the run began"
+    if form == "xla":
+        return None, kept and f"convolutions by XLA, not native: {kept}"
+    unwanted = placement.platform != "cpu" or os.environ.get("DLJAX_NATIVE") == "0"
+    if unwanted and not began:
         return None, ""
-    began = ""
-    if workdirs.goes_on(workdir, config):
-        with contextlib.suppress(OSError, ValueError):  # damaged: it is refused in one line later
-            began = workdirs.written(workdir)[1].get("convolution", "")
-    if began == "xla":
-        return None, "convolutions by XLA, not native: so the run began"
     try:
-        if os.environ.get("DLJAX_NATIVE") == "0":
-            raise native.BuildError("DLJAX_NATIVE=0 switches them off")
-        if placement.platform != "cpu":
-            raise native.BuildError(f"they are for a CPU, this is a {placement.platform}")
+        if unwanted:
+            why = "are switched off" if placement.platform == "cpu" else "are for a CPU"
+            raise native.BuildError(f"they {why}")
         if (placement.axis == "data" and placement.size > 1) or jax.process_count() > 1:
             raise native.BuildError("they do not divide a batch among devices or processes")
-        return native.library(user_cache("native")), ""
+        library = native.library(user_cache("native"))
     except native.BuildError as error:
         line = f"convolutions by XLA, not native: {error}"
         changes = "; the run began with native ones, its numbers go on up to rounding"
-        return None, line + (changes if began == "native" else "")
+        return None, line + (changes if began else "")
+    return library, kept and f"convolutions native, not by XLA: {kept}"
+
+
+def _began(config: Config, workdir: Path) -> str:
+    """With what the run began that a start continues: native or xla; '' where there is none."""
+    if workdirs.goes_on(workdir, config):
+        with contextlib.suppress(OSError, ValueError):  # damaged: it is refused in one line later
+            return workdirs.written(workdir)[1].get("convolution", "xla")
+    return ""
 
 
 def recorded(experiment: Experiment, library: str | None, line: str) -> Experiment:

@@ -73,10 +73,9 @@ def train(config: Config, experiment: Experiment, *, show_data: bool = True) -> 
     workdirs.check_flags(config)
     workdirs.check_shared(workdir)
     with reporter as output, checkpoint.lock(workdir), contextlib.ExitStack() as convolution:
-        if config.convolution == "native":
-            library, line = convolutions.choose(config, experiment.placement, workdir)
-            experiment = convolutions.recorded(experiment, library, line)
-            convolution.enter_context(native.library(library))
+        library, line = convolutions.choose(config, experiment.placement, workdir)
+        experiment = convolutions.recorded(experiment, library, line)
+        convolution.enter_context(native.library(library))
         if first:
             workdirs.claim(workdir, config, experiment)
         gathered(0)  # none looks for a checkpoint before

@@ -97,7 +97,7 @@ def test_equals_its_definition(name, form):
 
 
 def test_native_ones_are_used():
-    """Forward and in both gradients, of any kernel; not of depthwise ones, nor outside."""
+    """Forward, in gradients and theirs, of any kernel; not of depthwise ones, nor outside."""
     x, w = sample()
 
     def calls(f, *args):
@@ -106,9 +106,13 @@ def test_native_ones_are_used():
     def gradient(x, w):
         return jax.grad(lambda x, w: conv(x, w, strides=2).sum(), (0, 1))(x, w)
 
+    def penalty(x, w):
+        return jax.grad(lambda w: (gradient(x, w)[0] ** 2).sum())(w)
+
     with native.library("dljax_any"):
         assert calls(conv, x, w) == 1
         assert calls(gradient, x, w) >= 2
+        assert calls(penalty, x, w) > calls(gradient, x, w)
         assert calls(conv, x, w[:1, :1]) == 1
         assert calls(partial(conv, strides=3), x, w) == 1  # its kernel is a whole stride
         assert calls(partial(conv, groups=4), x, w[:, :, :1, :4]) == 0

@@ -272,36 +272,55 @@ def absent(folder):
 @pytest.mark.parametrize(
     ("then", "now", "form", "line"),
     [
-        (None, str, "native", ""),
-        (None, absent, "xla", "convolutions by XLA, not native: there is no C++ compiler (c++)"),
-        ("xla", str, "xla", "convolutions by XLA, not native: so the run began"),
-        ("native", str, "native", ""),
-        ("native", absent, "xla", "the run began with native ones, its numbers go on up to"),
+        ("", "native", "native", ""),
+        ("", "xla", "xla", ""),
+        ("", "none", "xla", "convolutions by XLA, not native: there is no C++ compiler (c++)"),
+        ("xla", "native", "xla", "convolutions by XLA, not native: so the run began"),
+        ("none", "native", "xla", "convolutions by XLA, not native: so the run began"),
+        ("native", "native", "native", ""),
+        ("native", "xla", "native", "convolutions native, not by XLA: so the run began"),
+        ("native", "none", "xla", "the run began with native ones, its numbers go on up to"),
     ],
 )
 def test_a_run_goes_on_with_the_convolutions_it_began_with(
     tmp_path, monkeypatch, then, now, form, line
 ):
-    """Or says why not, in one line that summary.json keeps."""
+    """Or says why not, in one line that summary.json keeps. none: there is no compiler."""
+
+    def start(way):
+        monkeypatch.setattr(native, "library", absent if way == "none" else str)
+        return train(tmp_path, steps=2, convolution="xla" if way == "xla" else "native")
+
     if then:
-        monkeypatch.setattr(native, "library", str if then == "native" else absent)
-        train(tmp_path, steps=2, convolution="native")
-    monkeypatch.setattr(native, "library", now)
-    notes = train(tmp_path, steps=2, convolution="native").summary["notes"]
+        start(then)
+    notes = start(now).summary["notes"]
     assert json.loads((tmp_path / "metadata.json").read_text())["convolution"] == form
     assert [line in note for note in notes] == ([True] if line else [])
+
+
+def test_a_run_that_recorded_no_convolutions_had_those_of_xla(tmp_path, monkeypatch):
+    monkeypatch.setattr(native, "library", str)
+    train(tmp_path, steps=2, convolution="native")
+    path = tmp_path / "metadata.json"
+    metadata = json.loads(path.read_text())
+    del metadata["convolution"]
+    path.write_text(json.dumps(metadata))
+    notes = train(tmp_path, steps=2, convolution="native").summary["notes"]
+    assert notes == ["convolutions by XLA, not native: so the run began"]
 
 
 def test_the_environment_switches_native_convolutions_off(tmp_path, monkeypatch):
     monkeypatch.setattr(native, "library", str)
     monkeypatch.setenv("DLJAX_NATIVE", "0")
-    notes = train(tmp_path, steps=2, convolution="native").summary["notes"]
-    assert notes == ["convolutions by XLA, not native: DLJAX_NATIVE=0 switches them off"]
+    assert train(tmp_path / "0", steps=2, convolution="native").summary["notes"] == []
+    monkeypatch.delenv("DLJAX_NATIVE")
+    train(tmp_path / "1", steps=2, convolution="native")
+    monkeypatch.setenv("DLJAX_NATIVE", "0")
+    (note,) = train(tmp_path / "1", steps=2, convolution="native").summary["notes"]
+    assert "they are switched off; the run began with native ones" in note
 
 
 def test_native_convolutions_are_for_one_device(tmp_path):
     changes = {"placement": devices(2), "test": helpers.episodes(4, 4)}
     notes = train(tmp_path, changes, convolution="native", steps=2).summary["notes"]
     assert "do not divide a batch" in notes[0]
-    with pytest.raises(ValueError, match="convolution: 'native' in the run, 'xla' now"):
-        train(tmp_path, changes, steps=2)

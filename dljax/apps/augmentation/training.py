@@ -37,7 +37,7 @@ STANDARD, SAMPLES = ("standard", "both"), ("samples", "both")
 # Flags of the comparison that all its runs have.
 COMMON = (
     "dataset", "data_dir", "seed", "num_seeds", "batch_size", "steps_per_call", "parallel",
-    "vectorize_seeds", "dtype", "overwrite",
+    "vectorize_seeds", "dtype", "convolution", "overwrite",
 )  # fmt: skip
 
 Config = gan_augmentation.Config

@@ -36,6 +36,7 @@ class Config(SimulationFlags, RecordingFlags, DataConfig, OptimizerConfig):
         "frames with a CSV (docs/autonomous_driving.md)",
     )
     steps = override(0, help="training steps; 0: as tuned", minimum=0)
+    convolution = override("native")
     batch_size: int | None = field(
         None, "pictures in a step; none: as tuned", minimum=1, group="optimizer"
     )

@@ -20,6 +20,7 @@ class Config(DataConfig, OptimizerConfig):
         "orl", help="orl, a folder of images per person, LFW's with pairs.txt, or a .csv"
     )
     steps = override(300)
+    convolution = override("native")
     batch_size = override(64)
     learning_rate = override(3e-4)
     num_seeds = override(3)

@@ -24,6 +24,7 @@ class Config(DataConfig):
     dataset = override("digits", help="digits, letters, tfds:NAME, a folder, or a MedMNIST .npz")
     num_seeds = override(5)
     steps = override(400, help="training steps of each classifier")
+    convolution = override("native")
     batch_size = override(64, help="images in a step")
     learning_rate = override(3e-3, help="highest learning rate of the classifiers")
 

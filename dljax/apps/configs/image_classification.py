@@ -27,6 +27,7 @@ class Config(DataConfig, OptimizerConfig):
     )
     steps = override(1200)
     num_seeds = override(4)
+    convolution = override("native")
     batch_size = override(64)
     learning_rate = override(3e-3)
 

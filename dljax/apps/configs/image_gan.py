@@ -40,6 +40,7 @@ class Config(DataConfig):
 
     dataset = override("digits", help="digits, letters, tfds:NAME, a folder, or a MedMNIST .npz")
     steps = override(4000, help="training steps: updates of the generator")
+    convolution = override("native")
     batch_size = override(64, help="images in an update")
     learning_rate: float | None = field(
         None, "learning rate of the discriminator" + OWN_HELP, minimum=0, group="optimizer"

@@ -29,6 +29,7 @@ class Config(DataConfig, OptimizerConfig):
         "scenes", help="scenes, tfds:NAME, or a folder of images with masks (docs/data_formats.md)"
     )
     steps = override(2000)
+    convolution = override("native")
     batch_size = override(8)
     optimizer = override("muon")
     learning_rate = override(2e-2)

@@ -39,6 +39,7 @@ class Config(ClassificationFlags, SegmentationFlags, DataConfig, OptimizerConfig
         "images with labels (docs/medical_imaging.md)",
     )
     steps = override(0, help="training steps; 0: as tuned", minimum=0)
+    convolution = override("native")
     batch_size: int | None = field(
         None, "images or patches in a step; none: as tuned", minimum=1, group="optimizer"
     )

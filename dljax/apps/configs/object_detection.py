@@ -22,6 +22,7 @@ class Config(DataConfig, OptimizerConfig):
         "scenes", help="scenes, tfds:NAME, or Pascal VOC, COCO or YOLO (docs/data_formats.md)"
     )
     steps = override(4000)
+    convolution = override("native")
     batch_size = override(8)
     optimizer = override("muon")
     learning_rate = override(1e-2)

@@ -22,6 +22,7 @@ class Config(DataConfig, OptimizerConfig):
         EMBEDDED, help=f"{EMBEDDED}, or a folder or manifest of sound (docs/data_formats.md)"
     )
     steps = override(800)
+    convolution = override("native")
     batch_size = override(32)
     learning_rate = override(3e-3)
     ema = override(0.99)

@@ -26,6 +26,7 @@ class Config(DataConfig, OptimizerConfig):
     )
     steps = override(100)
     num_seeds = override(5)
+    convolution = override("native")
     batch_size = override(32, help="examples in a step; at most all labelled ones")
     learning_rate = override(
         0.0, help="highest learning rate of the schedule; 0: the method's own default"

@@ -17,6 +17,7 @@ class Config(DataConfig):
 
     dataset = override("digits", help="digits, tfds:NAME, or a folder of clips")
     steps = override(5000, help="training steps: updates of the generator")
+    convolution = override("native")
     batch_size = override(16, help="clips in an update")
     learning_rate = override(1.5e-3, help="learning rate of both networks")
 
