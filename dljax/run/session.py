@@ -309,9 +309,11 @@ def evaluate(
     """
     placement = place("none")
     run, step = restore(config, task, placement)
-    sums = loop.evaluate(task, run, examples, placement)
-    values = summarise(sums)
-    values |= measure(run) if measure else {}
+    library, _ = convolutions.choose(config, placement, Path(config.workdir))
+    with native.library(library):
+        sums = loop.evaluate(task, run, examples, placement)
+        values = summarise(sums)
+        values |= measure(run) if measure else {}
     described = {n: metrics.describe(x) for n, x in values.items() if np.ndim(x) == 1}
     found = {"data": data, "step": step, "metrics": described}
     path = workdirs.evaluation_path(config.workdir, data)

@@ -44,7 +44,8 @@ def library(folder: Path) -> str:
     tune = "-march=native" if platform.machine() in ("x86_64", "AMD64") else "-mcpu=native"
     words = [*compiler, "-O2", tune, "-std=c++17", "-fPIC", "-shared"]
     text = SOURCE.read_bytes()
-    key = (*words, _run([*compiler, "--version"]), processor(), jaxlib.__version__)
+    version = _run([*compiler, "--version"])
+    key = (*words, version, processor(), jaxlib.__version__, str(folder))  # a name has one file
     digest = hashlib.sha256(text + repr(key).encode()).hexdigest()[:16]
     path = folder / f"convolution-{digest}.so"
     try:

@@ -76,6 +76,11 @@ def test_bits_do_not_depend_on_the_number_of_threads():
     assert kept == {path: path.stat().st_mtime_ns for path in folder().glob("*.so")}
 
 
+def test_two_folders_in_one_process(tmp_path):
+    """As where the user's cache moves."""
+    assert native.library(tmp_path) != native_library()
+
+
 @pytest.mark.parametrize(
     ("compiler", "text"),
     [
