@@ -94,7 +94,7 @@ class Store:
         """Starts writing; returns as soon as the run's buffers may be donated again."""
         import orbax.checkpoint as ocp
 
-        copy = jax.tree.map(jnp.copy, run)  # which no later step can donate
+        copy = _copied(run)
         meta = {**meta, "digest": _digest(copy)}
         args = ocp.args.Composite(run=ocp.args.StandardSave(copy), meta=ocp.args.JsonSave(meta))
         with _explained(self.latest_step):
@@ -274,6 +274,16 @@ def _explained(latest: Callable[[], int | None]) -> Iterator[None]:
                 f"; the checkpoint of step {latest()} is intact" if latest() is not None else ""
             )
         raise CheckpointError(f"could not write a checkpoint: {reason}") from error
+
+
+def _copied(run: Run) -> Run:
+    """What no later step can donate; of one process without a program to compile.
+
+    Where it lies is named, or keys would leave it: findings/jax_device_put_keys.sh.
+    """
+    if jax.process_count() > 1:
+        return jax.tree.map(jnp.copy, run)
+    return jax.device_put(run, jax.tree.map(lambda x: x.sharding, run), may_alias=False)
 
 
 def _plain(x: jax.Array) -> jax.Array:

@@ -112,7 +112,7 @@ def build(config: Config) -> Experiment:
 
     def drives(first: int, count: int) -> Examples:
         numbers = first + np.arange(count, dtype=np.int32)
-        return feed.examples({"drive": numbers}, count, placement.batch_multiple)
+        return feed.examples({"drive": numbers}, LAPS, placement.batch_multiple)
 
     return Experiment(
         name=config.name,
