@@ -30,7 +30,7 @@ def small_segmenter() -> Task:
     """A U-Net of two levels; flips at training and evaluation, crops of the whole size."""
     return segmenter.task(
         UNet(3, (8, 16)),
-        optim.optimizer("adamw", 1e-2, ema=0.8),
+        optim.optimizer("momentum", 0.1, ema=0.8),
         image_shape=(SIDE, SIDE, 3),
         classes=3,
         normalize=lambda images: 4 * (images - 0.5),
