@@ -3,8 +3,8 @@
 #
 # Expected: jax.device_put(tree) without a device leaves an array that lies on devices where it is,
 # and with may_alias=False returns a copy there. Seen: so it does for numbers; an array of typed keys
-# (jax.random.key), sharded over four devices, comes back on one, and no longer committed to any
-# devices. With its own sharding named, device_put(keys, keys.sharding), it keeps all four.
+# (jax.random.key), sharded over four devices, comes back on one. With its own sharding named,
+# device_put(keys, keys.sharding), it keeps all four.
 set -eu
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT

@@ -326,6 +326,16 @@ def test_eight_devices(trained):
     assert len(jax.tree.leaves(run.states)[0].sharding.device_set) == 8
 
 
+@pytest.mark.parametrize("name", ["classification", "own_data"])
+def test_a_seed_on_each_of_eight_devices(name):
+    """Without vmap, as `--parallel=pmap` maps them on CPUs."""
+    case, seeds = CASES[name](), tuple(range(8))
+    alone, _ = helpers.run_steps(case.task, case.feed, devices(1), SEEDS, [LENGTH])
+    run, _ = helpers.run_steps(case.task, case.feed, devices(8, "replica"), seeds, [LENGTH])
+    for i, seed in enumerate(SEEDS):
+        assert_close(one_seed(run, seed), one_seed(alone, i), case.atol)
+
+
 def test_vmapped_seeds_on_each_of_eight_devices(trained):
     case, seeds = trained.case, tuple(range(16))
     placement = devices(8, "replica", vmap=True)

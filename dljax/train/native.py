@@ -22,11 +22,6 @@ from dljax.train.compilation import processor
 
 SOURCE = Path(native.__file__).with_name("convolution.cc")
 COMPILERS = ("c++", "g++", "clang++")
-FUNCTIONS = {
-    "forward": "ConvolutionForward",
-    "images": "ConvolutionImages",
-    "kernel": "ConvolutionKernel",
-}
 
 
 class BuildError(OSError):
@@ -60,10 +55,9 @@ def library(folder: Path) -> str:
             raise
         raise BuildError(f"{path} cannot be made or loaded ({error.strerror or error})") from error
     name = f"dljax_{digest}"  # a program that is kept compiled calls what it was compiled for
-    for function, symbol in FUNCTIONS.items():
-        jax.ffi.register_ffi_target(
-            f"{name}_{function}", jax.ffi.pycapsule(getattr(found, symbol)), platform="cpu"
-        )
+    for function in native.FUNCTIONS.values():
+        call = jax.ffi.pycapsule(getattr(found, f"Convolution{function.capitalize()}"))
+        jax.ffi.register_ffi_target(f"{name}_{function}", call, platform="cpu")
     return name
 
 

@@ -40,7 +40,8 @@ TEACHERS = {
 HEADLINE = ("completed", "autonomy", "lateral_mean")
 POSITIVE = "left"  # where positive angles steer
 RECURRENT = "gru"
-VALIDATION, LAPS = 1_000_000, 16  # number of the first drive that validates, and how many
+VALIDATION = 1_000_000  # number of the first drive that validates
+LAPS = 16  # how many do; as many of the test are driven at a time, by the same program
 
 
 def settings_of(config: Config) -> environment.Settings:
