@@ -30,7 +30,9 @@ ROOT = Path(__file__).parents[1]
 
 def experiments() -> list[str]:
     """The scripts that train one run by the shared command line."""
-    names = [path.stem for path in sorted((ROOT / "dljax" / "apps" / "configs").glob("[!_]*.py"))]
+    scripts = {path.stem for path in (ROOT / "experiments").glob("[!_]*.py")}
+    configs = sorted((ROOT / "dljax" / "apps" / "configs").glob("[!_]*.py"))
+    names = [path.stem for path in configs if path.stem in scripts]
     configs = {name: importlib.import_module(f"dljax.apps.configs.{name}") for name in names}
     configs = {name: module.Config for name, module in configs.items() if hasattr(module, "Config")}
     flags = {name: {x.name for x in served(config)} for name, config in configs.items()}

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import importlib
 import inspect
+import sys
+from types import ModuleType
 from typing import Any
 
 import jax
@@ -33,9 +36,28 @@ def all_parameters(name: str, **parameters: Any) -> dict[str, Any]:
     return {key: np.asarray(x).tolist() for key, x in found.items()}
 
 
-def _make(name: str, parameters: dict[str, Any]) -> tuple[Any, Any]:
-    import gymnax  # slow: it brings pyplot and seaborn
+class _Later(ModuleType):
+    """Stands for a module that is imported when something of it is used."""
 
+    def __getattr__(self, name: str) -> Any:
+        if sys.modules.get(self.__name__) is self:
+            del sys.modules[self.__name__]
+        return getattr(importlib.import_module(self.__name__), name)
+
+
+def _gymnax() -> ModuleType:
+    """The library, without the two seconds that seaborn takes, which some of its pictures need."""
+    later = sys.modules.setdefault("seaborn", _Later("seaborn"))
+    try:
+        import gymnax
+    finally:
+        if isinstance(later, _Later):
+            sys.modules.pop("seaborn", None)
+    return gymnax
+
+
+def _make(name: str, parameters: dict[str, Any]) -> tuple[Any, Any]:
+    gymnax = _gymnax()
     names = list(gymnax.registered_envs)
     if name not in names:
         raise ValueError(f"unknown environment {name!r}; {_near(name, names)}")

@@ -9,6 +9,7 @@ import platform
 import time
 import zlib
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -21,26 +22,50 @@ KEPT = 2**30  # bytes of compiled programs that are kept: some thousand runs' wo
 
 
 class Program:
-    """A function compiled at its first call; `seconds` is what that took, in the slowest process.
+    """A function compiled at its first call, or from `begin` on.
 
+    seconds: what the caller waited for that, in the slowest process.
     once: it will be called once, so it is compiled quickly rather than well (unless XLA_FLAGS name
     a level).
     """
 
     def __init__(self, f: Callable, placement: Placement, once: bool = False):
         self._f, self._placement, self._once = f, placement, once
+        self._behind: Future | None = None
         self._compiled, self.seconds = None, 0.0
+
+    def shapes(self, *args: Any) -> Any:
+        """Shapes and dtypes of what it returns for such arguments, arrays or their shapes."""
+        return self._f.trace(*args).out_info
+
+    def begin(self, *args: Any) -> None:
+        """Compiles for such arguments, arrays or their shapes, while the caller goes on.
+
+        Where there are several processes, it does nothing: they compile in one order.
+        """
+        if jax.process_count() == 1:
+            begin = time.perf_counter()
+            lowered, thread = self._f.lower(*args), ThreadPoolExecutor(1)
+            self._behind = thread.submit(lowered.compile, self._options())
+            thread.shutdown(wait=False)
+            self.seconds += time.perf_counter() - begin
 
     def __call__(self, *args: Any) -> Any:
         if self._compiled is None:
             begin = time.perf_counter()
-            options = compiler_options(self._placement.platform)
-            if self._once and options and LEVEL not in os.environ.get("XLA_FLAGS", ""):
-                options = options | {LEVEL: 1}  # LLVM's first level: two thirds of the time
-            self._compiled = self._f.lower(*args).compile(compiler_options=options)
+            if self._behind:
+                self._compiled = self._behind.result()
+            else:
+                self._compiled = self._f.lower(*args).compile(self._options())
             gathered(0)  # all wait for the last one
-            self.seconds = time.perf_counter() - begin
+            self.seconds += time.perf_counter() - begin
         return self._compiled(*args)
+
+    def _options(self) -> dict[str, Any]:
+        options = compiler_options(self._placement.platform)
+        if self._once and options and LEVEL not in os.environ.get("XLA_FLAGS", ""):
+            options = options | {LEVEL: 1}  # LLVM's first level: two thirds of the time
+        return options
 
     def text(self) -> str:
         """What XLA made of the function, after its first call."""

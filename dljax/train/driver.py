@@ -95,23 +95,23 @@ def train(
     report = report or Report(None, steps, quiet=True)
     eval_every = eval_every or max(steps // 10, 1)
     checkpoint_every = checkpoint_every or eval_every
-    like, restored = None, None
-    if placement.fsdp or (store and store.latest_step() is not None):
-        like = loop.abstract_run(task, seeds, placement, init_args)
-        restored = store.restore(like) if store else None
-    run, meta = restored or (None, _fresh_meta())
+    meta = _fresh_meta()
+    with _clock(meta["seconds"], "compile"):
+        start = loop.prepare(task, seeds, placement, init_args)
+    restored = store.restore(start.run) if store else None
+    run, meta = restored or (None, meta)
     report.rewind(meta["step"])  # what was reported after the checkpoint will be reported again
     if placement.fsdp:
-        each, whole = bytes_per_device(like.states)
+        each, whole = bytes_per_device(start.run.states)
         report.say(
             f"the state takes {each / 1e6:.3g} MB on each of {placement.size} devices, "
             f"{whole / 1e6:.3g} MB in one piece"
         )
     if restored:
         report.say(f"continuing at step {meta['step']} of {steps}")
-    else:
+    else:  # its compiler works while the steps are traced and theirs starts
         with _clock(meta["seconds"], "compile"):
-            run = jax.block_until_ready(loop.start(task, seeds, placement, init_args))
+            start.begin()
     length = _chunk_length(
         feed, len(seeds), steps_per_call, min(eval_every, checkpoint_every, steps)
     )
@@ -156,6 +156,10 @@ def train(
     with _signals() as received:
         k = dispatch.next(until(step)) if unfinished() else 0
         items = advance.prepare(seeds, step, k) if k else None
+        with _clock(seconds, "compile"):
+            if k:
+                advance.begin(start.run, items)
+            run = jax.block_until_ready(run or start())
         while unfinished():
             compiled, begin = advance.program.seconds, time.perf_counter()
             run, sums, bad = advance(run, items, k)

@@ -92,8 +92,27 @@ def _laid_out(task: Task, placement: Placement, run: Run) -> Run:
     return jax.lax.with_sharding_constraint(run, _shardings(task, placement, run))
 
 
-def start(task: Task, seeds: Sequence[int], placement: Placement, init_args: tuple = ()) -> Run:
-    """The run at step 0: one state for each seed, each from its own root key.
+class Start(NamedTuple):
+    """The compiled start of a task: `start()` is the run at step 0.
+
+    program: what is compiled, at its first call, for `args`. run: shapes, dtypes and shardings of
+    what it returns, which a checkpoint is read into.
+    """
+
+    program: Program
+    args: tuple
+    run: Run
+
+    def begin(self) -> None:
+        """Compiles while the caller goes on."""
+        self.program.begin(*self.args)
+
+    def __call__(self) -> Run:
+        return self.program(*self.args)
+
+
+def prepare(task: Task, seeds: Sequence[int], placement: Placement, init_args: tuple = ()) -> Start:
+    """The start of a run: one state for each seed, each from its own root key.
 
     init_args: what task.init takes besides a key, arrays [seeds, ...] (a sweep's values, say).
     """
@@ -106,18 +125,23 @@ def start(task: Task, seeds: Sequence[int], placement: Placement, init_args: tup
         return _laid_out(task, placement, Run(jnp.int32(0), keys, init(keys, init_args)))
 
     program = Program(jax.jit(create), placement, once=True)
-    return program(*placement.put((np.asarray(seeds, np.uint32), init_args), placement.seeds()))
+    args = placement.put((np.asarray(seeds, np.uint32), init_args), placement.seeds())
+    shapes = program.shapes(*args)
+    shardings = _shardings(task, placement, shapes)
+    run = jax.tree.map(lambda x, sharding: x.update(sharding=sharding), shapes, shardings)
+    return Start(program, args, run)
+
+
+def start(task: Task, seeds: Sequence[int], placement: Placement, init_args: tuple = ()) -> Run:
+    """The run at step 0; arguments as of `prepare`."""
+    return prepare(task, seeds, placement, init_args)()
 
 
 def abstract_run(
     task: Task, seeds: Sequence[int], placement: Placement, init_args: tuple = ()
 ) -> Run:
     """Shapes, dtypes and shardings of what `start` makes: what a checkpoint is read into."""
-    keys = jax.eval_shape(lambda: jax.vmap(jax.random.key)(jnp.asarray(seeds, jnp.uint32)))
-    states = jax.eval_shape(jax.vmap(task.init), keys, *init_args)
-    shapes = Run(jax.eval_shape(lambda: jnp.int32(0)), keys, states)
-    shardings = _shardings(task, placement, shapes)
-    return jax.tree.map(lambda x, sharding: x.update(sharding=sharding), shapes, shardings)
+    return prepare(task, seeds, placement, init_args).run
 
 
 def _is_finite(tree: Any) -> Array:
@@ -155,6 +179,10 @@ class Advance(NamedTuple):
             return out
 
         return self.placement.put(jax.tree.map(pad, *chunks), sharding, held)
+
+    def begin(self, run: Run, items: PyTree) -> None:
+        """Compiles for such a run, or the shapes of one, while the caller goes on."""
+        self.program.begin(run, self.arrays, items, np.int32(0))
 
     def __call__(self, run: Run, items: PyTree, k: int) -> tuple[Run, Sums, Array]:
         """(run after k steps, Sums over them, first bad step); `run` is donated.

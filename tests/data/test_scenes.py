@@ -24,6 +24,20 @@ def test_a_scene_is_a_function_of_part_seed_and_index(made):
         source[1000]
 
 
+def test_processes_draw_the_same_scenes(made, monkeypatch):
+    monkeypatch.setattr(module, "MANY", 2)
+    monkeypatch.setattr(module.workers, "WORKERS", 3)
+    for name, found in scenes(7, "train", size=64).items():
+        np.testing.assert_array_equal(found, made[name][:7])
+
+
+def test_a_process_that_fails_is_one_line(monkeypatch):
+    monkeypatch.setattr(module, "MANY", 2)
+    monkeypatch.setattr(module.workers.sys, "executable", "false")
+    with pytest.raises(ValueError, match="scenes could not be drawn: exit code 1$"):
+        scenes(7, "train", size=64)
+
+
 def test_shapes_and_types(made):
     shapes = {name: (array.dtype.name, *array.shape[1:]) for name, array in made.items()}
     assert shapes == {

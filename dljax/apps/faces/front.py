@@ -9,7 +9,6 @@ convolution at all.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -47,14 +46,9 @@ class Front(NamedTuple):
         """What the network evaluates of uint8 images [B, H, W, C], of features with all views."""
         if self.features is None:
             return images
-        return _prepared(self.features, flip, weights, images)
-
-
-@partial(jax.jit, static_argnums=(0, 1))
-def _prepared(features: Callable, flip: bool, weights: Any, images: Array) -> Array:
-    images = in_floats(images)
-    versions = mirrored(images) if flip else [images]
-    return jnp.stack([features(weights, x) for x in versions], 1)
+        images = in_floats(images)
+        versions = mirrored(images) if flip else [images]
+        return jnp.stack([self.features(weights, x) for x in versions], 1)
 
 
 def front(config: Config, shape: tuple[int, int, int], normalize: Normalize) -> Front:
@@ -92,20 +86,17 @@ def training_arrays(
     """
     if front.features is None:
         return images
-    function = augmentation(config)
+    function, versions = augmentation(config), [inputs]
+    if function:
+        augmented = jax.jit(augment.batch(function))
+        for view in range(config.views):
+            key = jax.random.fold_in(jax.random.key(config.split_seed), view)
 
-    def copies(key: Key, images: Array) -> Array:
-        return front.features(front.weights, augment.batch(function)(key, images))
+            def copy(images: Array, start: int, key: Key = key) -> Array:
+                changed = augmented(jax.random.fold_in(key, start), in_floats(images))
+                return front.features(front.weights, changed)[:, None]
 
-    key, versions = jax.random.key(config.split_seed), [inputs]
-    augmented = jax.jit(copies)
-    for view in range(config.views if function else 0):
-        key_of = partial(jax.random.fold_in, jax.random.fold_in(key, view))
-        versions.append(
-            _in_pieces(lambda x, i, key_of=key_of: augmented(key_of(i), in_floats(x)), images)[
-                :, None
-            ]
-        )
+            versions.append(_in_pieces(copy, images))
     return np.concatenate(versions, 1)
 
 
@@ -117,11 +108,14 @@ def evaluated(front: Front, images: np.ndarray, flip: bool) -> np.ndarray:
 
 
 def _in_pieces(function: Callable[[Array, int], Array], images: np.ndarray) -> np.ndarray:
-    """The function of images AT_ONCE at a time, the last of them filled up with black ones."""
+    """The function of images AT_ONCE at a time, the last of them filled up with black ones.
+
+    So one compiled program of the backbone serves all parts.
+    """
     found = []
     for start in range(0, len(images), AT_ONCE):
         piece = images[start : start + AT_ONCE]
-        short = min(AT_ONCE, len(images)) - len(piece)
+        short = AT_ONCE - len(piece)
         filled = np.pad(piece, ((0, short), *((0, 0),) * (images.ndim - 1)))
         found.append(np.asarray(function(jnp.asarray(filled), start))[: len(piece)])
     return np.concatenate(found)

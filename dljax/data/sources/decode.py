@@ -1,20 +1,18 @@
 """Decodes a prepared TFDS set: example by example, or all to arrays in a process per core.
 
-`python -m dljax.data.sources.decode JOB` is a worker: JOB is JSON, and a line per block of
-examples goes to its standard output. Workers are commands, not forks (JAX has threads) nor spawned
-copies of the caller (whose script may have no main guard).
+`python -m dljax.data.sources.decode JOB` is a worker (see workers.py): JOB is JSON, and a line per
+block of examples goes to its standard output.
 """
 
 import json
-import os
-import subprocess
 import sys
-import threading
 from collections.abc import Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
+from dljax.data.sources import workers
 from dljax.data.sources.image import resize, to_channels
 from dljax.data.sources.tfds_builder import Prepared
 
@@ -76,8 +74,7 @@ def decode_splits(
     Raises:
       ValueError: an example can't be read or decoded.
     """
-    workers = os.cpu_count() or 1
-    jobs, names, total = [[] for _ in range(workers)], [], 0
+    jobs, names, total = [[] for _ in range(workers.WORKERS)], [], 0
     for split in splits:
         length = prepared.splits[split]
         total += length
@@ -87,60 +84,25 @@ def decode_splits(
         ):
             np.lib.format.open_memmap(folder / f"{name}.npy", "w+", dtype, form).flush()
             names.append(name)
-        bounds = np.linspace(0, length, workers + 1).astype(int).tolist()
-        for job, start, stop in zip(jobs, bounds[:-1], bounds[1:], strict=True):
+        for job, (start, stop) in zip(jobs, workers.bounds(length), strict=True):
             job.append([split, start, stop])
     common = {
         "prepared": {**prepared._asdict(), "folder": str(prepared.folder)},
         "target": str(folder),
         "shape": shape,
     }
-    _run([{**common, "parts": job} for job in jobs], total, prepared.name, quiet)
-    return names
-
-
-def _run(jobs: list[dict], total: int, name: str, quiet: bool) -> None:
-    """Runs a worker per job with one progress bar; raises the first failure's last line."""
     from tqdm import tqdm
 
-    package_root = str(Path(__file__).resolve().parents[3])
-    path = os.pathsep.join(filter(None, [package_root, os.environ.get("PYTHONPATH")]))
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-m", "dljax.data.sources.decode", json.dumps(job)],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env={**os.environ, "PYTHONPATH": path},
-        )
-        for job in jobs
-    ]
-    errors = [""] * len(jobs)
-    with tqdm(total=total, desc=f"decoding {name}", unit=" images", disable=quiet) as bar:
+    jobs = [{**common, "parts": job} for job in jobs]
+    with tqdm(total=total, desc=f"decoding {prepared.name}", unit=" images", disable=quiet) as bar:
 
-        def advance(process: subprocess.Popen) -> None:
-            for line in process.stdout:
+        def advance(number: int, output: BinaryIO) -> None:
+            for line in output:
                 bar.update(int(line))
 
-        def collect(index: int) -> None:
-            errors[index] = processes[index].stderr.read()
-
-        threads = [threading.Thread(target=advance, args=(process,)) for process in processes]
-        threads += [threading.Thread(target=collect, args=(index,)) for index in range(len(jobs))]
-        try:
-            for thread in threads:
-                thread.start()
-            for thread in threads:
-                thread.join()
-        finally:
-            for process in processes:
-                process.kill()
-                with process:  # waits, and closes the pipes
-                    pass
-    for process, error in zip(processes, errors, strict=True):
-        if process.returncode:
-            reason = (error.strip().splitlines() or [f"exit code {process.returncode}"])[-1]
-            raise ValueError(f"{name} could not be decoded: {reason}")
+        if reason := workers.run("dljax.data.sources.decode", jobs, advance):
+            raise ValueError(f"{prepared.name} could not be decoded: {reason}")
+    return names
 
 
 def work(job: dict) -> None:

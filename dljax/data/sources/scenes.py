@@ -18,15 +18,20 @@ A scene, with S = `size` and M = OBJECTS:
   size      int32 [2]: S, S
   mask      uint8 [S, S]: 0 the ground, 1 + digit where an object is visible
   instance  uint8 [S, S]: 0 the ground, 1 + row of `boxes` where an object is visible
+
+`python -m dljax.data.sources.scenes JOB` is a worker (see workers.py): JOB is JSON, and the bytes
+of its scenes' arrays go to its standard output, in this order.
 """
 
+import json
+import sys
 from collections.abc import Sequence
 from functools import cache
-from typing import Literal
+from typing import BinaryIO, Literal
 
 import numpy as np
 
-from dljax.data.sources import digits
+from dljax.data.sources import digits, workers
 
 Part = Literal["train", "validation", "test"]
 
@@ -39,18 +44,48 @@ TRIES = 12  # places tried for all objects of a scene
 TURN, SLANT, STROKE = 0.2, 0.2, 0.08  # of scans in training scenes: at most, radians, and ink level
 CONTRAST = 55  # least distance in grey levels between a digit and its ground
 VALIDATION_SCANS, TEST_SCANS = 240, 360
+MANY = 256  # scenes that are worth a process for each core
 
 
-def scenes(count: int, part: Part, *, size: int = 96, seed: int = 0) -> dict[str, np.ndarray]:
+def scenes(
+    count: int, part: Part, *, size: int = 96, seed: int = 0, quiet: bool = True
+) -> dict[str, np.ndarray]:
     """`count` scenes of a part: arrays [count, ...] of what the module's docstring lists.
 
-    Raises ValueError for a side below 32 pixels, and for no scene.
+    Many are drawn by all cores. quiet: shows no progress bar.
+    Raises ValueError for a side below 32 pixels, for no scene, and where a process fails.
     """
     if count < 1:
         raise ValueError(f"At least one scene is needed, not {count}.")
     source = SceneSource(count, part, size=size, seed=seed)
-    examples = [source[index] for index in range(count)]
-    return {name: np.stack([example[name] for example in examples]) for name in examples[0]}
+    made = {name: np.empty((count, *x.shape), x.dtype) for name, x in source[0].items()}
+    if count < MANY:
+        for index in range(count):
+            for name, x in source[index].items():
+                made[name][index] = x
+        return made
+    from tqdm import tqdm
+
+    spans = workers.bounds(count)
+    jobs = [{"part": part, "seed": seed, "size": size, "span": span} for span in spans]
+    with tqdm(total=count, desc=f"drawing {part} scenes", unit=" scenes", disable=quiet) as bar:
+
+        def read(number: int, output: BinaryIO) -> None:
+            for index in range(*spans[number]):
+                for array in made.values():
+                    output.readinto(array[index].reshape(-1).view(np.uint8))
+                bar.update()
+
+        if reason := workers.run("dljax.data.sources.scenes", jobs, read):
+            raise ValueError(f"scenes could not be drawn: {reason}")
+    return made
+
+
+def work(job: dict) -> None:
+    """Draws the job's scenes."""
+    for index in range(*job["span"]):
+        for array in scene(job["part"], job["seed"], index, job["size"]).values():
+            sys.stdout.buffer.write(array.tobytes())
 
 
 class SceneSource(Sequence):
@@ -74,7 +109,7 @@ class SceneSource(Sequence):
 
     def arrays(self, quiet: bool = True) -> dict[str, np.ndarray]:
         """All scenes, stacked: arrays [count, ...]."""
-        made = scenes(self._count, self._part, size=self._size, seed=self._seed)
+        made = scenes(self._count, self._part, size=self._size, seed=self._seed, quiet=quiet)
         self._annotations = {name: made[name] for name in ("boxes", "labels", "flags", "size")}
         return made
 
@@ -234,3 +269,7 @@ def _boxes(instance: np.ndarray, count: int) -> np.ndarray:
         rows, columns = np.flatnonzero(shown.any(1)), np.flatnonzero(shown.any(0))
         boxes[k] = columns[0], rows[0], columns[-1] + 1, rows[-1] + 1
     return boxes
+
+
+if __name__ == "__main__":
+    work(json.loads(sys.argv[1]))

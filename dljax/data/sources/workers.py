@@ -1,0 +1,69 @@
+"""Work for all cores: a process for each, started as a command.
+
+Workers are commands, not forks (JAX has threads) nor spawned copies of the caller (whose script may
+have no main guard).
+"""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+WORKERS = os.cpu_count() or 1
+
+
+def bounds(count: int) -> list[tuple[int, int]]:
+    """The part of `count` things that each worker does: from, to."""
+    cuts = np.linspace(0, count, WORKERS + 1).astype(int).tolist()
+    return list(pairwise(cuts))
+
+
+def run(module: str, jobs: list[dict], read: Callable[[int, BinaryIO], None]) -> str:
+    """Runs `python -m MODULE JOB` for each job, in JSON, side by side.
+
+    read: (number of the job, its standard output) -> None, in a thread for each.
+    Returns "", or the last line of the standard error of the first one that failed.
+    """
+    package_root = str(Path(__file__).resolve().parents[3])
+    path = os.pathsep.join(filter(None, [package_root, os.environ.get("PYTHONPATH")]))
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-m", module, json.dumps(job)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": path},
+        )
+        for job in jobs
+    ]
+    errors = [b""] * len(jobs)
+
+    def collect(number: int) -> None:
+        errors[number] = processes[number].stderr.read()
+
+    threads = [
+        threading.Thread(target=read, args=(number, process.stdout))
+        for number, process in enumerate(processes)
+    ]
+    threads += [threading.Thread(target=collect, args=(number,)) for number in range(len(jobs))]
+    try:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        for process in processes:
+            process.kill()
+            with process:  # waits, and closes the pipes
+                pass
+    for process, error in zip(processes, errors, strict=True):
+        if process.returncode:
+            lines = error.decode(errors="replace").strip().splitlines()
+            return (lines or [f"exit code {process.returncode}"])[-1]
+    return ""
