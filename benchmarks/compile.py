@@ -1,10 +1,11 @@
 """What the first start of each default experiment costs, and the second: time and memory.
 
-    python -m benchmarks.compile [--workdir=DIR] [--only=NAME] [--before=CHECKOUT]
+    python -m benchmarks.compile [--workdir=DIR] [--only=NAME,NAME] [--before=CHECKOUT]
 
 Runs `python -m experiments.NAME --steps=20` twice, with an empty folder for compiled programs that
 the second run finds filled; its own summary.json says how long it compiled. The processor's seconds
-of the whole process depend less on what else runs than the clock's. --before: the same of another
+of the whole process depend less on what else runs than the clock's. --only: the experiments whose
+name holds one of these words. --before: the same of another
 checkout of dljax, in turns with this one; the last lines are the geometric means of the ratios.
 Prints a table; --workdir gets summary.json.
 """
@@ -28,15 +29,27 @@ from dljax.train import report
 ROOT = Path(__file__).parents[1]
 
 
-def experiments() -> list[str]:
-    """The scripts that train one run by the shared command line."""
+def parsed(description: str) -> argparse.Namespace:
+    """The flags: workdir, only, before, and `roots`, the checkouts that are measured."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--workdir", type=Path, help="where summary.json goes")
+    parser.add_argument("--only", default="", help="words, of which a name must hold one")
+    parser.add_argument("--before", type=Path, help="another checkout to compare with")
+    flags = parser.parse_args()
+    flags.roots = [flags.before.resolve(), ROOT] if flags.before else [ROOT]
+    return flags
+
+
+def experiments(only: str = "") -> list[str]:
+    """The scripts that train one run by the shared command line, whose name holds such a word."""
     scripts = {path.stem for path in (ROOT / "experiments").glob("[!_]*.py")}
     configs = sorted((ROOT / "dljax" / "apps" / "configs").glob("[!_]*.py"))
     names = [path.stem for path in configs if path.stem in scripts]
     configs = {name: importlib.import_module(f"dljax.apps.configs.{name}") for name in names}
     configs = {name: module.Config for name, module in configs.items() if hasattr(module, "Config")}
     flags = {name: {x.name for x in served(config)} for name, config in configs.items()}
-    return [name for name in names if {"steps", "eval_every"} <= flags.get(name, set())]
+    whole = [name for name in names if {"steps", "eval_every"} <= flags.get(name, set())]
+    return [name for name in whole if any(word in name for word in only.split(","))]
 
 
 class Start(NamedTuple):
@@ -58,22 +71,15 @@ def start(root: Path, name: str, folder: Path) -> Start:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--workdir", type=Path, help="where summary.json goes")
-    parser.add_argument("--only", default="", help="the experiments whose name holds this")
-    parser.add_argument("--before", type=Path, help="another checkout to compare with")
-    flags = parser.parse_args()
+    flags = parsed(__doc__.splitlines()[0])
     begin, rows, metrics, ratios = time.perf_counter(), [], {}, []
-    roots = [flags.before.resolve(), ROOT] if flags.before else [ROOT]
-    for name in experiments():
-        if flags.only not in name:
-            continue
+    for name in experiments(flags.only):
         firsts = []
-        for root in roots:
+        for root in flags.roots:
             with tempfile.TemporaryDirectory() as folder:
                 first, second = (start(root, name, Path(folder)) for _ in range(2))
             firsts.append(first)
-            side = "before" if len(roots) > len(firsts) else "now"
+            side = "before" if len(flags.roots) > len(firsts) else "now"
             times = (first.compile, second.compile, first.processor, second.processor)
             rows.append((name, side, *(f"{s:.1f}" for s in times), f"{first.peak:.0f}"))
         metrics[f"{name}: compiling on the second start / on the first"] = np.array(

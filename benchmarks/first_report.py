@@ -1,18 +1,17 @@
 """How long a newcomer waits: from the command to the first line of results, nothing compiled yet.
 
-    python -m benchmarks.first_report [--workdir=DIR] [--only=NAME] [--before=CHECKOUT]
+    python -m benchmarks.first_report [--workdir=DIR] [--only=NAME,NAME] [--before=CHECKOUT]
 
 Runs `python -m experiments.NAME --steps=20` of each default experiment with an empty folder for
 compiled programs, until its metrics.jsonl has a line: 20 steps and the validation part. It is ended
-there. What is installed or cached besides (a C++ library, features of a network) is made by an
-earlier start, which is not timed. --before: the same of another checkout of dljax, in turns with
-this one; the last lines are the geometric means of the ratios. Prints a table; --workdir gets
-summary.json.
+there. What else is kept in the user's cache (a C++ library, a judge of generated images) is made by
+the first of them that needs it. --only: those whose name holds one of these words. --before: the
+same of another checkout of dljax, in turns with this one; the last lines are the geometric means of
+the ratios. Prints a table; --workdir gets summary.json.
 """
 
 from __future__ import annotations
 
-import argparse
 import os
 import subprocess
 import sys
@@ -24,7 +23,7 @@ from typing import NamedTuple
 import numpy as np
 
 from benchmarks import contest
-from benchmarks.compile import ROOT, experiments
+from benchmarks.compile import experiments, parsed
 from dljax.train import report
 
 
@@ -36,17 +35,18 @@ class Wait(NamedTuple):
     peak: float
 
 
-def wait(root: Path, name: str) -> Wait:
+def wait(root: Path, name: str, cache: str) -> Wait:
     """Until the first report of an experiment of that checkout; SystemExit where there is none."""
     with tempfile.TemporaryDirectory() as folder:
         words = ["-m", f"experiments.{name}", f"--workdir={folder}/run", "--steps=20"]
         words += ["--eval_every=20", "--noplots", "--quiet"]
-        settings = {"JAX_COMPILATION_CACHE_DIR": f"{folder}/programs", "PYTHONPATH": str(root)}
-        lines, begin = Path(folder) / "run" / "metrics.jsonl", time.perf_counter()
+        settings = {"JAX_COMPILATION_CACHE_DIR": f"{folder}/programs", "XDG_CACHE_HOME": cache}
+        settings["PYTHONPATH"] = str(root)
+        run, begin = Path(folder) / "run", time.perf_counter()
         process = subprocess.Popen(
             [sys.executable, *words], cwd=root, env=os.environ | settings, stdout=subprocess.DEVNULL
         )
-        while not (lines.exists() and lines.stat().st_size) and process.poll() is None:
+        while not _reported(run) and process.poll() is None:
             time.sleep(0.02)
         seconds = time.perf_counter() - begin
         if process.returncode is not None:
@@ -57,18 +57,17 @@ def wait(root: Path, name: str) -> Wait:
         return Wait(seconds, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024)
 
 
+def _reported(workdir: Path) -> bool:
+    """Whether a run in the folder, or in one within, has written a line."""
+    return any(path.stat().st_size for path in workdir.rglob("metrics.jsonl"))
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--workdir", type=Path, help="where summary.json goes")
-    parser.add_argument("--only", default="", help="the experiments whose name holds this")
-    parser.add_argument("--before", type=Path, help="another checkout to compare with")
-    flags = parser.parse_args()
+    flags = parsed(__doc__.splitlines()[0])
     begin, rows, metrics, ratios = time.perf_counter(), [], {}, []
-    roots = [flags.before.resolve(), ROOT] if flags.before else [ROOT]
-    for name in experiments():
-        if flags.only not in name:
-            continue
-        found = [wait(root, name) for root in roots]
+    roots, caches = flags.roots, [tempfile.TemporaryDirectory() for _ in flags.roots]
+    for name in experiments(flags.only):
+        found = [wait(root, name, x.name) for root, x in zip(roots, caches, strict=True)]
         rows += [
             (name, side, f"{x.clock:.1f}", f"{x.processor:.1f}", f"{x.peak:.0f}")
             for side, x in zip(("before", "now")[-len(roots) :], found, strict=True)

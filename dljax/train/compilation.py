@@ -54,7 +54,7 @@ class Program:
         if self._compiled is None:
             begin = time.perf_counter()
             if self._behind:
-                self._compiled = self._behind.result()
+                self._compiled, self._behind = self._behind.result(), None
             else:
                 self._compiled = self._f.lower(*args).compile(self._options())
             gathered(0)  # all wait for the last one

@@ -109,7 +109,7 @@ def train(
         )
     if restored:
         report.say(f"continuing at step {meta['step']} of {steps}")
-    else:  # its compiler works while the steps are traced and theirs starts
+    else:  # in a thread, while the steps are traced
         with _clock(meta["seconds"], "compile"):
             start.begin()
     length = _chunk_length(
@@ -159,7 +159,8 @@ def train(
         with _clock(seconds, "compile"):
             if k:
                 advance.begin(start.run, items)
-            run = jax.block_until_ready(run or start())
+            run = run if restored else jax.block_until_ready(start())
+            del start  # and what it holds on the devices
         while unfinished():
             compiled, begin = advance.program.seconds, time.perf_counter()
             run, sums, bad = advance(run, items, k)

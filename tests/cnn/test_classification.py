@@ -10,7 +10,7 @@ import pytest
 from dljax.cnn.classification import classifier, inspection, targets
 from dljax.cnn.classification.baselines import image_baselines
 from dljax.data import augment
-from dljax.data.image_scaling import in_floats, normalization, standardized
+from dljax.data.image_scaling import BLOCK, in_floats, normalization, standardized
 from dljax.train import optim, supervised, temperature
 from dljax.train.loop import one_seed
 from tests import helpers
@@ -43,10 +43,12 @@ def test_standardized_images():
 
 
 def test_normalization_by_blocks():
-    images = np.random.default_rng(0).integers(0, 256, (9000, 2, 2, 1)).astype(np.uint8)
+    images = np.random.default_rng(0).integers(0, 256, (1501, 8, 9, 3)).astype(np.uint8)
+    images[-1] = 255  # in the last of two blocks
+    assert images.size > BLOCK
     found = normalization(images)
-    np.testing.assert_allclose(found.mean[0], (images / 255).mean(), rtol=1e-9)
-    np.testing.assert_allclose(found.std[0], (images / 255).std(), rtol=1e-9)
+    np.testing.assert_allclose(found.mean, (images / 255).mean((0, 1, 2)), rtol=1e-9)
+    np.testing.assert_allclose(found.std, (images / 255).std((0, 1, 2)), rtol=1e-9)
 
 
 @pytest.fixture(scope="module")

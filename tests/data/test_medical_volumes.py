@@ -5,6 +5,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from dljax.data import feed, medical, patches
 from dljax.data.sources.medical import brain, decathlon, volumes
@@ -306,6 +307,16 @@ def test_degraded_brain():
     np.testing.assert_array_equal(a, b)
     assert not np.array_equal(a, c) and np.isfinite(a).all()
     np.testing.assert_allclose(brain.degraded(t1, share, None, [0]), t1 / 255, rtol=1e-6)
+
+
+def test_a_bias_field_is_a_spline_in_all_directions():
+    found = brain._smooth(np.random.default_rng(3), (30, 60, 40))
+    rng = np.random.default_rng(3)
+    numbers = rng.normal(size=(4, 5, 4))
+    at = [np.arange(side) / brain.BIAS_MM + 1 + rng.uniform() for side in (30, 60, 40)]
+    places = np.meshgrid(*at, indexing="ij")
+    field = ndimage.map_coordinates(numbers, places, order=3, prefilter=False)
+    np.testing.assert_allclose(found, (field - field.mean()) / field.std(), atol=1e-12)
 
 
 def test_a_bias_field_is_as_smooth_as_it_says():

@@ -1,5 +1,9 @@
 """The one form of environments: gymnax in it, and the wrappers."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -67,6 +71,20 @@ def test_gymnax_terminates_and_then_is_not_truncated():
     _, steps = jax.jit(lambda: walked(env, [1] * 10))()
     assert steps.terminated[-1] and not steps.truncated[-1]
     assert abs(steps.obs[-1, 2]) > 12 * np.pi / 180  # the true last observation: it has fallen
+
+
+def test_gymnax_is_imported_without_seaborn_which_its_pictures_still_find():
+    text = """if True:
+        import sys
+        from dljax.envs import gymnax_environments
+        gymnax_environments.make("CartPole-v1")
+        assert "seaborn" not in sys.modules
+        from gymnax.environments.misc import pong
+        assert len(pong.sns.color_palette("cubehelix", 3)) == 3
+        import seaborn
+        assert seaborn.color_palette is pong.sns.color_palette
+    """
+    subprocess.run([sys.executable, "-c", text], check=True, cwd=Path(__file__).parents[2])
 
 
 def test_a_step_computes_no_reset(monkeypatch):

@@ -5,7 +5,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jax
+import jax.numpy as jnp
+import pytest
+
 from dljax.train import compilation
+from tests.helpers import devices
 
 ROOT = Path(__file__).parents[2]
 TRAIN = """
@@ -28,6 +33,27 @@ def train(folder: Path, **settings: str) -> str:
         words, cwd=ROOT, env=environment | settings, capture_output=True, text=True, check=True
     )
     return result.stdout
+
+
+def test_a_program_compiles_while_the_caller_goes_on():
+    program = compilation.Program(jax.jit(lambda x: {"y": 2 * x}), devices(1))
+    assert program.shapes(jnp.ones(3)) == {"y": jax.ShapeDtypeStruct((3,), jnp.float32)}
+    program.begin(jax.ShapeDtypeStruct((3,), jnp.float32))
+    begun = program.seconds
+    assert program(jnp.arange(3.0))["y"].tolist() == [0, 2, 4]
+    waited = program.seconds
+    assert 0 < begun < waited
+    assert program(jnp.ones(3))["y"].tolist() == [2, 2, 2] and program.seconds == waited
+    with pytest.raises(TypeError, match="types"):  # it is for those shapes alone
+        program(jnp.ones(4))
+
+
+def test_what_fails_behind_the_caller_is_raised_to_it(monkeypatch):
+    program = compilation.Program(jax.jit(lambda x: x), devices(1))
+    monkeypatch.setattr(program, "_options", lambda: {"no_such_option": True})
+    program.begin(jnp.ones(3))
+    with pytest.raises(RuntimeError, match="no_such_option"):
+        program(jnp.ones(3))
 
 
 def test_the_second_process_loads_the_programs_of_the_first(tmp_path):

@@ -10,7 +10,7 @@ from collections.abc import Callable, Container, Iterable
 import numpy as np
 from scipy import ndimage
 
-from dljax.cnn.segmentation.losses import IGNORE
+from dljax.cnn.segmentation.losses import IGNORE, frequencies
 from dljax.cnn.segmentation.segmentation_metrics import (
     from_confusion,
     mean_of_known,
@@ -33,7 +33,7 @@ def counts(predicted: np.ndarray, labels: np.ndarray, classes: int) -> np.ndarra
 
 def majority(train: np.ndarray, classes: int) -> int:
     """The class of most labelled pixels of masks [N, H, W]."""
-    return int(np.bincount(train.ravel(), minlength=IGNORE + 1)[:classes].argmax())
+    return int(frequencies(train, classes).argmax())
 
 
 def majority_by_place(train: np.ndarray, classes: int) -> np.ndarray:

@@ -85,8 +85,10 @@ def total(*losses: Loss) -> Loss:
 
 def frequencies(masks: np.ndarray, classes: int) -> np.ndarray:
     """The share of each class among the labelled pixels of masks [N, H, W]; float64 [C]."""
-    counts = np.bincount(masks.ravel(), minlength=IGNORE + 1)[:classes]
-    return counts / max(counts.sum(), 1)
+    counts = np.zeros(IGNORE + 1, int)
+    for mask in masks:  # one by one, for bincount makes eight bytes of each pixel
+        counts += np.bincount(mask.ravel(), minlength=IGNORE + 1)
+    return counts[:classes] / max(counts[:classes].sum(), 1)
 
 
 def enet_weights(frequency: np.ndarray, c: float = 1.02) -> tuple[float, ...]:
