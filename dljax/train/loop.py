@@ -210,8 +210,9 @@ def advance(task: Task, feed: Feed, placement: Placement, length: int) -> Advanc
             bad = jnp.where((bad < 0) & ~_is_finite(sums), first + i, bad)
             return state, jax.tree.map(jnp.add, total, sums), bad
 
-        item = jax.tree.map(lambda x: x[0], items)
-        shapes = jax.eval_shape(step, state, jax.eval_shape(feed.batch, arrays, item), key)
+        # Of a batch, not of its shapes, which know no mesh: the step would be traced once more.
+        batch = feed.batch(arrays, jax.tree.map(lambda x: x[0], items))
+        shapes = jax.eval_shape(step, state, batch, key)
         zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes[1])
         state, total, bad = jax.lax.fori_loop(0, k, one, (state, zeros, jnp.int32(-1)))
         return state, total, jnp.where((bad < 0) & ~_is_finite(state), first + k - 1, bad)

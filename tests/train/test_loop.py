@@ -123,6 +123,31 @@ def test_a_state_that_is_not_finite_is_told_even_with_a_finite_loss():
     assert int(bad[0]) >= 1
 
 
+@pytest.mark.parametrize(
+    "placement",
+    [
+        devices(1),
+        devices(1, vmap=True),
+        devices(8),
+        devices(8)._replace(fsdp=True),
+        devices(8, "replica"),
+        devices(8, "replica", vmap=True),
+    ],
+    ids=["one", "vmap", "data", "fsdp", "replica", "replica-vmap"],
+)
+def test_a_step_is_traced_once(placement):
+    """Tracing is half of what a second start waits for."""
+    task, traced = recorder(), []
+
+    def step(*args):
+        traced.append(args)
+        return task.step(*args)
+
+    data, seeds = feed.in_memory({"x": np.arange(16, dtype=np.float32)}, 8), tuple(range(8))
+    helpers.run_steps(task._replace(step=step), data, placement, seeds, [2, 1])
+    assert len(traced) == 1
+
+
 def test_the_run_is_donated():
     advance = loop.advance(helpers.toy(), feed.empty(), devices(1), 1)
     run = loop.start(helpers.toy(), (0,), devices(1))
