@@ -16,7 +16,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-WORKERS = os.cpu_count() or 1
+WORKERS = min(os.cpu_count() or 1, 16)  # each takes some 60 MB
 
 
 def bounds(count: int) -> list[tuple[int, int]]:
