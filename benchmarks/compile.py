@@ -5,9 +5,9 @@
 Runs `python -m experiments.NAME --steps=20` twice, with an empty folder for compiled programs that
 the second run finds filled; its own summary.json says how long it compiled. The processor's seconds
 of the whole process depend less on what else runs than the clock's. --only: the experiments whose
-name holds one of these words. --before: the same of another
-checkout of dljax, in turns with this one; the last lines are the geometric means of the ratios.
-Prints a table; --workdir gets summary.json.
+name holds one of these words. --before: the same of another checkout of dljax, in turns with this
+one; the last lines are the geometric means of the ratios. Prints a table; --workdir gets
+summary.json.
 """
 
 from __future__ import annotations
@@ -36,12 +36,17 @@ def parsed(description: str) -> argparse.Namespace:
     parser.add_argument("--only", default="", help="words, of which a name must hold one")
     parser.add_argument("--before", type=Path, help="another checkout to compare with")
     flags = parser.parse_args()
+    if flags.before and not (flags.before / "experiments").is_dir():
+        parser.error(f"--before={flags.before} is no checkout of dljax")
     flags.roots = [flags.before.resolve(), ROOT] if flags.before else [ROOT]
     return flags
 
 
 def experiments(only: str = "") -> list[str]:
-    """The scripts that train one run by the shared command line, whose name holds such a word."""
+    """The scripts that train one run by the shared command line.
+
+    only: words with commas between them, of which a name must hold one. SystemExit if none does.
+    """
     scripts = {path.stem for path in (ROOT / "experiments").glob("[!_]*.py")}
     configs = sorted((ROOT / "dljax" / "apps" / "configs").glob("[!_]*.py"))
     names = [path.stem for path in configs if path.stem in scripts]
@@ -49,7 +54,21 @@ def experiments(only: str = "") -> list[str]:
     configs = {name: module.Config for name, module in configs.items() if hasattr(module, "Config")}
     flags = {name: {x.name for x in served(config)} for name, config in configs.items()}
     whole = [name for name in names if {"steps", "eval_every"} <= flags.get(name, set())]
-    return [name for name in whole if any(word in name for word in only.split(","))]
+    chosen = [name for name in whole if any(word in name for word in only.split(","))]
+    if not chosen:
+        raise SystemExit(f"--only={only}: no name holds it; there are {', '.join(whole)}")
+    return chosen
+
+
+def compared(what: str, sides: list[tuple[NamedTuple, NamedTuple]]) -> dict[str, np.ndarray]:
+    """Prints and returns geometric means of now over before; sides: (before, now) of each."""
+    if not sides:
+        return {}
+    means, metrics = np.exp(np.mean([np.log(now) - np.log(then) for then, now in sides], 0)), {}
+    for name, mean in zip(sides[0][0]._fields, means, strict=True):
+        print(f"{what}, now / before, geometric mean: {name} {mean:.3f}")
+        metrics[f"{what}, now / before: {name}"] = np.array([mean])
+    return metrics
 
 
 class Start(NamedTuple):
@@ -72,7 +91,7 @@ def start(root: Path, name: str, folder: Path) -> Start:
 
 def main() -> None:
     flags = parsed(__doc__.splitlines()[0])
-    begin, rows, metrics, ratios = time.perf_counter(), [], {}, []
+    begin, rows, metrics, sides = time.perf_counter(), [], {}, []
     for name in experiments(flags.only):
         firsts = []
         for root in flags.roots:
@@ -86,14 +105,10 @@ def main() -> None:
             [second.compile / first.compile]
         )
         if flags.before:
-            ratios.append(np.divide(firsts[1], firsts[0]))
+            sides.append(tuple(firsts))
     head = ("experiment", "", "compiles, s", "second start", "processor, s", "second start", "MB")
     print(contest.table(head, rows))
-    if ratios:
-        means = Start(*np.exp(np.log(ratios).mean(0)))
-        for what, mean in means._asdict().items():
-            print(f"first start, now / before, geometric mean: {what} {mean:.3f}")
-            metrics[f"first start, now / before: {what}"] = np.array([mean])
+    metrics |= compared("first start", sides)
     contest.finish("compile", flags.workdir, {"only": flags.only}, metrics, begin)
     print(report.device_name())
 

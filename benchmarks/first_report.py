@@ -23,7 +23,7 @@ from typing import NamedTuple
 import numpy as np
 
 from benchmarks import contest
-from benchmarks.compile import experiments, parsed
+from benchmarks.compile import compared, experiments, parsed
 from dljax.train import report
 
 
@@ -64,7 +64,7 @@ def _reported(workdir: Path) -> bool:
 
 def main() -> None:
     flags = parsed(__doc__.splitlines()[0])
-    begin, rows, metrics, ratios = time.perf_counter(), [], {}, []
+    begin, rows, metrics, sides = time.perf_counter(), [], {}, []
     roots, caches = flags.roots, [tempfile.TemporaryDirectory() for _ in flags.roots]
     for name in experiments(flags.only):
         found = [wait(root, name, x.name) for root, x in zip(roots, caches, strict=True)]
@@ -75,12 +75,9 @@ def main() -> None:
         print(*rows[-len(roots) :], sep="\n", flush=True)
         metrics[f"{name}: seconds to the first report"] = np.array([found[-1].clock])
         if flags.before:
-            ratios.append(np.divide(found[1], found[0]))
+            sides.append(tuple(found))
     print(contest.table(("experiment", "", "clock, s", "processor, s", "peak, MB"), rows))
-    if ratios:
-        for what, mean in Wait(*np.exp(np.log(ratios).mean(0)))._asdict().items():
-            print(f"first report, now / before, geometric mean: {what} {mean:.3f}")
-            metrics[f"first report, now / before: {what}"] = np.array([mean])
+    metrics |= compared("first report", sides)
     contest.finish("first_report", flags.workdir, {"only": flags.only}, metrics, begin)
     print(report.device_name())
 

@@ -16,6 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from dljax.data import feed
+from dljax.data.class_balance import level_counts
 from dljax.data.feed import Examples, Feed
 from dljax.data.record import DataRecord
 from dljax.data.sources.cache import crc
@@ -221,9 +222,7 @@ def _pixels(arrays: Mapping[str, Arrays], classes: Sequence[str]) -> dict:
     """The share of each class among the labelled pixels of each part, in percent."""
     summary = {}
     for part, each in arrays.items():
-        counts = np.zeros(256, int)
-        for mask in each["mask"]:  # one by one, for bincount makes eight bytes of each pixel
-            counts += np.bincount(mask.ravel(), minlength=256)
+        counts = level_counts(each["mask"])
         labelled = max(1, counts[: len(classes)].sum())
         shares = [round(100 * float(x) / labelled, 2) for x in counts[: len(classes)]]
         summary[f"percent of pixels, {part}"] = dict(zip(classes, shares, strict=True))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 
 
@@ -25,6 +27,17 @@ def positive_weights(labels: np.ndarray, power: float) -> np.ndarray:
     absent = len(labels) - present
     both = (present > 0) & (absent > 0)
     return np.where(both, absent / np.maximum(present, 1), 1.0) ** power
+
+
+def level_counts(arrays: Iterable[np.ndarray]) -> np.ndarray:
+    """How often each level is in uint8 arrays of any shapes; int [256].
+
+    One by one, for bincount makes eight bytes of each pixel.
+    """
+    counts = np.zeros(256, int)
+    for array in arrays:
+        counts += np.bincount(array.ravel(), minlength=256)
+    return counts
 
 
 def sampling_weights(labels: np.ndarray, power: float) -> np.ndarray:

@@ -7,11 +7,12 @@ from typing import NamedTuple
 import numpy as np
 
 from dljax.data import patches
+from dljax.data.class_balance import level_counts
 from dljax.data.feed import Examples, Feed
 from dljax.data.record import DataRecord
 from dljax.data.sources.cache import crc
 from dljax.data.sources.medical.preparation import Preparation
-from dljax.data.sources.medical.volume import IGNORE, Volume, VolumeSet
+from dljax.data.sources.medical.volume import Volume, VolumeSet
 
 EVALUATION_BATCH = 8  # patches in an evaluation batch, where the training batch is smaller
 
@@ -83,7 +84,7 @@ def record(data: VolumeSet) -> DataRecord:
         summary["finest spacing, mm"] = spacings.min(0).round(4).tolist()
         summary["coarsest spacing, mm"] = spacings.max(0).round(4).tolist()
     for part, volumes in data.parts.items():
-        counts = sum(np.bincount(v.label.ravel(), minlength=IGNORE + 1) for v in volumes)
+        counts = level_counts(v.label for v in volumes)
         shares = 100 * counts[: len(data.classes)] / max(1, counts[: len(data.classes)].sum())
         summary[f"percent of voxels, {part}"] = dict(
             zip(data.classes, shares.round(2).tolist(), strict=True)

@@ -46,7 +46,7 @@ class _Later(ModuleType):
 
 
 def _gymnax() -> ModuleType:
-    """The library, without the two seconds that seaborn takes, which some of its pictures need."""
+    """The library without seaborn: half of its import, which some of its pictures alone need."""
     later = sys.modules.setdefault("seaborn", _Later("seaborn"))
     try:
         import gymnax

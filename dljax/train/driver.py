@@ -97,7 +97,7 @@ def train(
     checkpoint_every = checkpoint_every or eval_every
     meta = _fresh_meta()
     with _clock(meta["seconds"], "compile"):
-        start = loop.prepare(task, seeds, placement, init_args)
+        start = loop.starting(task, seeds, placement, init_args)
     restored = store.restore(start.run) if store else None
     run, meta = restored or (None, meta)
     report.rewind(meta["step"])  # what was reported after the checkpoint will be reported again

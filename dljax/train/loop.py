@@ -111,8 +111,10 @@ class Start(NamedTuple):
         return self.program(*self.args)
 
 
-def prepare(task: Task, seeds: Sequence[int], placement: Placement, init_args: tuple = ()) -> Start:
-    """The start of a run: one state for each seed, each from its own root key.
+def starting(
+    task: Task, seeds: Sequence[int], placement: Placement, init_args: tuple = ()
+) -> Start:
+    """The start, which is not compiled yet: one state for each seed, each from its own root key.
 
     init_args: what task.init takes besides a key, arrays [seeds, ...] (a sweep's values, say).
     """
@@ -133,15 +135,15 @@ def prepare(task: Task, seeds: Sequence[int], placement: Placement, init_args: t
 
 
 def start(task: Task, seeds: Sequence[int], placement: Placement, init_args: tuple = ()) -> Run:
-    """The run at step 0; arguments as of `prepare`."""
-    return prepare(task, seeds, placement, init_args)()
+    """The run at step 0; arguments as of `starting`."""
+    return starting(task, seeds, placement, init_args)()
 
 
 def abstract_run(
     task: Task, seeds: Sequence[int], placement: Placement, init_args: tuple = ()
 ) -> Run:
     """Shapes, dtypes and shardings of what `start` makes: what a checkpoint is read into."""
-    return prepare(task, seeds, placement, init_args).run
+    return starting(task, seeds, placement, init_args).run
 
 
 def _is_finite(tree: Any) -> Array:
@@ -210,7 +212,8 @@ def advance(task: Task, feed: Feed, placement: Placement, length: int) -> Advanc
             bad = jnp.where((bad < 0) & ~_is_finite(sums), first + i, bad)
             return state, jax.tree.map(jnp.add, total, sums), bad
 
-        # Of a batch, not of its shapes, which know no mesh: the step would be traced once more.
+        # Of a batch, not of its shapes, which know no mesh: the step would be traced once more
+        # (findings/jax_eval_shape_mesh.sh).
         batch = feed.batch(arrays, jax.tree.map(lambda x: x[0], items))
         shapes = jax.eval_shape(step, state, batch, key)
         zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes[1])

@@ -51,3 +51,11 @@ def test_balanced_batches_are_a_function_of_seed_and_step():
     assert set(first.chunk(0, 0, 4).ravel()) <= set(range(50, 66))
     plain = feed.in_memory(arrays, 16).chunk(3, 0, 6)
     assert sorted(plain.ravel()) == list(range(96))
+
+
+def test_levels_are_counted_over_arrays_of_any_shapes():
+    arrays = [np.array([[0, 2], [2, 255]], np.uint8), np.array([2, 7], np.uint8)]
+    found = class_balance.level_counts(arrays)
+    assert found.shape == (256,) and found.sum() == 6
+    assert found[[0, 2, 7, 255]].tolist() == [1, 3, 1, 1]
+    assert class_balance.level_counts([]).tolist() == [0] * 256

@@ -136,7 +136,7 @@ def test_a_state_that_is_not_finite_is_told_even_with_a_finite_loss():
     ids=["one", "vmap", "data", "fsdp", "replica", "replica-vmap"],
 )
 def test_a_step_is_traced_once(placement):
-    """Tracing is half of what a second start waits for."""
+    """What is traced is not kept between starts, as compiled programs are."""
     task, traced = recorder(), []
 
     def step(*args):

@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from dljax.data.class_balance import level_counts
 from dljax.train.metrics import softmax_loss
 
 Array = jax.Array
@@ -85,10 +86,8 @@ def total(*losses: Loss) -> Loss:
 
 def frequencies(masks: np.ndarray, classes: int) -> np.ndarray:
     """The share of each class among the labelled pixels of masks [N, H, W]; float64 [C]."""
-    counts = np.zeros(IGNORE + 1, int)
-    for mask in masks:  # one by one, for bincount makes eight bytes of each pixel
-        counts += np.bincount(mask.ravel(), minlength=IGNORE + 1)
-    return counts[:classes] / max(counts[:classes].sum(), 1)
+    counts = level_counts(masks)[:classes]
+    return counts / max(counts.sum(), 1)
 
 
 def enet_weights(frequency: np.ndarray, c: float = 1.02) -> tuple[float, ...]:

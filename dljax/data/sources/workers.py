@@ -1,4 +1,4 @@
-"""Work for all cores: a process for each, started as a command.
+"""Work for all cores, up to 16: a process for each, started as a command.
 
 Workers are commands, not forks (JAX has threads) nor spawned copies of the caller (whose script may
 have no main guard).
@@ -16,7 +16,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-WORKERS = min(os.cpu_count() or 1, 16)  # each takes some 60 MB
+WORKERS = min(os.cpu_count() or 1, 16)  # each holds an interpreter, 40 MB and more
 
 
 def bounds(count: int) -> list[tuple[int, int]]:
