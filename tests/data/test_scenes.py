@@ -1,5 +1,10 @@
 """The embedded scenes: pure in (part, seed, index), tight boxes, masks that agree, parts apart."""
 
+import itertools
+import os
+import signal
+import threading
+
 import numpy as np
 import pytest
 
@@ -36,6 +41,19 @@ def test_a_process_that_fails_is_one_line(monkeypatch):
     monkeypatch.setattr(module.workers.sys, "executable", "false")
     with pytest.raises(ValueError, match="scenes could not be drawn: exit code 1$"):
         scenes(7, "train", size=64)
+
+
+def test_ctrl_c_while_processes_draw_is_told_once(monkeypatch):
+    """The threads that read end with the workers, and say nothing."""
+    said, drawn = [], itertools.count()
+    monkeypatch.setattr(threading, "excepthook", said.append)
+    monkeypatch.setattr(module.workers, "WORKERS", 2)
+    monkeypatch.setattr(
+        "tqdm.tqdm.update", lambda bar: next(drawn) or os.kill(os.getpid(), signal.SIGINT)
+    )
+    with pytest.raises(KeyboardInterrupt):
+        scenes(1000, "train", size=64)
+    assert not said and not [x for x in threading.enumerate() if "(read)" in x.name]
 
 
 def test_shapes_and_types(made):

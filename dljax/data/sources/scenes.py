@@ -73,7 +73,9 @@ def scenes(
         def read(number: int, output: BinaryIO) -> None:
             for index in range(*spans[number]):
                 for array in made.values():
-                    output.readinto(array[index].reshape(-1).view(np.uint8))
+                    place = array[index].reshape(-1).view(np.uint8)
+                    if output.readinto(place) < len(place):
+                        return  # the worker has ended
                 bar.update()
 
         if reason := workers.run("dljax.data.sources.scenes", jobs, read):

@@ -60,6 +60,10 @@ def run(module: str, jobs: list[dict], read: Callable[[int, BinaryIO], None]) ->
     finally:
         for process in processes:
             process.kill()
+        for thread in threads:  # which see the end of the pipes before these are closed
+            if thread.is_alive():
+                thread.join()
+        for process in processes:
             with process:  # waits, and closes the pipes
                 pass
     for process, error in zip(processes, errors, strict=True):
