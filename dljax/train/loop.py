@@ -93,7 +93,7 @@ def _laid_out(task: Task, placement: Placement, run: Run) -> Run:
 
 
 class Start(NamedTuple):
-    """The compiled start of a task: `start()` is the run at step 0.
+    """The start of a task: `start()` is the run at step 0.
 
     program: what is compiled, at its first call, for `args`. run: shapes, dtypes and shardings of
     what it returns, which a checkpoint is read into.
