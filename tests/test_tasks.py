@@ -337,7 +337,7 @@ def test_eight_devices(trained):
 # How seeds are mapped is the loop's: shown for tasks that differ most in what they keep and draw.
 @pytest.mark.parametrize("vmap", [False, True], ids=["pmap", "vmap"])
 @pytest.mark.parametrize(
-    "trained", ["classification", "own_data", "gan_of_images", "speech_ctc"], indirect=True
+    "trained", ["classification", "own_data", "gan_of_images", "dqn_prioritised"], indirect=True
 )
 def test_seeds_on_each_of_eight_devices(trained, vmap):
     """One on each as `--parallel=pmap` maps them on CPUs, or two with vmap."""
