@@ -34,12 +34,16 @@ def parsed(description: str) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--workdir", type=Path, help="where summary.json goes")
     parser.add_argument("--only", default="", help="words, of which a name must hold one")
-    parser.add_argument("--before", type=Path, help="another checkout to compare with")
+    parser.add_argument("--before", type=checkout, help="another checkout to compare with")
     flags = parser.parse_args()
-    if flags.before and not (flags.before / "experiments").is_dir():
-        parser.error(f"--before={flags.before} is no checkout of dljax")
     flags.roots = [flags.before.resolve(), ROOT] if flags.before else [ROOT]
     return flags
+
+
+def checkout(text: str) -> Path:
+    if not text or not Path(text, "dljax", "__init__.py").is_file():
+        raise argparse.ArgumentTypeError(f"{text!r} is no checkout of dljax")
+    return Path(text)
 
 
 def experiments(only: str = "") -> list[str]:

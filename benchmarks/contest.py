@@ -7,11 +7,12 @@ steps must agree before anything is timed.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -214,10 +215,22 @@ def used(words: Sequence[str], cwd: Path | None = None, **settings: str) -> Any:
     process = subprocess.Popen(
         [sys.executable, *words], cwd=cwd, env=os.environ | settings, stdout=subprocess.DEVNULL
     )
-    _, status, resources = os.wait4(process.pid, 0)
+    with ended_with_this(process):
+        _, status, resources = os.wait4(process.pid, 0)
     if status:
         raise SystemExit(f"python {' '.join(words)} failed")
     return resources
+
+
+@contextlib.contextmanager
+def ended_with_this(process: subprocess.Popen) -> Iterator[None]:
+    """Ends the process where the block is left early, as by a Ctrl-C that it may not have got."""
+    try:
+        yield
+    except BaseException:
+        process.kill()
+        process.wait()
+        raise
 
 
 def finish(

@@ -46,8 +46,9 @@ def wait(root: Path, name: str, cache: str) -> Wait:
         process = subprocess.Popen(
             [sys.executable, *words], cwd=root, env=os.environ | settings, stdout=subprocess.DEVNULL
         )
-        while not _reported(run) and process.poll() is None:
-            time.sleep(0.02)
+        with contest.ended_with_this(process):
+            while not _reported(run) and process.poll() is None:
+                time.sleep(0.02)
         seconds = time.perf_counter() - begin
         if process.returncode is not None:
             raise SystemExit(f"{root}: python {' '.join(words)} ended without a report")

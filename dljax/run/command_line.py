@@ -10,14 +10,16 @@ Nothing here imports jax before a command line was understood.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import difflib
 import os
 import shlex
 import shutil
+import signal
 import sys
 import textwrap
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -223,8 +225,8 @@ def run_main(
         sys.exit(2)
     again = command(config, program)
     try:
-        from dljax.run import process, processes
-
+        with _without_ctrl_c():
+            from dljax.run import process, processes
         process.prepare()
         processes.advise(lambda: _go_on(config, again))
         code = run(config)
@@ -242,6 +244,16 @@ def run_main(
         if code is None:
             raise
     sys.exit(code or 0)
+
+
+@contextlib.contextmanager
+def _without_ctrl_c() -> Iterator[None]:
+    """Ctrl-C waits, for in the midst of jaxlib's import it crashes the process or is lost."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _go_on(config: Config, again: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from pathlib import Path
+from typing import NamedTuple
 
 import jax
 
@@ -16,8 +17,20 @@ from dljax.train import native
 from dljax.train.parallel import Placement
 
 
-def choose(config: Config, placement: Placement, workdir: Path) -> tuple[str | None, str]:
-    """For `native.library` of dljax.nn, and a line where it is not what the Config says.
+class Choice(NamedTuple):
+    """What computes a run's convolutions from now on.
+
+    library: for `native.library` of dljax.nn. began: the form of the run's first start, native or
+    xla. line: why it is not what the Config says, where it is not.
+    """
+
+    library: str | None
+    began: str
+    line: str
+
+
+def choose(config: Config, placement: Placement, workdir: Path) -> Choice:
+    """What the Config says, or with what the run in the workdir began.
 
     A run goes on with the convolutions that it began with, where it can. A GPU or TPU has its own,
     and where DLJAX_NATIVE is 0 in the environment, none uses C++.
@@ -26,10 +39,10 @@ def choose(config: Config, placement: Placement, workdir: Path) -> tuple[str | N
     form = began or config.convolution
     kept = "" if form == config.convolution else "so the run began"
     if form == "xla":
-        return None, kept and f"convolutions by XLA, not native: {kept}"
+        return Choice(None, form, kept and f"convolutions by XLA, not native: {kept}")
     unwanted = placement.platform != "cpu" or os.environ.get("DLJAX_NATIVE") == "0"
     if unwanted and not began:
-        return None, ""
+        return Choice(None, "xla", "")
     try:
         if unwanted:
             why = "are switched off" if placement.platform == "cpu" else "are for a CPU"
@@ -40,8 +53,8 @@ def choose(config: Config, placement: Placement, workdir: Path) -> tuple[str | N
     except native.BuildError as error:
         line = f"convolutions by XLA, not native: {error}"
         changes = "; the run began with native ones, its numbers go on up to rounding"
-        return None, line + (changes if began else "")
-    return library, kept and f"convolutions native, not by XLA: {kept}"
+        return Choice(None, began or "xla", line + (changes if began else ""))
+    return Choice(library, form, kept and f"convolutions native, not by XLA: {kept}")
 
 
 def _began(config: Config, workdir: Path) -> str:
@@ -52,8 +65,8 @@ def _began(config: Config, workdir: Path) -> str:
     return ""
 
 
-def recorded(experiment: Experiment, library: str | None, line: str) -> Experiment:
-    """The experiment with what computes its convolutions in its metadata, and the line, if any."""
-    metadata = {**experiment.metadata, "convolution": "native" if library else "xla"}
-    notes = (*experiment.notes, line) if line else experiment.notes
+def recorded(experiment: Experiment, choice: Choice) -> Experiment:
+    """The experiment with what its run began with in its metadata, and the line, if any."""
+    metadata = {**experiment.metadata, "convolution": choice.began}
+    notes = (*experiment.notes, choice.line) if choice.line else experiment.notes
     return experiment._replace(metadata=metadata, notes=notes)

@@ -73,9 +73,9 @@ def train(config: Config, experiment: Experiment, *, show_data: bool = True) -> 
     workdirs.check_flags(config)
     workdirs.check_shared(workdir)
     with reporter as output, checkpoint.lock(workdir), contextlib.ExitStack() as convolution:
-        library, line = convolutions.choose(config, experiment.placement, workdir)
-        experiment = convolutions.recorded(experiment, library, line)
-        convolution.enter_context(native.library(library))
+        choice = convolutions.choose(config, experiment.placement, workdir)
+        experiment = convolutions.recorded(experiment, choice)
+        convolution.enter_context(native.library(choice.library))
         if first:
             workdirs.claim(workdir, config, experiment)
         gathered(0)  # none looks for a checkpoint before
@@ -309,7 +309,7 @@ def evaluate(
     """
     placement = place("none")
     run, step = restore(config, task, placement)
-    library, _ = convolutions.choose(config, placement, Path(config.workdir))
+    library = convolutions.choose(config, placement, Path(config.workdir)).library
     with native.library(library):
         sums = loop.evaluate(task, run, examples, placement)
         values = summarise(sums)

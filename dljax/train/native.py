@@ -33,7 +33,8 @@ def library(folder: Path) -> str:
     """The name under which the convolutions are registered from now on, for `native.library`.
 
     They are compiled once in `folder`, for this source, compiler, processor and release of jaxlib,
-    by CXX or the first of COMPILERS; several processes may do so at once. Raises BuildError.
+    by CXX or the first of COMPILERS; several processes may do so at once. What is no longer as it
+    was made (a full disk, say) is made again. Raises BuildError.
     """
     compiler = _compiler()
     tune = "-march=native" if platform.machine() in ("x86_64", "AMD64") else "-mcpu=native"
@@ -47,7 +48,7 @@ def library(folder: Path) -> str:
         folder.mkdir(parents=True, exist_ok=True)
         with open(folder / ".lock", "w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)  # a second process waits for what the first one makes
-            if not path.exists():
+            if not _whole(path):
                 _build(words, path)
         found = ctypes.CDLL(str(path))
     except OSError as error:
@@ -65,11 +66,28 @@ def _build(words: list[str], path: Path) -> None:
     with tempfile.TemporaryDirectory(dir=path.parent) as own:
         made = Path(own, path.name)
         _run([*words, "-isystem", jax.ffi.include_dir(), str(SOURCE), "-o", str(made)])
+        _checksum(path).unlink(missing_ok=True)
         os.replace(made, path)
+        _checksum(path).write_bytes(hashlib.sha256(path.read_bytes()).digest())
+
+
+def _checksum(path: Path) -> Path:
+    return path.with_suffix(".sha256")
+
+
+def _whole(path: Path) -> bool:
+    """Whether the library is there, as it was made: loading half of one ends the process."""
+    try:
+        return hashlib.sha256(path.read_bytes()).digest() == _checksum(path).read_bytes()
+    except FileNotFoundError:
+        return False
 
 
 def _compiler() -> list[str]:
-    own = shlex.split(os.environ.get("CXX", ""))
+    try:
+        own = shlex.split(os.environ.get("CXX", ""))
+    except ValueError as error:
+        raise BuildError(f"CXX is no command ({error})") from None
     found = next((x for x in (own[:1] or COMPILERS) if shutil.which(x)), None)
     if found is None:
         raise BuildError(f"there is no C++ compiler ({', '.join(own[:1] or COMPILERS)})")
@@ -77,8 +95,11 @@ def _compiler() -> list[str]:
 
 
 def _run(words: list[str]) -> str:
-    """What a command prints; BuildError with its first line of errors where it fails."""
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    """What a command prints; BuildError, with its first line of errors, where it fails."""
+    try:
+        done = subprocess.run(words, capture_output=True, text=True, errors="replace", check=False)
+    except OSError as error:
+        raise BuildError(f"{words[0]} cannot be run ({error.strerror or error})") from None
     if done.returncode:
         said = [x for x in done.stderr.splitlines() if "error" in x] or done.stderr.splitlines()
         raise BuildError(f"{words[0]} failed: {said[0][:200] if said else done.returncode}")

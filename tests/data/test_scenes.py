@@ -3,6 +3,7 @@
 import itertools
 import os
 import signal
+import subprocess
 import threading
 
 import numpy as np
@@ -41,6 +42,21 @@ def test_a_process_that_fails_is_one_line(monkeypatch):
     monkeypatch.setattr(module.workers.sys, "executable", "false")
     with pytest.raises(ValueError, match="scenes could not be drawn: exit code 1$"):
         scenes(7, "train", size=64)
+
+
+def test_a_process_that_is_killed_ends_the_others_at_once(monkeypatch):
+    """Not after what they still have to draw."""
+    started, popen = [], subprocess.Popen
+    monkeypatch.setattr(module.workers, "WORKERS", 2)
+    monkeypatch.setattr(
+        subprocess,
+        "Popen",
+        lambda *words, **how: started.append(popen(*words, **how)) or started[-1],
+    )
+    monkeypatch.setattr("tqdm.tqdm.update", lambda bar: started[1].kill())
+    with pytest.raises(ValueError, match="a process was killed, perhaps for want of memory"):
+        scenes(20_000, "train", size=32)
+    assert [process.returncode for process in started] == [-signal.SIGKILL] * 2
 
 
 def test_ctrl_c_while_processes_draw_is_told_once(monkeypatch):

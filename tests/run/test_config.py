@@ -7,8 +7,10 @@ import json
 import pathlib
 import re
 import shlex
+import signal
 import subprocess
 import sys
+import threading
 import typing
 from dataclasses import dataclass
 from typing import ClassVar
@@ -240,6 +242,14 @@ def test_a_flag_that_is_not_served_is_none():
         parse("--on_nan=drop")
     with pytest.raises(ValueError, match="probe has no on_nan"):
         Config(on_nan="drop")
+
+
+def test_ctrl_c_waits_until_jaxlib_is_imported():
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    with pytest.raises(KeyboardInterrupt), command_line._without_ctrl_c():
+        signal.pthread_kill(threading.get_ident(), signal.SIGINT)
+        waited = sum(range(10_000))
+    assert waited and signal.pthread_sigmask(signal.SIG_BLOCK, ()) == before
 
 
 def test_the_default_workdir_names_the_data(tmp_path):

@@ -279,7 +279,7 @@ def absent(folder):
         ("none", "native", "xla", "convolutions by XLA, not native: so the run began"),
         ("native", "native", "native", ""),
         ("native", "xla", "native", "convolutions native, not by XLA: so the run began"),
-        ("native", "none", "xla", "the run began with native ones, its numbers go on up to"),
+        ("native", "none", "native", "the run began with native ones, its numbers go on up to"),
     ],
 )
 def test_a_run_goes_on_with_the_convolutions_it_began_with(
@@ -296,6 +296,15 @@ def test_a_run_goes_on_with_the_convolutions_it_began_with(
     notes = start(now).summary["notes"]
     assert json.loads((tmp_path / "metadata.json").read_text())["convolution"] == form
     assert [line in note for note in notes] == ([True] if line else [])
+
+
+def test_a_start_without_native_convolutions_does_not_change_what_the_run_began_with(
+    tmp_path, monkeypatch
+):
+    for library, said in ((str, 0), (absent, 1), (str, 0)):
+        monkeypatch.setattr(native, "library", library)
+        outcome = train(tmp_path, steps=2, convolution="native")
+        assert len(outcome.summary["notes"]) == said
 
 
 def test_a_run_that_recorded_no_convolutions_had_those_of_xla(tmp_path, monkeypatch):

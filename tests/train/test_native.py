@@ -87,15 +87,49 @@ def test_two_folders_in_one_process(tmp_path):
         ("no-such-compiler -m64", "there is no C++ compiler (no-such-compiler)"),
         ("false", "false failed"),
         ("c++ -std=nonsense", "nonsense"),
+        ("c++ '", "CXX is no command (No closing quotation)"),
+        ("{folder}/empty", "empty cannot be run (Exec format error)"),
+        ("{folder}/latin", "latin failed: kein Pl\ufffdtz"),
     ],
 )
 def test_what_cannot_be_compiled_is_one_line(compiler, text, tmp_path, monkeypatch):
     native_library()  # skips where there is no compiler
-    monkeypatch.setenv("CXX", compiler)
+    for name, script in (
+        ("empty", b""),
+        ("latin", b"#!/bin/sh\nprintf 'kein Pl\\344tz' >&2; exit 1"),
+    ):
+        (tmp_path / name).write_bytes(script)
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("CXX", compiler.format(folder=tmp_path))
     with pytest.raises(native.BuildError) as raised:
         native.library(tmp_path / "new")
     assert text in str(raised.value) and "\n" not in str(raised.value)
     assert not list(tmp_path.rglob("*.so"))
+
+
+def test_half_a_library_is_made_again(tmp_path, monkeypatch):
+    """Such as a full disk leaves: to load it would end the process."""
+    made, broken = [], OSError("not loaded in a test")
+
+    def run(words):
+        if "-o" in words:
+            made.append(words[-1])
+            Path(words[-1]).write_bytes(b"a whole library")
+        return ""
+
+    def load():
+        with pytest.raises(native.BuildError, match="not loaded in a test"):
+            native.library.__wrapped__(tmp_path)
+        return len(made)
+
+    monkeypatch.setattr(native, "_run", run)
+    monkeypatch.setattr(native.ctypes, "CDLL", lambda path: (_ for _ in ()).throw(broken))
+    assert [load(), load()] == [1, 1]
+    (path,) = tmp_path.glob("*.so")
+    path.write_bytes(b"a whole")
+    assert [load(), load()] == [2, 2] and path.read_bytes() == b"a whole library"
+    path.with_suffix(".sha256").unlink()
+    assert load() == 3
 
 
 def test_a_library_of_other_bits_is_another_file(tmp_path, monkeypatch):

@@ -6,6 +6,7 @@ have no main guard).
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -29,7 +30,7 @@ def run(module: str, jobs: list[dict], read: Callable[[int, BinaryIO], None]) ->
     """Runs `python -m MODULE JOB` for each job, in JSON, side by side.
 
     read: (number of the job, its standard output) -> None, in a thread for each.
-    Returns "", or the last line of the standard error of the first one that failed.
+    Returns "", or the last line of the standard error of the first one that failed, which ends all.
     """
     package_root = str(Path(__file__).resolve().parents[3])
     path = os.pathsep.join(filter(None, [package_root, os.environ.get("PYTHONPATH")]))
@@ -42,16 +43,20 @@ def run(module: str, jobs: list[dict], read: Callable[[int, BinaryIO], None]) ->
         )
         for job in jobs
     ]
-    errors = [b""] * len(jobs)
+    failed: list[tuple[int, bytes]] = []
 
-    def collect(number: int) -> None:
-        errors[number] = processes[number].stderr.read()
+    def watch(process: subprocess.Popen) -> None:
+        error = process.stderr.read()
+        if code := process.wait():
+            failed.append((code, error))
+            for other in processes:
+                other.kill()
 
     threads = [
         threading.Thread(target=read, args=(number, process.stdout))
         for number, process in enumerate(processes)
     ]
-    threads += [threading.Thread(target=collect, args=(number,)) for number in range(len(jobs))]
+    threads += [threading.Thread(target=watch, args=(process,)) for process in processes]
     try:
         for thread in threads:
             thread.start()
@@ -66,8 +71,10 @@ def run(module: str, jobs: list[dict], read: Callable[[int, BinaryIO], None]) ->
         for process in processes:
             with process:  # waits, and closes the pipes
                 pass
-    for process, error in zip(processes, errors, strict=True):
-        if process.returncode:
-            lines = error.decode(errors="replace").strip().splitlines()
-            return (lines or [f"exit code {process.returncode}"])[-1]
-    return ""
+    if not failed:
+        return ""
+    code, error = failed[0]
+    if code == -signal.SIGKILL:
+        return "a process was killed, perhaps for want of memory"
+    lines = error.decode(errors="replace").strip().splitlines()
+    return (lines or [f"exit code {code}"])[-1]
