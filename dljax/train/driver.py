@@ -7,6 +7,7 @@ signals, and a stop (or a drop of the seed) where numbers are no longer finite.
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import threading
 import time
@@ -324,6 +325,9 @@ def _signals() -> Iterator[list[int]]:
     def handle(signum, frame):
         received.append(signum)
         signal.signal(signum, before[signum] or signal.SIG_DFL)
+        name = signal.Signals(signum).name
+        said = f"\n{name}: ends after the work in hand, once more at once\n"
+        os.write(2, said.encode())  # print may be in the midst of a line
 
     try:
         for s in before:
