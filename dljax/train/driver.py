@@ -325,9 +325,8 @@ def _signals() -> Iterator[list[int]]:
     def handle(signum, frame):
         received.append(signum)
         signal.signal(signum, before[signum] or signal.SIG_DFL)
-        name = signal.Signals(signum).name
-        said = f"\n{name}: ends after the work in hand, once more at once\n"
-        os.write(2, said.encode())  # print may be in the midst of a line
+        if signum == signal.SIGINT:  # somebody waits; and print may be in the midst of a line
+            os.write(2, b"\nSIGINT: ends after the work in hand, once more at once\n")
 
     try:
         for s in before:
