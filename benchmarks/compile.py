@@ -41,6 +41,7 @@ def parsed(description: str) -> argparse.Namespace:
 
 
 def checkout(text: str) -> Path:
+    """The folder that --before names; ArgumentTypeError for one without dljax."""
     if not text or not Path(text, "dljax", "__init__.py").is_file():
         raise argparse.ArgumentTypeError(f"{text!r} is no checkout of dljax")
     return Path(text)

@@ -21,7 +21,6 @@ from dljax.rnn.anomaly import detector, prequential
 from dljax.train import compilation, loop, metrics
 from dljax.train.checkpoint import Store
 from dljax.train.loop import Task
-from dljax.train.parallel import Placement
 from tests import helpers
 from tests.cnn import cubes, detections, faces, masks, medical, roads
 from tests.gan import games
@@ -248,13 +247,6 @@ def copied(run: loop.Run) -> loop.Run:  # since `advance` takes its argument's m
     return jax.tree.map(jnp.copy, run)
 
 
-def placed(t: Trained, run: loop.Run, placement: Placement) -> loop.Run:
-    """A copy of the run as `loop.start` would lay it out there."""
-    states = placement.states(t.case.task.spec, run.states)
-    shardings = loop.Run(placement.everywhere(), placement.seeds(), states)
-    return jax.device_put(copied(run), shardings)
-
-
 def after(t: Trained, run: loop.Run, chunks: list[int]) -> tuple[loop.Run, loop.Sums]:
     run, step, total = copied(run), int(run.step), {}
     for k in chunks:
@@ -327,8 +319,8 @@ def test_as_real_runs_compile(name, monkeypatch):
 
 
 def test_eight_devices(trained):
-    case, run = trained.case, placed(trained, trained.start, devices(8))
-    run, sums = helpers.run_steps(case.task, case.feed, devices(8), SEEDS, [LENGTH], run)
+    case = trained.case
+    run, sums = helpers.run_steps(case.task, case.feed, devices(8), SEEDS, [LENGTH])
     assert_close(run, trained.early, case.atol)
     assert_close(sums[0], trained.sums[0], atol=1e-3)
     assert len(jax.tree.leaves(run.states)[0].sharding.device_set) == 8
@@ -341,15 +333,10 @@ def test_eight_devices(trained):
 )
 def test_seeds_on_each_of_eight_devices(trained, vmap):
     """One on each as `--parallel=pmap` maps them on CPUs, or two with vmap."""
-    case, many = trained.case, 8 if vmap else 4  # times the two seeds
-    keys, states = jax.tree.map(
-        lambda x: jnp.concatenate([x] * many), (trained.start.keys, trained.start.states)
-    )
-    start = loop.Run(trained.start.step, keys, states)
+    case, seeds = trained.case, SEEDS * (8 if vmap else 4)
     placement = devices(8, "replica", vmap)
-    run = placed(trained, start, placement)
-    run, sums = helpers.run_steps(case.task, case.feed, placement, SEEDS * many, [LENGTH], run)
-    for i in range(2 * many):
+    run, sums = helpers.run_steps(case.task, case.feed, placement, seeds, [LENGTH])
+    for i in range(len(seeds)):
         assert_close(one_seed(run, i), one_seed(trained.early, i % 2), case.atol)
         np.testing.assert_allclose(sums[0]["loss"][0][i], trained.sums[0]["loss"][0][i % 2], 1e-5)
     assert not jax.tree.leaves(run.states)[0].sharding.is_fully_replicated

@@ -30,7 +30,7 @@ class Choice(NamedTuple):
 
 
 def choose(config: Config, placement: Placement, workdir: Path) -> Choice:
-    """What the Config says, or with what the run in the workdir began.
+    """What computes convolutions: as the Config says, or as the run in the workdir began.
 
     A run goes on with the convolutions that it began with, where it can. A GPU or TPU has its own,
     and where DLJAX_NATIVE is 0 in the environment, none uses C++.

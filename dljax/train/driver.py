@@ -326,7 +326,8 @@ def _signals() -> Iterator[list[int]]:
         received.append(signum)
         signal.signal(signum, before[signum] or signal.SIG_DFL)
         if signum == signal.SIGINT:  # somebody waits; and print may be in the midst of a line
-            os.write(2, b"\nSIGINT: ends after the work in hand, once more at once\n")
+            with contextlib.suppress(OSError):  # nobody reads it
+                os.write(2, b"\nSIGINT: ends after the work in hand, once more at once\n")
 
     try:
         for s in before:

@@ -53,7 +53,7 @@ def test_a_process_that_is_killed_ends_the_others_at_once(monkeypatch):
         "Popen",
         lambda *words, **how: started.append(popen(*words, **how)) or started[-1],
     )
-    monkeypatch.setattr("tqdm.tqdm.update", lambda bar: started[1].kill())
+    monkeypatch.setattr("tqdm.tqdm.update", lambda bar, more: started[1].kill())
     with pytest.raises(ValueError, match="a process was killed, perhaps for want of memory"):
         scenes(20_000, "train", size=32)
     assert [process.returncode for process in started] == [-signal.SIGKILL] * 2
@@ -61,15 +61,27 @@ def test_a_process_that_is_killed_ends_the_others_at_once(monkeypatch):
 
 def test_ctrl_c_while_processes_draw_is_told_once(monkeypatch):
     """The threads that read end with the workers, and say nothing."""
-    said, drawn = [], itertools.count()
+    said, drawn, threads = [], itertools.count(), set(threading.enumerate())
     monkeypatch.setattr(threading, "excepthook", said.append)
     monkeypatch.setattr(module.workers, "WORKERS", 2)
     monkeypatch.setattr(
-        "tqdm.tqdm.update", lambda bar: next(drawn) or os.kill(os.getpid(), signal.SIGINT)
+        "tqdm.tqdm.update", lambda bar, more: next(drawn) or os.kill(os.getpid(), signal.SIGINT)
     )
     with pytest.raises(KeyboardInterrupt):
         scenes(1000, "train", size=64)
-    assert not said and not [x for x in threading.enumerate() if "(read)" in x.name]
+    assert not said and not {x for x in threading.enumerate() if "Pool" in x.name} - threads
+
+
+def test_a_bar_that_cannot_be_drawn_ends_the_drawing(monkeypatch):
+    """As where standard error is a pipe that nobody reads any more: it hung."""
+
+    def broken(bar, more):
+        raise BrokenPipeError
+
+    monkeypatch.setattr(module.workers, "WORKERS", 2)
+    monkeypatch.setattr("tqdm.tqdm.update", broken)
+    with pytest.raises(BrokenPipeError):
+        scenes(1000, "train", size=64)
 
 
 def test_shapes_and_types(made):

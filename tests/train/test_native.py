@@ -109,7 +109,7 @@ def test_what_cannot_be_compiled_is_one_line(compiler, text, tmp_path, monkeypat
 
 def test_half_a_library_is_made_again(tmp_path, monkeypatch):
     """Such as a full disk leaves: to load it would end the process."""
-    made, broken = [], OSError("not loaded in a test")
+    made = []
 
     def run(words):
         if "-o" in words:
@@ -117,13 +117,16 @@ def test_half_a_library_is_made_again(tmp_path, monkeypatch):
             Path(words[-1]).write_bytes(b"a whole library")
         return ""
 
+    def refuse(path):
+        raise OSError("not loaded in a test")
+
     def load():
         with pytest.raises(native.BuildError, match="not loaded in a test"):
             native.library.__wrapped__(tmp_path)
         return len(made)
 
     monkeypatch.setattr(native, "_run", run)
-    monkeypatch.setattr(native.ctypes, "CDLL", lambda path: (_ for _ in ()).throw(broken))
+    monkeypatch.setattr(native.ctypes, "CDLL", refuse)
     assert [load(), load()] == [1, 1]
     (path,) = tmp_path.glob("*.so")
     path.write_bytes(b"a whole")

@@ -6,7 +6,7 @@ block of examples goes to its standard output.
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -96,11 +96,10 @@ def decode_splits(
     jobs = [{**common, "parts": job} for job in jobs]
     with tqdm(total=total, desc=f"decoding {prepared.name}", unit=" images", disable=quiet) as bar:
 
-        def advance(number: int, output: BinaryIO) -> None:
-            for line in output:
-                bar.update(int(line))
+        def read(number: int, output: BinaryIO) -> Iterator[int]:
+            return map(int, output)
 
-        if reason := workers.run("dljax.data.sources.decode", jobs, advance):
+        if reason := workers.run("dljax.data.sources.decode", jobs, read, bar.update):
             raise ValueError(f"{prepared.name} could not be decoded: {reason}")
     return names
 

@@ -25,7 +25,7 @@ of its scenes' arrays go to its standard output, in this order.
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import BinaryIO, Literal
 
@@ -70,15 +70,15 @@ def scenes(
     jobs = [{"part": part, "seed": seed, "size": size, "span": span} for span in spans]
     with tqdm(total=count, desc=f"drawing {part} scenes", unit=" scenes", disable=quiet) as bar:
 
-        def read(number: int, output: BinaryIO) -> None:
+        def read(number: int, output: BinaryIO) -> Iterator[int]:
             for index in range(*spans[number]):
                 for array in made.values():
                     place = array[index].reshape(-1).view(np.uint8)
                     if output.readinto(place) < len(place):
                         return  # the worker has ended
-                bar.update()
+                yield 1
 
-        if reason := workers.run("dljax.data.sources.scenes", jobs, read):
+        if reason := workers.run("dljax.data.sources.scenes", jobs, read, bar.update):
             raise ValueError(f"scenes could not be drawn: {reason}")
     return made
 
