@@ -196,7 +196,7 @@ def draw(corpus: Sequence[Labelled], found: Detections, threshold: float, folder
 
 def train(config: Config) -> Outcome:
     """Trains on the corpus while reading it, in config.workdir, or continues there."""
-    return session.train(config, build(config))
+    return session.train(config, build)
 
 
 def read_new(config: Config, path: str) -> tuple[Config, Corpus]:

@@ -25,7 +25,7 @@ def build(config: Config) -> Experiment:
 def train(config: Config) -> Outcome:
     """Trains in config.workdir, or continues there."""
     config = resolved(config)
-    return session.train(config, build(config))
+    return session.train(config, build)
 
 
 def trained(config: Config) -> ModuleType:

@@ -82,7 +82,7 @@ def _described(config: Config, data: face_data.FaceData) -> str:
 
 def train(config: Config) -> Outcome:
     """Trains in config.workdir, or continues there."""
-    return session.train(config, build(config))
+    return session.train(config, build)
 
 
 class Trained(NamedTuple):

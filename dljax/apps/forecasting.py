@@ -210,7 +210,7 @@ def _scores(task: Task, states: Any, examples: Examples) -> dict[str, np.ndarray
 
 def train(config: Config) -> Outcome:
     """Trains in config.workdir, or continues there."""
-    return session.train(config, build(config))
+    return session.train(config, build)
 
 
 def _trained_forecaster(config: Config, metadata: dict[str, Any]) -> Forecaster:

@@ -243,7 +243,7 @@ def _scored(config: Config, dataset: str, folder: str, problem: str) -> Columns:
 
 def train(config: Config) -> Outcome:
     """Trains in config.workdir, or continues there."""
-    return session.train(config, build(config))
+    return session.train(config, build)
 
 
 def load(workdir: str) -> Trained:

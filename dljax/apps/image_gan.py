@@ -220,7 +220,7 @@ def _analyze(
 
 def train(config: Config) -> Outcome:
     """Trains in config.workdir, or continues there."""
-    return session.train(config, build(config))
+    return session.train(config, build)
 
 
 def sample(config: Config, count: int) -> np.ndarray:

@@ -190,7 +190,7 @@ def draw(config: Config, tokens: Tokens, text: str, run: Run, sums: Sums, folder
 
 def train(config: Config) -> Outcome:
     """Trains in config.workdir, or continues there."""
-    return session.train(config, build(config))
+    return session.train(config, build)
 
 
 def restored(config: Config) -> tuple[Any, dict[str, Any], Tokens, int]:

@@ -39,7 +39,7 @@ def tuned(config: Config) -> Config:
 def train(config: Config) -> Outcome:
     """Trains in config.workdir, or continues there."""
     config = tuned(config)
-    return session.train(config, build(config))
+    return session.train(config, build)
 
 
 def trained(config: Config) -> ModuleType:

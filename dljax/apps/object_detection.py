@@ -96,7 +96,7 @@ def build(config: Config) -> Experiment:
 
 def train(config: Config) -> Outcome:
     """Trains in config.workdir, or continues there."""
-    return session.train(config, build(config))
+    return session.train(config, build)
 
 
 class Trained(NamedTuple):

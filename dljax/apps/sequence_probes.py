@@ -165,7 +165,7 @@ def _draw(
 
 def train(config: Config) -> Outcome:
     """Trains in config.workdir, or continues there."""
-    return session.train(config, build(config))
+    return session.train(config, build)
 
 
 def run(config: Config) -> None:

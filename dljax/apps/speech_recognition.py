@@ -127,7 +127,7 @@ def _baselines(data: SpeechData, recogniser: Recogniser):
 
 def train(config: Config) -> Outcome:
     """Trains in config.workdir, or continues there."""
-    return session.train(config, build(config))
+    return session.train(config, build)
 
 
 class Trained(NamedTuple):

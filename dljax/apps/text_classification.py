@@ -154,7 +154,7 @@ def draw(classes: tuple[str, ...], run: Run, sums: Sums, folder: Path) -> None:
 
 def train(config: Config) -> Outcome:
     """Trains in config.workdir, or continues there."""
-    return session.train(config, build(config))
+    return session.train(config, build)
 
 
 def column(config: Config, trained: Config, name: str) -> str:

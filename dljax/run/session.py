@@ -30,6 +30,7 @@ from dljax.train.files import write_csv, write_json
 from dljax.train.parallel import Placement, gathered, place
 from dljax.train.trackers import WeightsAndBiases
 
+Build = Callable[[C], Experiment]
 Score = Callable[[dict[str, np.ndarray]], float]
 
 
@@ -49,14 +50,19 @@ def placement(config: Config, batch_size: int | None = None) -> Placement:
     )
 
 
-def train(config: Config, experiment: Experiment, *, show_data: bool = True) -> Outcome:
+def train(config: C, experiment: Experiment | Build, *, show_data: bool = True) -> Outcome:
     """Trains in config.workdir, or continues there, and leaves everything behind.
 
+    experiment: one that is built, or what builds it from the Config, after the workdir was checked,
+    so that what is refused for the flags is refused before data is read.
     show_data: prints the summary of the data first; False where several runs share it.
     Raises ValueError if the workdir holds a run of another configuration or of other data,
     CheckpointError if another process holds it, and what `driver.train` raises.
     """
     workdir, plan = Path(config.workdir), sweep.parse(config)
+    if not isinstance(experiment, Experiment):
+        workdirs.check(workdir, config)
+        experiment = experiment(config)
     first = jax.process_index() == 0  # of several processes it alone prints and writes
     reporter = report.Report(
         workdir if first else None,

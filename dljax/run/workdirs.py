@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
+import os
 import re
 import secrets
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -122,29 +124,53 @@ def goes_on(workdir: Path, config: Config) -> bool:
     return checkpoints and not config.overwrite and (workdir / "config.json").exists()
 
 
+def check(workdir: Path, config: Config) -> None:
+    """Refuses what can be refused before the data is read: other flags, a folder not to be written.
+
+    Changes nothing. ValueError for a run of another configuration, OSError for the folder.
+    """
+    there = next(path for path in (workdir, *workdir.absolute().parents) if path.exists())
+    if not there.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, "a workdir is a folder, not a file", str(there))
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise PermissionError(errno.EACCES, "the workdir cannot be written", str(there))
+    if goes_on(workdir, config):
+        before, _ = _begun(workdir, config.name)
+        _refuse(workdir, differences(before, config))
+
+
+def _begun(workdir: Path, name: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """config.json and metadata.json of the experiment's run that goes on."""
+    try:
+        before, metadata = written(workdir)
+    except (ValueError, FileNotFoundError) as error:
+        raise ValueError(f"{error}: --overwrite starts anew") from None
+    check_name(name, workdir, metadata)
+    return before, metadata
+
+
+def _refuse(workdir: Path, lines: Sequence[str]) -> None:
+    """ValueError for what differs from the run that is there, a line for each."""
+    if lines:
+        raise ValueError(
+            f"{workdir} holds a run of another configuration or of other data "
+            f"({'; '.join(lines)}): use its flags and data, another --workdir, or --overwrite "
+            "to start anew"
+        )
+
+
 def claim(workdir: Path, config: Config, experiment: Experiment) -> None:
     """Makes the workdir this run's, or refuses, naming what differs from the run that is there."""
     if config.overwrite:
         for name in LEFT_BEHIND:
             target = workdir / name
             shutil.rmtree(target) if target.is_dir() else target.unlink(missing_ok=True)
-    path, begun = workdir / "config.json", goes_on(workdir, config)
+    begun = goes_on(workdir, config)
     if begun:
-        try:
-            before, metadata = written(workdir)
-        except (ValueError, FileNotFoundError) as error:
-            raise ValueError(f"{error}: --overwrite starts anew") from None
-        check_name(experiment.name, workdir, metadata)
-        lines = differences(before, config) + _data_differences(
-            before, metadata, config, experiment
-        )
-        if lines:
-            raise ValueError(
-                f"{workdir} holds a run of another configuration or of other data "
-                f"({'; '.join(lines)}): use its flags and data, another --workdir, or --overwrite "
-                "to start anew"
-            )
-    write_json(path, to_json(config))
+        before, metadata = _begun(workdir, experiment.name)
+        lines = _data_differences(before, metadata, config, experiment)
+        _refuse(workdir, differences(before, config) + lines)
+    write_json(workdir / "config.json", to_json(config))
     if not begun or not (workdir / "metadata.json").exists():
         write_metadata(workdir, experiment, None, Analysis({}))
 

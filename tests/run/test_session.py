@@ -118,6 +118,26 @@ def test_a_workdir_of_another_experiment_is_named(trained):
     assert session.experiment_name(trained) == "toy"
 
 
+def test_what_is_refused_for_its_flags_is_refused_before_data_is_read(trained, tmp_path):
+    def build(config: Config) -> Experiment:
+        raise AssertionError(f"data is read for {config.workdir}")
+
+    def start(workdir: Path, **flags) -> None:
+        session.train(Config(workdir=workdir, quiet=True, plots=False, **flags), build)
+
+    before = content(trained)
+    with pytest.raises(ValueError, match=r"learning_rate: 0.1 in the run, 0.5 now"):
+        start(trained, learning_rate=0.5)
+    (tmp_path / "file").touch()
+    for workdir in tmp_path / "file", tmp_path / "file" / "deep" / "run":
+        with pytest.raises(NotADirectoryError, match="a workdir is a folder, not a file"):
+            start(workdir)
+    for workdir, flags in (trained, {"overwrite": True}), (tmp_path / "deep" / "run", {}):
+        with pytest.raises(AssertionError, match="data is read"):
+            start(workdir, learning_rate=0.5, **flags)
+    assert content(trained) == before and not (tmp_path / "deep").exists()
+
+
 def test_runs_of_older_code_go_on(tmp_path):
     """Under the names of then: facts.json without data, a flag that has another name now."""
     train(tmp_path, dataset="a.csv")

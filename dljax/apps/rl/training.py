@@ -7,6 +7,7 @@ training.play(config, make)
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -138,7 +139,7 @@ def _draw(config: AgentConfig, agent: Agent, run: Run, folder: Path) -> None:
 def train(config: AgentConfig, make: Make) -> Outcome:
     """Trains in config.workdir, or continues there."""
     config = resolved(config)
-    return session.train(config, build(config, make))
+    return session.train(config, functools.partial(build, make=make))
 
 
 def load(config: AgentConfig, make: Make) -> Trained:
