@@ -26,6 +26,7 @@ from jax import Array, lax
 
 from dljax.nn import native
 from dljax.nn.depthwise import depthwise
+from dljax.nn.parameters import param
 from dljax.nn.spatial_sum import add_bias
 from dljax.nn.window import (
     Padding,
@@ -127,10 +128,10 @@ class Conv(nn.Module):
     @nn.compact
     def __call__(self, x: Array) -> Array:
         shape = (*self.kernel_size, x.shape[-1] // self.feature_group_count, self.features)
-        kernel = self.param("kernel", self.kernel_init, shape, self.param_dtype)
+        kernel = param(self, "kernel", self.kernel_init, shape, self.param_dtype)
         bias = None
         if self.use_bias:
-            bias = self.param("bias", self.bias_init, (self.features,), self.param_dtype)
+            bias = param(self, "bias", self.bias_init, (self.features,), self.param_dtype)
         x, kernel, bias = nn.dtypes.promote_dtype(x, kernel, bias, dtype=self.dtype)
         y = conv(
             x.reshape(-1, *x.shape[-3:]),

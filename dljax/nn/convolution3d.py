@@ -17,6 +17,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from dljax.nn.convolution import conv
+from dljax.nn.parameters import param
 from dljax.nn.spatial_sum import add_bias
 from dljax.nn.window import output_size, pad_pairs
 
@@ -70,10 +71,10 @@ class Conv3D(nn.Module):
     @nn.compact
     def __call__(self, x: Array) -> Array:
         shape = (*self.kernel_size, x.shape[-1], self.features)
-        kernel = self.param("kernel", self.kernel_init, shape, self.param_dtype)
+        kernel = param(self, "kernel", self.kernel_init, shape, self.param_dtype)
         bias = None
         if self.use_bias:
-            bias = self.param("bias", self.bias_init, (self.features,), self.param_dtype)
+            bias = param(self, "bias", self.bias_init, (self.features,), self.param_dtype)
         x, kernel, bias = nn.dtypes.promote_dtype(x, kernel, bias, dtype=self.dtype)
         y = conv3d(x, kernel, strides=self.strides, padding=self.padding)
         if bias is None:

@@ -7,6 +7,8 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jax import Array
 
+from dljax.nn.parameters import param
+
 
 def dense(x: Array, w: Array, b: Array | None = None) -> Array:
     """Multiply features [..., I] with weights [I, O] and add a bias [O]: [..., O].
@@ -40,8 +42,8 @@ class Dense(nn.Module):
     @nn.compact
     def __call__(self, x: Array) -> Array:
         shape = (x.shape[-1], self.features)
-        kernel = self.param("kernel", self.kernel_init, shape, self.param_dtype)
+        kernel = param(self, "kernel", self.kernel_init, shape, self.param_dtype)
         bias = None
         if self.use_bias:
-            bias = self.param("bias", self.bias_init, (self.features,), self.param_dtype)
+            bias = param(self, "bias", self.bias_init, (self.features,), self.param_dtype)
         return dense(*nn.dtypes.promote_dtype(x, kernel, bias, dtype=self.dtype))

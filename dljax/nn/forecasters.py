@@ -17,6 +17,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from dljax.nn.dense import Dense
+from dljax.nn.parameters import param
 from dljax.nn.recurrent.layers import GRU, Stack
 
 
@@ -185,8 +186,8 @@ class SegRNN(nn.Module):
 
         normal = nn.initializers.normal(1.0)
         half = self.features // 2
-        position = self.param("position", normal, (ahead, self.features - half))
-        identity = self.param("series", normal, (series, half))
+        position = param(self, "position", normal, (ahead, self.features - half))
+        identity = param(self, "series", normal, (series, half))
         both = jnp.concatenate(
             [
                 jnp.broadcast_to(position[None], (series, *position.shape)),

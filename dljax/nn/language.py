@@ -18,6 +18,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from dljax.nn.parameters import param
 from dljax.nn.recurrent.layers import Stack
 
 EMBEDDING = nn.initializers.normal(0.02)
@@ -44,7 +45,7 @@ class RecurrentLM(nn.Module):
             self.embedding = nn.Embed(
                 self.vocabulary, self.stack.features, dtype=dtype, embedding_init=EMBEDDING
             )
-            self.bias = self.param("bias", nn.initializers.zeros_init(), (self.vocabulary,))
+            self.bias = param(self, "bias", nn.initializers.zeros_init(), (self.vocabulary,))
         else:
             self.head = nn.Dense(self.vocabulary, dtype=dtype)
         if self.norm:

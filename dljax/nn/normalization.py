@@ -21,6 +21,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
+from dljax.nn.parameters import param
 from dljax.nn.spatial_sum import sum_pixels
 
 
@@ -94,11 +95,14 @@ def _images(x: Array) -> Array:
 
 def _scale_and_bias(module: nn.Module, x: Array) -> tuple[Array, Array, Any]:
     shape = x.shape[-1:]
-    scale, bias = jnp.ones(shape), jnp.zeros(shape)
     if module.use_scale:
-        scale = module.param("scale", module.scale_init, shape, module.param_dtype)
+        scale = param(module, "scale", module.scale_init, shape, module.param_dtype)
+    else:
+        scale = jnp.ones(shape)
     if module.use_bias:
-        bias = module.param("bias", module.bias_init, shape, module.param_dtype)
+        bias = param(module, "bias", module.bias_init, shape, module.param_dtype)
+    else:
+        bias = jnp.zeros(shape)
     dtype = nn.dtypes.canonicalize_dtype(x, scale, bias, dtype=module.dtype)
     return scale.astype(jnp.float32), bias.astype(jnp.float32), dtype
 
@@ -118,6 +122,7 @@ def _normalize(groups, epsilon, x, scale, bias) -> tuple[Array, Array, Array]:
     return _forward(groups, epsilon, x, scale, bias)[0]
 
 
+@partial(jax.jit, static_argnums=(0, 1))  # layers of one shape are traced once
 def _forward(groups, epsilon, x, scale, bias):
     pixels = x.shape[1] * x.shape[2]
     row = lax.stop_gradient(x[:, x.shape[1] // 2])
@@ -130,6 +135,7 @@ def _forward(groups, epsilon, x, scale, bias):
     return (y, shift + mean, var), (x, shift, mean, inverse, scale)
 
 
+@partial(jax.jit, static_argnums=(0, 1))
 def _backward(groups, epsilon, residuals, gradients):
     """With h = (x - mean) / deviation: dx = (s g - mean(s g) - h mean(s g h)) / deviation."""
     x, shift, mean, inverse, scale = residuals

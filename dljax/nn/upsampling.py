@@ -12,6 +12,8 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jax import Array
 
+from dljax.nn.parameters import param
+
 
 def conv_transpose(x: Array, w: Array, stride: int = 2) -> Array:
     """Images [N, H, W, I] and a kernel [K, K, I, O] to [N, s H, s W, O].
@@ -53,9 +55,9 @@ class ConvTranspose(nn.Module):
     @nn.compact
     def __call__(self, x: Array) -> Array:
         shape = (self.kernel_size, self.kernel_size, x.shape[-1], self.features)
-        kernel, bias = self.param("kernel", self.kernel_init, shape), None
+        kernel, bias = param(self, "kernel", self.kernel_init, shape), None
         if self.use_bias:
-            bias = self.param("bias", nn.initializers.zeros_init(), (self.features,))
+            bias = param(self, "bias", nn.initializers.zeros_init(), (self.features,))
         x, kernel, bias = nn.dtypes.promote_dtype(x, kernel, bias, dtype=self.dtype)
         y = conv_transpose(x, kernel, self.stride)
         return y if bias is None else y + bias

@@ -21,6 +21,7 @@ from jax import Array
 
 from dljax.envs.environment import Box, Discrete, Space
 from dljax.nn.convolution import Conv
+from dljax.nn.parameters import param
 from dljax.nn.recurrent.layers import GRU, Layer
 from dljax.rl.policies import Categorical, Normal, Policy, Squashed
 
@@ -112,7 +113,7 @@ class PolicyHead(nn.Module):
         if isinstance(self.action, Discrete):
             return Categorical(dense(self.action.n, 0.01)(x))
         (size,) = self.action.shape
-        log_std = self.param("log_std", nn.initializers.zeros_init(), (size,))
+        log_std = param(self, "log_std", nn.initializers.zeros_init(), (size,))
         return Normal(dense(size, 0.01)(x), log_std)
 
 

@@ -16,6 +16,8 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
+from dljax.train.muon import scale_by_muon
+
 PyTree = Any
 Path = tuple[str, ...]
 
@@ -201,14 +203,6 @@ def _scale_by_muon(
 
         return jax.tree_util.tree_map_with_path(label, params)
 
-    def as_matrices(updates: PyTree) -> PyTree:
-        return jax.tree.map(
-            lambda leaf: optax.contrib.MuonDimensionNumbers(
-                reduction_axis=tuple(range(leaf.ndim - 1)), output_axis=leaf.ndim - 1
-            ),
-            updates,
-        )
-
     def adam_sized(updates: PyTree, params: PyTree | None) -> PyTree:
         def scale(leaf):
             rows, columns = math.prod(leaf.shape[:-1]), leaf.shape[-1]
@@ -216,10 +210,7 @@ def _scale_by_muon(
 
         return jax.tree.map(scale, updates)
 
-    matrices = optax.chain(
-        optax.contrib.scale_by_muon(beta=momentum, weight_dimension_numbers=as_matrices),
-        optax.stateless(adam_sized),
-    )
+    matrices = optax.chain(scale_by_muon(momentum), optax.stateless(adam_sized))
     return optax.partition({"muon": matrices, "adam": optax.scale_by_adam()}, labels)
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import optax
 import pytest
 
-from dljax.train import optim
+from dljax.train import muon, optim
 
 NAMES = list(optim.OPTIMIZERS)
 
@@ -147,12 +147,43 @@ def test_muon_orthogonalises_a_kernel_as_a_matrix_and_leaves_the_rest_to_adam():
         np.testing.assert_allclose(step[layer][leaf], np.sign(gradient[layer][leaf]), rtol=1e-4)
 
 
-def test_muon_agrees_with_optax_on_a_matrix():
-    gradient, params = layers(1)["head"]["kernel"], layers(0)["head"]["kernel"]
-    ours, _ = run(optim.optimizer("muon", 0.1), {"dense": params}, [{"dense": gradient}] * 2)
-    muon = optax.contrib.muon(0.1, consistent_rms=0.2)
-    theirs, _ = run(muon, {"dense": params}, [{"dense": gradient}] * 2)
-    np.testing.assert_allclose(ours[-1]["dense"], theirs[-1]["dense"], rtol=1e-5)
+def test_muon_agrees_with_optax():
+    """Kernels of several shapes, two of one, over steps; the states are the same too."""
+    shapes = {"a": (3, 3, 4, 8), "b": (3, 3, 4, 8), "wide": (5, 12), "square": (8, 8)}
+    keys = jax.random.split(jax.random.key(0), 4)
+    gradients = [{n: jax.random.normal(key, x) for n, x in shapes.items()} for key in keys]
+
+    def as_matrices(params):
+        kinds = optax.contrib.MuonDimensionNumbers
+        return jax.tree.map(lambda x: kinds(tuple(range(x.ndim - 1)), x.ndim - 1), params)
+
+    theirs = optax.contrib.scale_by_muon(beta=0.9, weight_dimension_numbers=as_matrices)
+    found = run(muon.scale_by_muon(0.9), gradients[0], gradients)
+    expected = run(theirs, gradients[0], gradients)
+    jax.tree.map(
+        lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-4, atol=1e-5), found, expected
+    )
+
+
+@pytest.mark.parametrize("shape", [(8, 72), (72, 8), (3, 3, 8, 16), (16, 16)])
+@pytest.mark.parametrize("smallest", [1.0, 1e-3, 1e-6, 0.0])
+def test_muon_iterates_as_defined(shape, smallest):
+    """In float64, as Jordan writes it, for matrices of any condition."""
+    rows, columns = np.prod(shape[:-1]), shape[-1]
+    rng, rank = np.random.default_rng(0), min(rows, columns)
+    u, v = (np.linalg.qr(rng.normal(size=(n, rank)))[0] for n in (rows, columns))
+    kernel = ((u * np.linspace(1, smallest, rank) ** 3) @ v.T).reshape(shape)
+    a, b, c = muon.COEFFICIENTS
+    x = kernel.reshape(rows, columns) / np.linalg.norm(kernel)
+    for _ in range(muon.ITERATIONS):
+        gram = x @ x.T
+        x = a * x + (b * gram + c * gram @ gram) @ x
+    found = muon.orthogonal({"kernel": jnp.asarray(kernel, jnp.float32)})["kernel"]
+    np.testing.assert_allclose(found, x.reshape(shape), atol=1e-3)
+
+
+def test_muon_of_nothing_is_nothing():
+    assert not muon.orthogonal([jnp.zeros((3, 3, 4, 8))])[0].any()
 
 
 def test_muon_lets_the_caller_name_the_output_layer():

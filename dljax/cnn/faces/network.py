@@ -26,6 +26,7 @@ from dljax.cnn.faces.losses import normalised
 from dljax.nn.convolution import Conv
 from dljax.nn.dense import Dense
 from dljax.nn.normalization import BatchNorm
+from dljax.nn.parameters import param
 
 FLOOR = 0.1  # added to the variance of each component, of their mean variance
 
@@ -100,7 +101,7 @@ def _prototypes(module: nn.Module, people: int, features: int) -> Array:
     """[people, features]; without people no parameter, which can't be saved."""
     if not people:
         return jnp.zeros((0, features))
-    return module.param("prototypes", nn.initializers.normal(1.0), (people, features), jnp.float32)
+    return param(module, "prototypes", nn.initializers.normal(1.0), (people, features))
 
 
 def whitening(x: np.ndarray, components: int) -> dict[str, np.ndarray]:

@@ -25,6 +25,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from dljax.nn.parameters import param
 from dljax.nn.recurrent import cells
 from dljax.nn.recurrent.scan import check_sequences, project, recur
 
@@ -88,9 +89,9 @@ class Layer(nn.Module):
     def weights(self, inputs: int) -> Weights:
         """The parameters, for inputs of that width."""
         gates, features = self.cell.gates, self.features
-        kernel = self.param("kernel", init.lecun_normal(), (inputs, gates * features))
-        recurrent = self.param("recurrent", _orthogonal_gates, (features, gates * features))
-        bias = self.param("bias", self.bias_init, (gates * features,))
+        kernel = param(self, "kernel", init.lecun_normal(), (inputs, gates * features))
+        recurrent = param(self, "recurrent", _orthogonal_gates, (features, gates * features))
+        bias = param(self, "bias", self.bias_init, (gates * features,))
         dtype = nn.dtypes.canonicalize_dtype(kernel, recurrent, bias, dtype=self.dtype)
         kernel, bias, recurrent = (x.astype(dtype) for x in (kernel, bias, recurrent))
         return Weights(kernel, bias, recurrent, self._recurrent_bias())
@@ -135,7 +136,7 @@ class GRU(Layer):
     cell: ClassVar[cells.Cell] = cells.GRU
 
     def _recurrent_bias(self) -> Array:
-        bias = self.param("recurrent_bias", init.zeros_init(), (self.features,))
+        bias = param(self, "recurrent_bias", init.zeros_init(), (self.features,))
         return jnp.pad(bias, (2 * self.features, 0))  # r and u have theirs in `bias`
 
 

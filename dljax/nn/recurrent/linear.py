@@ -18,6 +18,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from dljax.nn.parameters import param
 from dljax.nn.recurrent.scan import check_sequences
 
 init = nn.initializers
@@ -97,8 +98,8 @@ class MinGRU(nn.Module):
     @nn.compact
     def _gates(self, x: Array) -> tuple[Array, Array]:
         """z and the candidate, float32 [..., F] each."""
-        kernel = self.param("kernel", init.lecun_normal(), (x.shape[-1], 2 * self.features))
-        bias = self.param("bias", init.zeros_init(), (2 * self.features,))
+        kernel = param(self, "kernel", init.lecun_normal(), (x.shape[-1], 2 * self.features))
+        bias = param(self, "bias", init.zeros_init(), (2 * self.features,))
         dtype = nn.dtypes.canonicalize_dtype(x, kernel, bias, dtype=self.dtype)
         y = (x.astype(dtype) @ kernel.astype(dtype) + bias.astype(dtype)).astype(jnp.float32)
         z, candidate = jnp.split(y, 2, axis=-1)
