@@ -10,15 +10,15 @@ from jax import Array
 
 
 def param(
-    module: nn.Module, name: str, init: Callable, shape: tuple[int, ...], dtype: Any = jnp.float32
+    module: nn.Module, name: str, init: Callable, shape: tuple[int, ...], *dtype: Any
 ) -> Array:
-    """As `module.param(name, init, shape, dtype)`, in a fifteenth of the time where it is there.
+    """As `module.param(name, init, shape, *dtype)`, sooner: no initialiser is traced for nothing.
 
     To compare its shape, Flax traces the initialiser of each parameter at each call of a network;
     this asks for the shape alone. Raises ScopeParamShapeError as Flax does.
     """
     if not module.has_variable("params", name):
-        return module.param(name, init, shape, dtype)
+        return module.param(name, init, shape, *dtype)
     value = nn.meta.unbox(module.get_variable("params", name))
     if jnp.shape(value) != tuple(shape):
         raise ScopeParamShapeError(name, module.scope.path_text, jnp.shape(value), shape)
