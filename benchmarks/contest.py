@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -224,13 +225,16 @@ def used(words: Sequence[str], cwd: Path | None = None, **settings: str) -> Any:
 
 @contextlib.contextmanager
 def ended_with_this(process: subprocess.Popen) -> Iterator[None]:
-    """Ends the process where the block is left early, as by a Ctrl-C that it may not have got."""
+    """Ends the process where the block is left early, by a signal that it may not have got."""
+    before = signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     try:
         yield
     except BaseException:
         process.kill()
         process.wait()
         raise
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def finish(

@@ -119,20 +119,26 @@ def feature_maps(
 
     image: uint8 [H, W, C].
     """
-    params = optim.ema_params(state.opt_state, state.params)
-    x = normalize(jax.numpy.asarray(image[None], jax.numpy.float32) / 255)
-    maps: list[tuple[str, np.ndarray]] = []
+    layers: list[str] = []
 
-    def keep(function: Callable, args: Any, kwargs: Any, context: Any) -> Any:
-        out = function(*args, **kwargs)
-        is_map = getattr(out, "ndim", 0) == 4 and out.shape[1] * out.shape[2] > 1
-        if context.method_name == "__call__" and is_map and context.module.path:
-            maps.append(("/".join(context.module.path), np.asarray(out[0], np.float32)))
-        return out
+    @jax.jit
+    def outputs(variables: Any, x: Array) -> list[Array]:
+        found = []
 
-    with nn.intercept_methods(keep):
-        model.apply({"params": params, **state.model_state}, x, **train_argument(model, False))
-    return maps
+        def keep(function: Callable, args: Any, kwargs: Any, context: Any) -> Any:
+            out = function(*args, **kwargs)
+            is_map = getattr(out, "ndim", 0) == 4 and out.shape[1] * out.shape[2] > 1
+            if context.method_name == "__call__" and is_map and context.module.path:
+                layers.append("/".join(context.module.path))
+                found.append(out[0].astype(jax.numpy.float32))
+            return out
+
+        with nn.intercept_methods(keep):
+            model.apply(variables, normalize(x), **train_argument(model, False))
+        return found
+
+    maps = outputs(state.variables(), jax.numpy.asarray(image[None], jax.numpy.float32) / 255)
+    return list(zip(layers, map(np.asarray, maps), strict=True))
 
 
 def draw(
