@@ -225,7 +225,7 @@ def used(words: Sequence[str], cwd: Path | None = None, **settings: str) -> Any:
 
 @contextlib.contextmanager
 def ended_with_this(process: subprocess.Popen) -> Iterator[None]:
-    """Ends the process where the block is left early, by a signal that it may not have got."""
+    """Ends the process where the block is left early, by an error, Ctrl-C or SIGTERM."""
     before = signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     try:
         yield

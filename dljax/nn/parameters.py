@@ -17,7 +17,7 @@ def param(
     To compare its shape, Flax traces the initialiser of each parameter at each call of a network;
     this asks for the shape alone. Raises ScopeParamShapeError as Flax does.
     """
-    if not module.has_variable("params", name):
+    if module.is_initializing() or not module.has_variable("params", name):
         return module.param(name, init, shape, *dtype)
     value = nn.meta.unbox(module.get_variable("params", name))
     if jnp.shape(value) != tuple(shape):

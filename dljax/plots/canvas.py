@@ -29,12 +29,10 @@ def save(figure: Figure, path: Path | str) -> None:
     figure.canvas.draw()
     picture = Image.fromarray(np.asarray(figure.canvas.buffer_rgba())).convert("RGB")
     data = io.BytesIO()
-    picture.save(data, "png", optimize=True)
+    picture.save(data, "png")
     if data.tell() > 150_000:
-        data = io.BytesIO()
-        picture.quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(
-            data, "png", optimize=True
-        )
+        data, few = io.BytesIO(), Image.Quantize.MAXCOVERAGE
+        picture.quantize(256, few, dither=Image.Dither.NONE).save(data, "png")
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     Path(path).write_bytes(data.getvalue())
 

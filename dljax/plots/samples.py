@@ -30,7 +30,7 @@ def tile(images: np.ndarray, columns: int, enlarge: bool = True) -> np.ndarray:
 def sheet(images: np.ndarray, path: Path | str, columns: int = 8, enlarge: bool = True) -> None:
     """Images row by row as a PNG without any text."""
     Path(path).parent.mkdir(parents=True, exist_ok=True)
-    _picture(tile(images, min(columns, len(images)), enlarge)).save(path, optimize=True)
+    _picture(tile(images, min(columns, len(images)), enlarge)).save(path)
 
 
 def animation(frames: Sequence[np.ndarray], path: Path | str, seconds: float = 0.4) -> None:

@@ -56,14 +56,16 @@ def train(config: C, experiment: Experiment | Build, *, show_data: bool = True) 
     experiment: one that is built, or what builds it from the Config, after the workdir was checked,
     so that what is refused for the flags is refused before data is read.
     show_data: prints the summary of the data first; False where several runs share it.
-    Raises ValueError if the workdir holds a run of another configuration or of other data,
-    CheckpointError if another process holds it, and what `driver.train` raises.
+    Raises ValueError if the workdir holds a run of another configuration or of other data, OSError
+    if it cannot be written, CheckpointError if another process holds it, and what `driver.train`
+    raises.
     """
     workdir, plan = Path(config.workdir), sweep.parse(config)
-    if not isinstance(experiment, Experiment):
-        workdirs.check(workdir, config)
-        experiment = experiment(config)
     first = jax.process_index() == 0  # of several processes it alone prints and writes
+    if not isinstance(experiment, Experiment):
+        if first:
+            workdirs.check(workdir, config)
+        experiment = experiment(config)
     reporter = report.Report(
         workdir if first else None,
         config.steps,

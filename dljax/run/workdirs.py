@@ -48,7 +48,10 @@ LEFT_BEHIND = (
 def written(workdir: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """config.json and metadata.json of a run."""
     try:
-        return json.loads((workdir / "config.json").read_text()), _read_metadata(workdir)
+        found = json.loads((workdir / "config.json").read_text()), _read_metadata(workdir)
+        if not all(isinstance(values, dict) for values in found):
+            raise ValueError("it holds no JSON object")
+        return found
     except FileNotFoundError:
         raise FileNotFoundError(
             f"{workdir} holds no run: train first, or name another --workdir"
@@ -125,9 +128,10 @@ def goes_on(workdir: Path, config: Config) -> bool:
 
 
 def check(workdir: Path, config: Config) -> None:
-    """Refuses what can be refused before the data is read: other flags, a folder not to be written.
+    """Refuses what can be refused before the data is read, and changes nothing.
 
-    Changes nothing. ValueError for a run of another configuration, OSError for the folder.
+    ValueError for a run of another experiment or with other flags (but for --dataset, as the data
+    itself counts), OSError for a folder that cannot be written.
     """
     there = next(path for path in (workdir, *workdir.absolute().parents) if path.exists())
     if not there.is_dir():
@@ -150,7 +154,7 @@ def _begun(workdir: Path, name: str) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def _refuse(workdir: Path, lines: Sequence[str]) -> None:
-    """ValueError for what differs from the run that is there, a line for each."""
+    """ValueError that says all of what differs from the run that is there."""
     if lines:
         raise ValueError(
             f"{workdir} holds a run of another configuration or of other data "

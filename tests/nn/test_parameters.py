@@ -4,7 +4,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import pytest
-from flax.errors import ScopeParamNotFoundError, ScopeParamShapeError
+from flax.errors import NameInUseError, ScopeParamNotFoundError, ScopeParamShapeError
 
 from dljax.nn.parameters import param
 
@@ -37,6 +37,16 @@ def test_another_shape_and_none_are_refused_as_flax_does():
         module.apply(variables, jnp.ones((2, 4)))
     with pytest.raises(ScopeParamNotFoundError, match='"scale"'):
         module.apply({"params": {"other": jnp.ones(5)}}, jnp.ones((2, 5)))
+
+
+def test_a_name_is_used_once():
+    class Twice(nn.Module):
+        @nn.compact
+        def __call__(self, x):
+            return [param(self, "w", nn.initializers.ones, x.shape) for _ in range(2)]
+
+    with pytest.raises(NameInUseError, match='"w"'):
+        Twice().init(jax.random.key(0), jnp.ones(3))
 
 
 def test_a_box_that_names_its_axes_is_opened():

@@ -177,9 +177,11 @@ def test_overwrite_removes_only_what_the_run_left(tmp_path):
 
 def test_a_damaged_config(trained, tmp_path):
     (tmp_path / "checkpoints" / "10").mkdir(parents=True)
-    (tmp_path / "config.json").write_text('{"steps": 2')
-    with pytest.raises(ValueError, match=r"damaged config.json .*: --overwrite starts anew"):
-        train(tmp_path)
+    (tmp_path / "metadata.json").write_text("{}")
+    for text in '{"steps": 2', "[]":
+        (tmp_path / "config.json").write_text(text)
+        with pytest.raises(ValueError, match=r"damaged config.json .*: --overwrite starts anew"):
+            train(tmp_path)
 
 
 def test_a_workdir_in_use(trained):

@@ -182,6 +182,15 @@ def test_muon_iterates_as_defined(shape, smallest):
     np.testing.assert_allclose(found, x.reshape(shape), atol=1e-3)
 
 
+def test_muon_multiplies_in_float32_on_every_device():
+    """By default, a GPU rounds factors to TF32 and a TPU to bfloat16: the iteration diverges."""
+    kernels = [jnp.ones((3, 3, 4, 8)), jnp.ones((5, 12))]
+    text = jax.jit(muon.orthogonal).lower(kernels).as_text()
+    products = [line for line in text.splitlines() if "dot_general" in line]
+    assert len(products) > 10
+    assert all("precision = [HIGHEST, HIGHEST]" in line for line in products)
+
+
 def test_muon_of_nothing_is_nothing():
     assert not muon.orthogonal([jnp.zeros((3, 3, 4, 8))])[0].any()
 
