@@ -156,7 +156,7 @@ def start(words: Sequence[str], folder: str, output: str, only_read: bool) -> No
     sys.argv = [words[2], *words[3:]]
     shrink()
     if only_read:
-        session.train = lambda *parts, **settings: sys.exit()  # what it gets has been built
+        session.train = lambda *parts, **settings: sys.exit(not session.built(*parts))
     runpy.run_module(words[2], run_name="__main__", alter_sys=True)
 
 

@@ -82,6 +82,7 @@ def test_the_session_from_python_runs(tmp_path, monkeypatch, capsys):
     whole = session.train
 
     def short(config, experiment):
+        experiment = session.built(config, experiment)
         bare = experiment._replace(baselines=None, analyze=None, draw=None)
         return whole(dataclasses.replace(config, plots=False), bare)
 
@@ -188,7 +189,11 @@ def test_data_that_a_command_names_is_embedded_or_can_be_had():
 def test_commands_build_what_they_train(page, tmp_path, monkeypatch):
     """The others: python -m tests.docs_commands, which also trains."""
     built = []
-    monkeypatch.setattr(session, "train", lambda config, parts: built.append(parts.dataset))
+
+    def train(config, experiment):
+        built.append(session.built(config, experiment).dataset)
+
+    monkeypatch.setattr(session, "train", train)
     monkeypatch.chdir(tmp_path)
     lay_out(tmp_path, page)
     found = [(experiment(words), trains(words)) for words in commands_of(page)]

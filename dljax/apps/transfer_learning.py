@@ -18,7 +18,7 @@ from dljax.plots.transfer import accuracy_by_labels
 from dljax.run import session
 from dljax.run.command_line import command
 from dljax.run.config import to_json
-from dljax.run.experiment import Outcome
+from dljax.run.experiment import Experiment, Outcome
 from dljax.train import report
 from dljax.train.export import Serving
 
@@ -29,12 +29,14 @@ def train(config: Config, target: Target | None = None, *, show_data: bool = Tru
     target: the data, where they have been prepared before.
     show_data: prints the summary of the data before training.
     """
-    target = target or targets.prepare(config)
     runs = list(itertools.product(config.method, config.shots))
     if len(runs) == 1:
-        experiment = methods.build(config, target)
-        return session.train(config, experiment, show_data=show_data)
-    summaries = {}
+
+        def build(config: Config) -> Experiment:
+            return methods.build(config, target or targets.prepare(config))
+
+        return session.train(config, build, show_data=show_data)
+    target, summaries = target or targets.prepare(config), {}
     for number, (method, shots) in enumerate(runs):
         folder = Path(config.workdir) / f"{method}-{shots}"
         one = replace(config, method=(method,), shots=(shots,), workdir=str(folder))

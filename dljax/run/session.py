@@ -50,6 +50,15 @@ def placement(config: Config, batch_size: int | None = None) -> Placement:
     )
 
 
+def built(config: C, experiment: Experiment | Build) -> Experiment:
+    """The Experiment; for one that is to be built, the workdir is checked first."""
+    if isinstance(experiment, Experiment):
+        return experiment
+    if jax.process_index() == 0:
+        workdirs.check(Path(config.workdir), config)
+    return experiment(config)
+
+
 def train(config: C, experiment: Experiment | Build, *, show_data: bool = True) -> Outcome:
     """Trains in config.workdir, or continues there, and leaves everything behind.
 
@@ -61,11 +70,8 @@ def train(config: C, experiment: Experiment | Build, *, show_data: bool = True) 
     raises.
     """
     workdir, plan = Path(config.workdir), sweep.parse(config)
+    experiment = built(config, experiment)
     first = jax.process_index() == 0  # of several processes it alone prints and writes
-    if not isinstance(experiment, Experiment):
-        if first:
-            workdirs.check(workdir, config)
-        experiment = experiment(config)
     reporter = report.Report(
         workdir if first else None,
         config.steps,
