@@ -16,7 +16,10 @@ collector looks less often through the objects that jax and the modules keep.
 import gc
 import os
 import platform
+import signal
 import tempfile
+
+import pytest
 
 _level = os.environ.get("TEST_XLA_LEVEL", "0")
 _flags = [
@@ -41,3 +44,11 @@ if "PYTEST_XDIST_WORKER" not in os.environ:  # a worker inherits all this
     os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
     os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
     os.environ["JAX_TRACEBACK_IN_LOCATIONS_LIMIT"] = "0"
+
+
+@pytest.fixture
+def ctrl_c():
+    """Ctrl-C acts: in the background of a shell, SIGINT is ignored from the start."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)

@@ -378,7 +378,8 @@ def run(capsys, *words) -> tuple[int, str]:
         (["--predict=x.png", "--workdir=/nowhere/at/all"], 1, "holds no run: train first"),
     ],
 )
-def test_mistakes_end_in_one_line(capsys, words, code, message):
+def test_mistakes_end_in_one_line(capsys, monkeypatch, tmp_path, words, code, message):
+    monkeypatch.chdir(tmp_path)  # where no run lies in the default workdir
     found, printed = run(capsys, "--quiet", *words)
     assert found == code, printed
     assert message in printed and len(printed.splitlines()) == 1 and printed.startswith("error: ")

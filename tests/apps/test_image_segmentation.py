@@ -246,7 +246,8 @@ def command(capsys, *words) -> tuple[int, str]:
         (["--predict=x.png", "--workdir=/nowhere/at/all"], 1, "holds no run: train first"),
     ],
 )
-def test_mistakes_end_in_one_line(capsys, words, code, message):
+def test_mistakes_end_in_one_line(capsys, monkeypatch, tmp_path, words, code, message):
+    monkeypatch.chdir(tmp_path)  # where no run lies in the default workdir
     found, printed = command(capsys, "--quiet", *words)
     assert found == code and message in printed and len(printed.splitlines()) == 1
 

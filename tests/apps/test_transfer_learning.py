@@ -292,7 +292,10 @@ def run(capsys, *words) -> tuple[int, str]:
         (["--predict=x.png", "--workdir=/nowhere/at/all"], 1, "holds no run: train first"),
     ],
 )
-def test_mistakes_end_in_one_line(capsys, npz, source, compared, words, code, message):
+def test_mistakes_end_in_one_line(
+    capsys, monkeypatch, tmp_path, npz, source, compared, words, code, message
+):
+    monkeypatch.chdir(tmp_path)  # where no run lies in the default workdir
     places = {"NPZ": npz, "SOURCE": source, "COMPARED": compared[0].workdir}
     for name, place in places.items():
         words = [word.replace(name, place) for word in words]

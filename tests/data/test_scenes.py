@@ -59,7 +59,7 @@ def test_a_process_that_is_killed_ends_the_others_at_once(monkeypatch):
     assert [process.returncode for process in started] == [-signal.SIGKILL] * 2
 
 
-def test_ctrl_c_while_processes_draw_is_told_once(monkeypatch):
+def test_ctrl_c_while_processes_draw_is_told_once(ctrl_c, monkeypatch):
     """The threads that read end with the workers, and say nothing."""
     said, drawn, threads = [], itertools.count(), set(threading.enumerate())
     monkeypatch.setattr(threading, "excepthook", said.append)

@@ -244,7 +244,7 @@ def test_a_flag_that_is_not_served_is_none():
         Config(on_nan="drop")
 
 
-def test_ctrl_c_waits_until_jaxlib_is_imported():
+def test_ctrl_c_waits_until_jaxlib_is_imported(ctrl_c):
     before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
     with pytest.raises(KeyboardInterrupt), command_line._without_ctrl_c():
         signal.pthread_kill(threading.get_ident(), signal.SIGINT)
