@@ -9,7 +9,7 @@ G is G P^2. So the iteration runs over G alone, which has the smaller side of th
 multiplied once, by the product of all P: for a kernel of 3x3 pixels two fifths of the operations
 (for a square matrix a quarter more).
 What G loses by rounding grows twelvefold in each iteration, so its products are in full float32.
-The G of one size go through it together, as one program for all.
+The G of one size go through one loop together.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from jax import Array, lax
 
 PyTree = Any
 
-# Chosen by Jordan for a steep slope at zero: singular values end between 0.68 and 1.21.
+# Chosen by Jordan for a steep slope at zero: singular values end between 0.68 and 1.20.
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 ITERATIONS = 5
 

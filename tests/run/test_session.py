@@ -118,7 +118,7 @@ def test_a_workdir_of_another_experiment_is_named(trained):
     assert session.experiment_name(trained) == "toy"
 
 
-def test_what_is_refused_for_its_flags_is_refused_before_data_is_read(trained, tmp_path):
+def test_what_needs_no_data_is_refused_before_it_is_read(trained, tmp_path, monkeypatch):
     def build(config: Config) -> Experiment:
         raise AssertionError(f"data is read for {config.workdir}")
 
@@ -132,6 +132,9 @@ def test_what_is_refused_for_its_flags_is_refused_before_data_is_read(trained, t
     for workdir in tmp_path / "file", tmp_path / "file" / "deep" / "run":
         with pytest.raises(NotADirectoryError, match="a workdir is a folder, not a file"):
             start(workdir)
+    with monkeypatch.context() as closed, pytest.raises(PermissionError, match="cannot be written"):
+        closed.setattr("os.access", lambda path, mode: path != tmp_path)  # root may write anywhere
+        start(tmp_path / "deep" / "run")
     for workdir, flags in (trained, {"overwrite": True}), (tmp_path / "deep" / "run", {}):
         with pytest.raises(AssertionError, match="data is read"):
             start(workdir, learning_rate=0.5, **flags)

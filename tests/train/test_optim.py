@@ -147,7 +147,7 @@ def test_muon_orthogonalises_a_kernel_as_a_matrix_and_leaves_the_rest_to_adam():
         np.testing.assert_allclose(step[layer][leaf], np.sign(gradient[layer][leaf]), rtol=1e-4)
 
 
-def test_muon_agrees_with_optax():
+def test_muon_agrees_with_optax_on_many():
     """Kernels of several shapes, two of one, over steps; the states are the same too."""
     shapes = {"a": (3, 3, 4, 8), "b": (3, 3, 4, 8), "wide": (5, 12), "square": (8, 8)}
     keys = jax.random.split(jax.random.key(0), 4)
@@ -163,6 +163,14 @@ def test_muon_agrees_with_optax():
     jax.tree.map(
         lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-4, atol=1e-5), found, expected
     )
+
+
+def test_muon_agrees_with_optax_on_a_matrix():
+    gradient, params = layers(1)["head"]["kernel"], layers(0)["head"]["kernel"]
+    ours, _ = run(optim.optimizer("muon", 0.1), {"dense": params}, [{"dense": gradient}] * 2)
+    whole = optax.contrib.muon(0.1, consistent_rms=0.2)
+    theirs, _ = run(whole, {"dense": params}, [{"dense": gradient}] * 2)
+    np.testing.assert_allclose(ours[-1]["dense"], theirs[-1]["dense"], rtol=1e-5)
 
 
 @pytest.mark.parametrize("shape", [(8, 72), (72, 8), (3, 3, 8, 16), (16, 16)])

@@ -119,7 +119,7 @@ def feature_maps(
 
     image: uint8 [H, W, C].
     """
-    layers: list[str] = []
+    layers: list[str] = []  # filled while the function is traced
 
     @jax.jit
     def outputs(variables: Any, x: Array) -> list[Array]:
