@@ -32,13 +32,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from benchmarks import contest
+from dljax import plots
 from dljax.cnn.classification import classifier
 from dljax.data import feed
 from dljax.nn.dense import Dense
 from dljax.nn.lenet import LeNet
 from dljax.nn.recurrent.layers import GRU
 from dljax.nn.resnet import ResNet
-from dljax.plots import canvas
 from dljax.train import optim, report
 
 
@@ -176,12 +176,14 @@ def measure(sweep: Sweep, repeats: int) -> np.ndarray:
 def draw(results: Iterable[tuple[Sweep, np.ndarray]], path: Path) -> None:
     """A panel for each sweep: milliseconds a step, and the line of proportional cost."""
     results = list(results)
-    figure = canvas.figure(4.0 * len(results), 3.4)
+    figure = plots.canvas.figure(4.0 * len(results), 3.4)
     figure.suptitle(f"What a step costs as things grow; {report.device_name()}", fontsize=11)
     for axes, (sweep, ms) in zip(figure.subplots(1, len(results)), results, strict=True):
         numbers, middle = np.array(sweep.numbers), np.median(ms, axis=1)
-        axes.fill_between(numbers, ms.min(1), ms.max(1), color=canvas.MAIN, alpha=0.25, linewidth=0)
-        axes.plot(numbers, middle, "o-", color=canvas.MAIN, markersize=4, label="measured")
+        axes.fill_between(
+            numbers, ms.min(1), ms.max(1), color=plots.canvas.MAIN, alpha=0.25, linewidth=0
+        )
+        axes.plot(numbers, middle, "o-", color=plots.canvas.MAIN, markersize=4, label="measured")
         axes.plot(numbers, middle[-1] * numbers / numbers[-1], ":", color="black", linewidth=1,
                   label="in proportion to the last")  # fmt: skip
         axes.set(xscale="log", yscale="log", xlabel=sweep.grows, ylabel="ms a step")
@@ -190,7 +192,7 @@ def draw(results: Iterable[tuple[Sweep, np.ndarray]], path: Path) -> None:
         axes.set_title(sweep.name, fontsize=9)
         axes.grid(alpha=0.3, linewidth=0.5)
     figure.axes[0].legend(fontsize=8)
-    canvas.save(figure, path)
+    plots.canvas.save(figure, path)
 
 
 def main() -> None:

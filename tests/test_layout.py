@@ -400,10 +400,13 @@ def test_the_version_is_said_once():
     assert "version" in declared["project"]["dynamic"] and dljax.__version__.count(".") == 2
 
 
-def test_an_agent_imports_no_library_that_it_may_not_need():
-    text = "import sys, dljax.apps.ppo; print(*sys.modules)"
-    heavy = {"orbax", "orbax.checkpoint", "grain", "tensorflow_datasets", "gymnax", "sklearn"}
-    assert not heavy & set(python(text).split())
+def test_apps_import_what_training_needs():
+    """What draws, compares or keeps comes when it is used, and delays no start."""
+    apps = [name for name in inside("apps") if name not in CONFIGS]
+    text = f"import importlib, sys; list(map(importlib.import_module, {apps})); print(*sys.modules)"
+    late = {"orbax", "orbax.checkpoint", "grain", "tensorflow_datasets", "gymnax", "sklearn"}
+    late |= {"matplotlib", "pandas", "scipy.stats", "scipy.optimize"}
+    assert not late & set(python(text).split())
 
 
 def test_the_benchmarks_of_a_gpu_need_few_libraries():

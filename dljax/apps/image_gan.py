@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from dljax import plots
 from dljax.apps.configs.image_gan import Config
 from dljax.apps.gan import feature_extractor
 from dljax.apps.gan.feature_extractor import Extractor
@@ -34,7 +35,6 @@ from dljax.gan.adversarial import FeatureFunction
 from dljax.gan.assessment import Bounds
 from dljax.gan.eval_metrics import summarise
 from dljax.gan.losses import LOSSES
-from dljax.plots import samples
 from dljax.run import session
 from dljax.run.experiment import Analysis, Experiment, Outcome
 from dljax.train import metrics, optim
@@ -240,9 +240,9 @@ def sample(config: Config, count: int) -> np.ndarray:
     folder = Path(config.workdir) / "samples"
     for number, (image, label) in enumerate(zip(images, labels, strict=True)):
         name = f"{number:05d}_{classes[label]}" if config.conditional else f"{number:05d}"
-        samples.sheet(image[None], folder / f"{name.replace('/', '-')}.png", enlarge=False)
+        plots.samples.sheet(image[None], folder / f"{name.replace('/', '-')}.png", enlarge=False)
     columns = len(classes) if config.conditional and len(classes) <= 20 else 10
-    samples.sheet(images, folder / "sheet.png", columns)
+    plots.samples.sheet(images, folder / "sheet.png", columns)
     print(f"checkpoint of step {step}; {count} samples in {folder}/, all on {folder}/sheet.png")
     return images
 

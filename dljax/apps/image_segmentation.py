@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from dljax import plots
 from dljax.apps.configs.image_segmentation import Config
 from dljax.apps.segmentation import analysis, prediction
 from dljax.apps.segmentation.training import backbone_of, make_task, network, views_of
@@ -16,7 +17,6 @@ from dljax.data.annotated import MASK_FIELDS
 from dljax.data.image_scaling import Normalize, normalization
 from dljax.data.sources.image import Levels, written_levels
 from dljax.data.sources.vision import Scoring, load_masks
-from dljax.plots import masks
 from dljax.run import session
 from dljax.run.experiment import Experiment, Outcome
 from dljax.train.export import Serving
@@ -56,7 +56,9 @@ def build(config: Config) -> Experiment:
     frequencies = losses.frequencies(sample["mask"], len(classes))
     pretrained = bool(backbone and backbone.variables)
     trained = analysis.Network(model, normalize, views_of(config))
-    colours = masks.palette(len(classes)) if images.palette is None else np.array(images.palette)
+    colours = (
+        plots.masks.palette(len(classes)) if images.palette is None else np.array(images.palette)
+    )
 
     return Experiment(
         name=config.name,

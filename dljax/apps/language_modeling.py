@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from dljax import plots
 from dljax.apps.configs.language_modeling import Config
 from dljax.data import text as text_data
 from dljax.data import tokens as vocabularies
@@ -21,7 +22,6 @@ from dljax.nn.language import RecurrentLM
 from dljax.nn.recurrent import layers
 from dljax.nn.recurrent.linear import MinGRU
 from dljax.nn.transformer import TransformerLM
-from dljax.plots import language as language_plots
 from dljax.rnn.language import inspection, modeling, ngrams, sampling, scoring
 from dljax.run import optimizer, session
 from dljax.run.experiment import Analysis, Experiment, Outcome
@@ -185,7 +185,7 @@ def draw(config: Config, tokens: Tokens, text: str, run: Run, sums: Sums, folder
     if tokens.kind == "characters" and config.model != "transformer":
         text = text[: inspection.CHARACTERS]
         units = inspection.follow(model, variables, tokens, text)
-        language_plots.units(text, units, folder / "units.png")
+        plots.language.units(text, units, folder / "units.png")
 
 
 def train(config: Config) -> Outcome:
@@ -248,7 +248,7 @@ def score(config: Config, path: str) -> list[scoring.Line]:
         f"checkpoint of step {step}; {target}"
     )
     if config.plots:
-        language_plots.surprise(scoring.printable(text), nats, target.with_suffix(".png"))
+        plots.language.surprise(scoring.printable(text), nats, target.with_suffix(".png"))
     return rows
 
 

@@ -12,13 +12,13 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from dljax import plots
 from dljax.apps.configs.sequence_probes import CELLS, Config
 from dljax.cnn.classification.baselines import image_baselines
 from dljax.data import feed
 from dljax.data.images import in_memory_images
 from dljax.data.sources import load_images
 from dljax.nn.recurrent import layers
-from dljax.plots import recurrent as recurrent_plots
 from dljax.rnn.probes import problems
 from dljax.rnn.probes.inspection import gates, gradient_norms
 from dljax.rnn.probes.problems import Reader
@@ -157,10 +157,10 @@ def _draw(
 
     params = jax.tree.map(lambda leaf: leaf[0], run.states).variables()["params"]
     norms, activations = inspect(params)
-    recurrent_plots.gradient_reach(norms, folder / "gradient_reach.png")
+    plots.recurrent.gradient_reach(norms, folder / "gradient_reach.png")
     activations = {gate: np.asarray(values[0]) for gate, values in activations.items()}
     title = f"The first {config.cell.upper()} layer over one test sequence"
-    recurrent_plots.gates(activations, x[0], folder / "gates.png", title)
+    plots.recurrent.gates(activations, x[0], folder / "gates.png", title)
 
 
 def train(config: Config) -> Outcome:

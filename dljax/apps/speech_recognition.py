@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from dljax import plots
 from dljax.apps.configs.speech_recognition import Config
 from dljax.apps.speech import analysis, prediction, transcription
 from dljax.apps.speech.data import (
@@ -26,7 +27,6 @@ from dljax.apps.speech.training import front, make_task, network
 from dljax.apps.speech.transcription import Recogniser
 from dljax.data import utterances
 from dljax.data.sources.sound import Recordings, speech_to_score
-from dljax.plots import confusion_matrix
 from dljax.rnn.speech import baselines, error_rates, ngram
 from dljax.rnn.speech import front as fronts
 from dljax.rnn.speech.decoding import Decoding
@@ -59,7 +59,7 @@ def build(config: Config) -> Experiment:
     def draw(run: Run, sums: Sums, folder: Path) -> None:
         del run
         if data.words and len(data.symbols) <= DRAWN_CLASSES:
-            confusion_matrix(sums["confusion"][0], data.symbols, folder / "confusion.png")
+            plots.confusion_matrix(sums["confusion"][0], data.symbols, folder / "confusion.png")
 
     def analyze(run: Run, metrics: dict, baselines: dict):
         del metrics, baselines

@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from dljax import plots
 from dljax.apps import image_prediction
 from dljax.apps.configs.transfer_learning import Config
 from dljax.apps.transfer import inference, methods
 from dljax.apps.transfer import target as targets
 from dljax.apps.transfer.target import Target, feature_baselines
-from dljax.plots.transfer import accuracy_by_labels
 from dljax.run import session
 from dljax.run.command_line import command
 from dljax.run.config import to_json
@@ -90,7 +90,7 @@ def _compare(
     if config.plots:
         title = f"{target.name}\nfrom {target.source.name}"
         path = Path(config.workdir) / "plots" / "labels.png"
-        accuracy_by_labels(curves, baselines, title, path)
+        plots.transfer.accuracy_by_labels(curves, baselines, title, path)
     if not config.quiet:
         print(_table(config, curves | baselines))
     return summary

@@ -9,6 +9,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 import numpy as np
 
+from dljax import plots
 from dljax.apps.configs.video_gan import Config
 from dljax.apps.gan import video_evaluation
 from dljax.apps.gan.video_evaluation import VideoEvaluator
@@ -24,7 +25,6 @@ from dljax.gan.dcgan import DCGANDiscriminator, DCGANGenerator
 from dljax.gan.eval_metrics import summarise
 from dljax.gan.losses import LOSSES
 from dljax.gan.video import Latent
-from dljax.plots import samples
 from dljax.run import session
 from dljax.run.experiment import Analysis, Experiment, Outcome
 from dljax.train import optim
@@ -174,9 +174,9 @@ def sample(config: Config, count: int) -> np.ndarray:
     clips = _generate(config, next(sampling.seeds(run)), metadata["channels"], count)
     folder = Path(config.workdir) / "samples"
     for number, clip in enumerate(clips):
-        frames = [samples.tile(frame[None], 1) for frame in clip]
-        samples.animation(frames, folder / f"{number:05d}.gif", video_plots.SECONDS)
-    samples.animation(video_plots.grids(clips), folder / "sheet.gif", video_plots.SECONDS)
+        frames = [plots.samples.tile(frame[None], 1) for frame in clip]
+        plots.samples.animation(frames, folder / f"{number:05d}.gif", video_plots.SECONDS)
+    plots.samples.animation(video_plots.grids(clips), folder / "sheet.gif", video_plots.SECONDS)
     print(f"checkpoint of step {step}; {count} clips in {folder}/, all on {folder}/sheet.gif")
     return clips
 

@@ -7,10 +7,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from dljax import plots
 from dljax.gan import sampling
 from dljax.gan.adversarial import State
 from dljax.gan.sampling import Sampler
-from dljax.plots import samples
 from dljax.train.loop import Sums
 from dljax.train.report import read_metrics
 
@@ -55,25 +55,25 @@ def draw(
     `conditional`, else predictions of a classifier. train, test: real images.
     """
     metrics = read_metrics(folder.parent)
-    samples.outputs(metrics, folder / "discriminator.png")
-    samples.sheet(drawn[:64], folder / "samples.png")
+    plots.samples.outputs(metrics, folder / "discriminator.png")
+    plots.samples.sheet(drawn[:64], folder / "samples.png")
 
     snapshots = snapshots_in(folder.parent / "snapshots")
     if snapshots:
         chosen = [
             snapshots[i] for i in np.unique(np.linspace(0, len(snapshots) - 1, STAGES, dtype=int))
         ]
-        samples.named_rows(
+        plots.samples.named_rows(
             [x.images[:COLUMNS] for x in chosen],
             [f"step {x.step}" for x in chosen],
             "The same latents while training",
             folder / "progress.png",
         )
-        frames = [samples.tile(x.images, 8) for x in snapshots]
-        samples.animation(frames, folder / "progress.gif")
+        frames = [plots.samples.tile(x.images, 8) for x in snapshots]
+        plots.samples.animation(frames, folder / "progress.gif")
 
     conditions = np.arange(6) % len(classes) if conditional else np.zeros(6, int)
-    samples.named_rows(
+    plots.samples.named_rows(
         sampling.interpolations(sampler, state, conditions, COLUMNS),
         [classes[i] for i in conditions] if conditional else [""] * 6,
         "Between two latents",
@@ -82,10 +82,10 @@ def draw(
     if len(classes) > 1:
         title = "Samples of each class" if conditional else "Samples by predicted class"
         rows = sampling.by_class(drawn, labels, len(classes), COLUMNS)
-        samples.named_rows(rows[:20], classes[:20], title, folder / "classes.png")
+        plots.samples.named_rows(rows[:20], classes[:20], title, folder / "classes.png")
 
     typical = sampling.nearest(test[:COMPARED], train, 1).distance.mean()
     found = sampling.nearest(drawn[:10], train)
-    samples.neighbours(
+    plots.samples.neighbours(
         drawn[:10], train[found.index], found.distance[:, 0], typical, folder / "neighbours.png"
     )

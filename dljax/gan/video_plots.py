@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
+from dljax import plots
 from dljax.gan import image_plots, sampling, video
-from dljax.plots import samples
 from dljax.train.report import read_metrics
 
 ROWS, SIDE = 6, 6  # of strips; of a side of the animated sheet
@@ -20,12 +20,12 @@ def draw(folder: Path, drawn: np.ndarray, real: np.ndarray, train: np.ndarray) -
     drawn, real: samples and test clips, train: training clips, all uint8 [N, T, H, W, C].
     """
     metrics = read_metrics(folder.parent)
-    samples.outputs(metrics, folder / "discriminator.png")
+    plots.samples.outputs(metrics, folder / "discriminator.png")
     frames = drawn.shape[1]
-    samples.animation(grids(real), folder / "real.gif", SECONDS)
-    samples.animation(grids(drawn), folder / "samples.gif", SECONDS)
+    plots.samples.animation(grids(real), folder / "real.gif", SECONDS)
+    plots.samples.animation(grids(drawn), folder / "samples.gif", SECONDS)
     names = ["real"] * ROWS + ["sample"] * ROWS
-    samples.named_rows(
+    plots.samples.named_rows(
         [*real[:ROWS], *drawn[:ROWS]], names, "Clips, frame by frame", folder / "strips.png"
     )
     found = sampling.nearest(
@@ -36,7 +36,7 @@ def draw(folder: Path, drawn: np.ndarray, real: np.ndarray, train: np.ndarray) -
         for row, index in zip(drawn, found.index[:, 0], strict=False)
         for clip in (row, train[index])
     ]
-    samples.named_rows(
+    plots.samples.named_rows(
         pairs,
         ["sample", "nearest"] * ROWS,
         f"Samples and the nearest of {min(len(train), image_plots.COMPARED)} training clips",
@@ -46,7 +46,7 @@ def draw(folder: Path, drawn: np.ndarray, real: np.ndarray, train: np.ndarray) -
     if snapshots:
         stages = np.unique(np.linspace(0, len(snapshots) - 1, image_plots.STAGES, dtype=int))
         chosen = [snapshots[i] for i in stages]
-        samples.named_rows(
+        plots.samples.named_rows(
             [video.to_clips(x.images[:1], frames)[0] for x in chosen],
             [f"step {x.step}" for x in chosen],
             "The same latent while training",
@@ -56,4 +56,4 @@ def draw(folder: Path, drawn: np.ndarray, real: np.ndarray, train: np.ndarray) -
 
 def grids(clips: np.ndarray) -> list[np.ndarray]:
     """Clips [N, T, ...] side by side: a sheet uint8 [H, W, C] for each of the T frames."""
-    return [samples.tile(clips[: SIDE * SIDE, t], SIDE) for t in range(clips.shape[1])]
+    return [plots.samples.tile(clips[: SIDE * SIDE, t], SIDE) for t in range(clips.shape[1])]

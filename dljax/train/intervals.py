@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
+from scipy.special import stdtrit
 
 
 class Interval(NamedTuple):
@@ -34,5 +34,5 @@ def interval(values: Sequence[float] | np.ndarray, confidence: float = 0.95) -> 
     mean, count = float(values.mean()), len(values)
     if count < 2:
         return Interval(mean, -np.inf, np.inf)
-    reach = stats.t.ppf((1 + confidence) / 2, count - 1) * values.std(ddof=1) / np.sqrt(count)
+    reach = stdtrit(count - 1, (1 + confidence) / 2) * values.std(ddof=1) / np.sqrt(count)
     return Interval(mean, mean - float(reach), mean + float(reach))

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from dljax import plots
 from dljax.apps.augmentation.training import Trained
 from dljax.apps.configs.gan_augmentation import Config
 from dljax.data import feed
@@ -17,8 +18,6 @@ from dljax.data.record_kinds import images_record
 from dljax.data.sources import Dataset
 from dljax.data.sources.dataset import Arrays, subsample_per_class
 from dljax.gan import sampling
-from dljax.plots import samples as pictures
-from dljax.plots.gains import gains
 from dljax.run.command_line import command
 from dljax.run.config import to_json
 from dljax.train import loop, metrics, report
@@ -102,7 +101,7 @@ def write(
     )
     folder = Path(config.workdir) / "plots"
     if config.plots:
-        gains(spread, gained, data.name, folder / "gains.png", config.confidence)
+        plots.gains.gains(spread, gained, data.name, folder / "gains.png", config.confidence)
         for n in config.labels:
             _draw(data, first[n], generated[n][config.seed], folder / f"samples_{n}.png")
     for line in (*table(config, spread, gained), *lines):
@@ -176,4 +175,4 @@ def _draw(data: Dataset, labelled: np.ndarray, generated: Arrays, path: Path) ->
     gap = np.full_like(sides[0][0][:1], 255)
     rows = [np.concatenate([left, gap, right]) for left, right in zip(*sides, strict=True)]
     title = f"{SHOWN[0]} labelled images (left) and {SHOWN[1]} samples of each class"
-    pictures.named_rows(rows, data.classes, title, path)
+    plots.samples.named_rows(rows, data.classes, title, path)

@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
+from dljax import plots
 from dljax.apps.comparison.runs import PastRun
 from dljax.apps.comparison.table import Cell, cells
-from dljax.plots import comparison
 
 CURVES = "learning_curves.png"
 PARTS = ("validation", "train", "")
@@ -147,7 +147,7 @@ def _kind(*cells: Cell) -> str:
 
 def _swatch(run: int) -> str:
     """The line of a run's curves."""
-    colour, dashes = comparison.style(run)
+    colour, dashes = plots.comparison.style(run)
     return (
         f'<svg class="line"><line x1="0" y1="4" x2="30" y2="4" stroke="{colour}" stroke-width="2" '
         f'stroke-dasharray="{" ".join(map(str, dashes)) or "none"}"/></svg>'
@@ -156,7 +156,7 @@ def _swatch(run: int) -> str:
 
 def _curves(runs: Sequence[PastRun], metrics: Sequence[str], axis: str) -> str:
     """The curves of the metrics, those of the validation part first, under their legend."""
-    panels: dict[str, dict[int, comparison.Curve]] = {}
+    panels: dict[str, dict[int, plots.comparison.Curve]] = {}
     for metric in metrics:
         for part in PARTS:
             name = f"{part}/{metric}" if part else metric
@@ -172,11 +172,11 @@ def _curves(runs: Sequence[PastRun], metrics: Sequence[str], axis: str) -> str:
     )
     return (
         f"<p>{legend}</p>\n<p>The mean over seeds; the band goes from the smallest to the largest "
-        f'seed.</p>\n<div class="curves wide">{comparison.curves(panels, axis)}</div>'
+        f'seed.</p>\n<div class="curves wide">{plots.comparison.curves(panels, axis)}</div>'
     )
 
 
-def _curve(run: PastRun, name: str, axis: str) -> comparison.Curve:
+def _curve(run: PastRun, name: str, axis: str) -> plots.comparison.Curve:
     steps, values = run.curves[name]
     x = np.array([run.seconds[step] for step in steps.tolist()]) if axis == "seconds" else steps
     return x, values

@@ -11,6 +11,7 @@ import flax.linen as nn
 import jax
 import numpy as np
 
+from dljax import plots
 from dljax.apps.configs.object_detection import Config
 from dljax.cnn.detection import detector, errors, inference
 from dljax.cnn.detection.coco_metrics import Evaluation
@@ -20,7 +21,6 @@ from dljax.data.feed import Examples
 from dljax.data.image_scaling import Normalize
 from dljax.data.sources.vision import Fit, Size, Truth, fit_boxes, truth, unfit_boxes
 from dljax.data.sources.vision.letterbox import fitted
-from dljax.plots import boxes as plots
 from dljax.run.experiment import Analysis
 from dljax.train.loop import Run, one_seed
 from dljax.train.metrics import describe
@@ -225,8 +225,8 @@ def _draw(
         [[seed.scores.precision_recall(i)[1][AT_50] for i in range(len(classes))] for seed in seeds]
     )
     recalls = seeds[0].scores.precision_recall(0)[0]
-    plots.precision_recall(recalls, curves, classes, folder / "precision_recall.png")
-    plots.error_counts(kinds, errors.KINDS, least, folder / "errors.png")
+    plots.boxes.precision_recall(recalls, curves, classes, folder / "precision_recall.png")
+    plots.boxes.error_counts(kinds, errors.KINDS, least, folder / "errors.png")
 
     wrong = np.array([(each.kinds > 0).sum() + each.missed.sum() for each in diagnoses])
     objects = np.array([len(each.labels) for each in true])
@@ -247,7 +247,7 @@ def _draw(
             )
             missed = int(diagnoses[i].missed.sum())
             text = f"{Path(names[i]).name}: {wrong[i] - missed} wrong, {missed} missed"
-            picture = plots.Picture(
+            picture = plots.boxes.Picture(
                 source[int(i)]["image"][:height, :width],
                 predicted,
                 text,
@@ -256,4 +256,4 @@ def _draw(
                 diagnoses[i].kinds[shown] > 0,
             )
             pictures.append(picture)
-        plots.gallery(pictures, classes, title, folder / f"{name}.png")
+        plots.boxes.gallery(pictures, classes, title, folder / f"{name}.png")

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from dljax import plots
 from dljax.cnn.detection.inference import Objects, objects
 from dljax.cnn.detection.suppression import Detections
 from dljax.data.sources import film
@@ -16,7 +17,6 @@ from dljax.data.sources.film import Frame
 from dljax.data.sources.image import Levels, resize
 from dljax.data.sources.vision import Fit, Size, unfit_boxes
 from dljax.data.sources.vision.letterbox import FILL, fitted, pad
-from dljax.plots import boxes as plots
 from dljax.run.workdirs import predictions_folder
 from dljax.train import export
 from dljax.train.export import Serving
@@ -59,8 +59,8 @@ def predict(
                 print(f"{name}: {_summary(shown, classes)}")
             if draw and count < PICTURES:
                 picture = folder / f"{count:02d}_{frame.file.stem}.png"
-                title = plots.Picture(frame.image, shown, Path(name).name)
-                plots.detections(title, classes, picture)
+                title = plots.boxes.Picture(frame.image, shown, Path(name).name)
+                plots.boxes.detections(title, classes, picture)
             count += 1
     for line in skipped:
         print(f"skipped: {line}")

@@ -11,12 +11,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from dljax import plots
 from dljax.cnn.driving import recorded
 from dljax.cnn.driving.target import Target
 from dljax.data.sources.driving import frames
 from dljax.data.sources.driving.frames import Framing
 from dljax.data.sources.layout import image_files, natural
-from dljax.plots import steering as pictures
 from dljax.run.workdirs import predictions_folder
 from dljax.train.export import Field, Serving, in_pieces
 from dljax.train.files import write_csv
@@ -66,7 +66,7 @@ def predict(
         print(f"{row['file']}: {row['degrees']:+.2f} degrees")
     if draw:
         shown = np.unique(np.linspace(0, len(files) - 1, DRAWN).astype(int))
-        pictures.frames(
+        plots.steering.frames(
             [frames.picture(str(files[i])) for i in shown],
             {"network": degrees[shown]},
             [f"{rows[i]['file']}: {degrees[i]:+.1f}°" for i in shown],

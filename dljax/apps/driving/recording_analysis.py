@@ -10,12 +10,12 @@ import flax.linen as nn
 import jax
 import numpy as np
 
+from dljax import plots
 from dljax.cnn.driving import open_loop, recorded
 from dljax.cnn.driving.open_loop import Scores
 from dljax.cnn.driving.target import Target
 from dljax.data.drives import Stretch, smoothed
 from dljax.data.sources.driving import frames
-from dljax.plots import steering as pictures
 from dljax.run.experiment import Analysis
 from dljax.train.bootstrap import Estimate
 from dljax.train.export import in_pieces
@@ -155,13 +155,15 @@ def drawn(
 ) -> None:
     """The pictures: angles over time, balance, error by angle, the worst frames."""
     mean = each.mean(0)
-    pictures.angles_over_time(
+    plots.steering.angles_over_time(
         test.time, test.drive, test.angle, each, calm, folder / "angles_over_time.png"
     )
-    pictures.balance(train["angle"], train["weight"], folder / "balance.png")
-    pictures.error_by_angle(test.angle, {"network": mean, **simple}, folder / "error_by_angle.png")
+    plots.steering.balance(train["angle"], train["weight"], folder / "balance.png")
+    plots.steering.error_by_angle(
+        test.angle, {"network": mean, **simple}, folder / "error_by_angle.png"
+    )
     worst = apart(np.abs(mean - test.angle), WORST)
-    pictures.frames(
+    plots.steering.frames(
         [frames.picture(test.files[i]) for i in worst],
         {"driver": test.angle[worst], "network": mean[worst]},
         [f"driver {test.angle[i]:+.1f}°, network {mean[i]:+.1f}°" for i in worst],

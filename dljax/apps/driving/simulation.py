@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from dljax import plots
 from dljax.apps.configs.autonomous_driving import Config
 from dljax.apps.driving import prediction, simulation_analysis
 from dljax.cnn.driving import baselines, closed_loop, drivers, imitation, networks
@@ -24,7 +25,6 @@ from dljax.data.sources.driving.frames import Framing
 from dljax.envs import named
 from dljax.envs.driving import environment, teachers
 from dljax.envs.driving import parameters as simulator
-from dljax.plots import driving as pictures
 from dljax.run import optimizer, session
 from dljax.run.experiment import Experiment
 from dljax.train.export import Field, Serving
@@ -182,7 +182,7 @@ def play(config: Config) -> dict[str, float]:
     maps = feature_maps(model, trained.variables(), frames[:end])
     looked = np.asarray(masks(maps, model.layers, frames.shape[1:3]))
     path = Path(config.workdir) / "predictions" / f"drive_{number}.gif"
-    pictures.film(frames[:end], looked, driven.steer, driven.lateral, simulation.dt, path)
+    plots.driving.film(frames[:end], looked, driven.steer, driven.lateral, simulation.dt, path)
     scores = {k: float(x) for k, x in closed_loop.scores(simulation, driven).items()}
     print(
         f"test drive {number}, checkpoint of step {step}: {scores['completed']:.0%} of "

@@ -12,11 +12,11 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from dljax import plots
 from dljax.cnn.driving import closed_loop
 from dljax.cnn.driving.closed_loop import CONDITIONS, Condition, Drive, Driver
 from dljax.data.feed import MASK
 from dljax.envs.driving.environment import Settings
-from dljax.plots import driving as pictures
 from dljax.run.experiment import Analysis
 from dljax.train.loop import Run
 from dljax.train.supervised import State
@@ -117,8 +117,8 @@ def drawn(folder: Path, settings: Settings, drives: Drive) -> None:
             f"drive {number}: {aside[:, number].max():.1f} m at the most, "
             f"{int(drives.intervened[:, number].sum())} times off"
         )
-    pictures.from_above(roads, ways, titles, folder / "tracks.png")
+    plots.driving.from_above(roads, ways, titles, folder / "tracks.png")
     on = drives.driving
-    pictures.errors_in_bends(
+    plots.driving.errors_in_bends(
         drives.curvature[on], {"network": drives.lateral[on]}, folder / "errors_in_bends.png"
     )

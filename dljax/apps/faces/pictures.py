@@ -8,12 +8,12 @@ import flax.linen as nn
 import jax
 import numpy as np
 
+from dljax import plots
 from dljax.apps.configs.face_recognition import Config
 from dljax.apps.faces import embedding, scoring
 from dljax.apps.faces import front as fronts
 from dljax.apps.faces.data import FaceData
 from dljax.cnn.faces import baselines, identification, verification
-from dljax.plots import faces as plots
 from dljax.train.loop import Run
 
 HARDEST, MAPPED, LOOKED_AT = 6, 1000, 6
@@ -43,7 +43,7 @@ def draw(
         for name, (gallery, probes) in ways.items():
             result = scoring.closed(gallery, data.train.person, probes, test.person)
             curves[name] = identification.cumulative_match(result.rank, len(result.people))
-        plots.cumulative_match(curves, folder / "cmc.png")
+        plots.faces.cumulative_match(curves, folder / "cmc.png")
     if len(np.unique(test.person)) == len(test.person):
         return
     pairs = verification.all_pairs(first, test.person)
@@ -57,8 +57,8 @@ def draw(
     }
     people = "unseen" if config.protocol == "open" else "test"
     title = f"{len(np.unique(test.person))} {people} people, {len(test.person)} images"
-    plots.detection_error(named, folder / "det.png", title)
-    plots.score_histogram(pairs.genuine, pairs.impostor, threshold, folder / "scores.png")
+    plots.faces.detection_error(named, folder / "det.png", title)
+    plots.faces.score_histogram(pairs.genuine, pairs.impostor, threshold, folder / "scores.png")
     hardest(pairs, test.images, data, folder / "hardest_pairs.png")
     mapped(first, data, folder / "embeddings.png")
     looked_at(config, model, data, run, first, folder / "occlusion.png")
@@ -78,7 +78,7 @@ def hardest(pairs: verification.Pairs, images: np.ndarray, data: FaceData, path:
             who = dict.fromkeys(names[data.test.person[x]] for x in (a, b))
             shown.append((images[a], images[b], f"{', '.join(who)}: {score[i]:.2f}"))
         rows.append((title, shown))
-    plots.pairs(rows, path)
+    plots.faces.pairs(rows, path)
 
 
 def mapped(embeddings: np.ndarray, data: FaceData, path: Path) -> None:
@@ -92,7 +92,9 @@ def mapped(embeddings: np.ndarray, data: FaceData, path: Path) -> None:
     tsne = TSNE(2, perplexity=perplexity, metric="cosine", init="random", random_state=0)
     names = [data.faces.people[i] for i in data.test.person[:count]]
     places = tsne.fit_transform(embeddings[:count].astype(np.float64))
-    plots.embedding_map(places, names, path, f"t-SNE of the embeddings of {count} test images")
+    plots.faces.embedding_map(
+        places, names, path, f"t-SNE of the embeddings of {count} test images"
+    )
 
 
 def looked_at(
@@ -117,7 +119,7 @@ def looked_at(
         name = data.faces.people[data.test.person[i]]
         found.append((image, _enlarged(lost, image.shape[:2]), name))
     title = "What the network looks at: cosine lost where a square hides the place"
-    plots.occlusion(found, path, title)
+    plots.faces.occlusion(found, path, title)
 
 
 def occluded(image: np.ndarray) -> tuple[np.ndarray, tuple[int, int]]:

@@ -10,13 +10,13 @@ import flax.linen as nn
 import jax
 import numpy as np
 
+from dljax import plots
 from dljax.cnn.medical import inference, structures, thresholds
 from dljax.cnn.medical.sliding_window import Predict, segment
 from dljax.cnn.medical.structures import Structure
 from dljax.cnn.segmentation import segmenter
 from dljax.data.sources.medical.preparation import Preparation
 from dljax.data.sources.medical.volume import Volume, VolumeSet
-from dljax.plots import volumes as pictures
 from dljax.run.experiment import Analysis
 from dljax.train.loop import Run, Sums
 from dljax.train.metrics import describe
@@ -168,7 +168,7 @@ def analyze(
         predict = predictor(network, run.states)
         worst = sorted(range(len(volumes)), key=lambda i: _dice(every, i))[:SHOWN]
         found = [labelled(network, predict, volumes[i], preparation, len(classes)) for i in worst]
-        pictures.slices(
+        plots.volumes.slices(
             [volumes[i].image for i in worst],
             [volumes[i].label for i in worst],
             found,
@@ -186,7 +186,7 @@ def analyze(
             for number, name in enumerate(classes[1:], 1)
         }
         unit = "mm" if len(volumes[0].sides()) == 3 else "pixels"
-        pictures.distance_histogram(distances, unit, folder / "surface_distances.png")
+        plots.volumes.distance_histogram(distances, unit, folder / "surface_distances.png")
 
     return Analysis(
         {"structures": tables}, tuple(lines), metrics=metrics(every, classes), draw=draw

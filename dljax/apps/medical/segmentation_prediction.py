@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from dljax import plots
 from dljax.apps.segmentation.prediction import save_palette
 from dljax.cnn.medical.sliding_window import segment
 from dljax.data.sources.image import UnreadableImage, read_image
@@ -18,8 +19,6 @@ from dljax.data.sources.medical.dicom import is_dicom, read_series
 from dljax.data.sources.medical.nifti import is_nifti, stem, write_labels
 from dljax.data.sources.medical.preparation import Preparation
 from dljax.data.sources.medical.volume import Volume, turned, turned_back
-from dljax.plots import masks
-from dljax.plots import volumes as pictures
 from dljax.run.workdirs import predictions_folder
 from dljax.train import export
 from dljax.train.export import Serving
@@ -74,10 +73,10 @@ def predict(
             write_labels(file, np.array(ids)[found], volume.affine)
         else:
             file = folder / f"{flat}.png"
-            save_palette(found, masks.palette(len(classes)), ids, file)
+            save_palette(found, plots.masks.palette(len(classes)), ids, file)
         if draw and len(rows) < PICTURES:
             picture = folder / f"{flat}_slices.png"
-            pictures.slices([volume.image], [None], [found], [name], classes, picture)
+            plots.volumes.slices([volume.image], [None], [found], [name], classes, picture)
         rows.append({"file": name, "labels": file.name, **_amounts(volume, found, classes)})
         print(f"{name}: {', '.join(f'{k} {v}' for k, v in list(rows[-1].items())[2:])}; {file}")
     write_csv(folder / "predictions.csv", rows)

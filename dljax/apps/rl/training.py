@@ -17,13 +17,13 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from dljax import plots
 from dljax.apps.configs.agent import AgentConfig, resolved
 from dljax.apps.rl import value_maps
 from dljax.apps.rl.agent import TEST, Agent, environment_record
 from dljax.data import feed
 from dljax.data.feed import MASK, Examples
 from dljax.envs.environment import Discrete, Environment, Key
-from dljax.plots import rl
 from dljax.rl import rollout, statistics
 from dljax.rl.networks import Memory
 from dljax.run import session
@@ -132,7 +132,7 @@ def _draw(config: AgentConfig, agent: Agent, run: Run, folder: Path) -> None:
     seconds = read_seconds(folder.parent)
     played = steps * config.environments * config.rollout
     clock = [seconds[step] for step in steps.tolist()]
-    rl.returns(played, clock, returns, folder / "returns.png", config.env)
+    plots.rl.returns(played, clock, returns, folder / "returns.png", config.env)
     value_maps.draw(config, agent, run, folder / "values.png")
 
 
@@ -174,7 +174,7 @@ def play(config: AgentConfig, make: Make) -> float:
         (recording.states, recording.trajectory.obs[:, 0], recording.trajectory.reward[:, 0]),
     )
     path = Path(config.workdir) / "predictions" / f"episode_{number}.gif"
-    rl.episode(config.env, states, obs, rewards, path)
+    plots.rl.episode(config.env, states, obs, rewards, path)
     print(
         f"{config.env}, test episode {number}, first seed of the best checkpoint "
         f"(step {trained.step}): return {rewards.sum():.1f} in {length} steps; {path}"

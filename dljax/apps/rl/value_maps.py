@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from dljax import plots
 from dljax.apps.configs.agent import AgentConfig
 from dljax.apps.rl.agent import TEST, Agent, environment
 from dljax.envs import named, wrappers
-from dljax.plots import values
 from dljax.rl import rollout, tabular
 from dljax.rl.tabular import Table, Values
 from dljax.train.loop import Run
@@ -87,17 +87,17 @@ def _draw_cells(config: AgentConfig, found: Exact, path: Path) -> None:
         "learned (first seed)": (found.value[0], found.action[0]),
     }
     panels = {
-        name: values.Cells(value, table.to[states, action] - table.place)
+        name: plots.values.Cells(value, table.to[states, action] - table.place)
         for name, (value, action) in policies.items()
     }
     rewarded = table.reward > 0
     goals, pits = (np.unique(table.to[table.terminated & x], axis=0) for x in (rewarded, ~rewarded))
     title = f"{config.env}: values and best actions"
-    values.cells(table.place, goals, pits, panels, path, title)
+    plots.values.cells(table.place, goals, pits, panels, path, title)
 
 
 def _draw_plane(config: AgentConfig, agent: Agent, state: Any, path: Path) -> None:
-    plane = values.PLANES.get(config.env)
+    plane = plots.values.PLANES.get(config.env)
     if not plane or agent.env.observation.shape != (len(plane.observe(0.0, 0.0)),):
         return
     x, y = (np.linspace(*bounds, 121, dtype=np.float32) for bounds in plane.bounds)
@@ -115,4 +115,4 @@ def _draw_plane(config: AgentConfig, agent: Agent, state: Any, path: Path) -> No
         states = states.inner
     trajectory = np.stack([getattr(states, name) for name in plane.fields], -1)[alive]
     value, action = (z.reshape(len(y), len(x)) for z in (value, action))
-    values.plane(plane, value, action, trajectory, path, config.env)
+    plots.values.plane(plane, value, action, trajectory, path, config.env)

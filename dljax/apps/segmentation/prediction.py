@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from dljax import plots
 from dljax.data.sources import film
 from dljax.data.sources.film import Frame
 from dljax.data.sources.image import Levels, resize
 from dljax.data.sources.vision import Size, unfit_mask
 from dljax.data.sources.vision.letterbox import FILL, fitted, pad
-from dljax.plots import masks
 from dljax.run.workdirs import predictions_folder
 from dljax.train import export
 from dljax.train.export import Serving
@@ -55,7 +55,7 @@ def predict(
             save_palette(mask, palette, ids, folder / f"{name}.png")
             if draw and len(rows) < PICTURES:
                 picture = folder / f"{name}_overlay.png"
-                masks.overlay(frame.image, mask, classes, picture)
+                plots.masks.overlay(frame.image, mask, classes, picture)
             rows.append(_row(frame, root, f"{name}.png", mask, classes))
             if frame.number is None or len(rows) <= PICTURES:
                 share = rows[-1][rows[-1]["largest"]]

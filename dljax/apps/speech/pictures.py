@@ -8,9 +8,9 @@ from pathlib import Path
 import jax
 import numpy as np
 
+from dljax import plots
 from dljax.apps.speech.transcription import Recogniser
 from dljax.data.sources.sound import Recordings
-from dljax.plots import speech as plots
 from dljax.rnn.speech import augmentation, decoding, features
 from dljax.rnn.speech import front as fronts
 
@@ -48,7 +48,7 @@ def front_end(recogniser: Recogniser, recordings: Recordings, folder: Path) -> N
         "under noise at 10 dB", "SpecAugment",
     )  # fmt: skip
     panels = [(title, x[0]) for title, x in zip(titles, found, strict=True)]
-    plots.spectrograms(panels, hop(recogniser), folder / "front_end.png")
+    plots.speech.spectrograms(panels, hop(recogniser), folder / "front_end.png")
 
 
 def mistakes(
@@ -67,7 +67,7 @@ def mistakes(
             )
             for i in wrong[:6]
         ]
-        plots.spectrograms(panels, hop(recogniser), folder / "mistakes.png")
+        plots.speech.spectrograms(panels, hop(recogniser), folder / "mistakes.png")
 
 
 def aligned(
@@ -86,7 +86,7 @@ def aligned(
         )
         for i in chosen
     ]  # fmt: skip
-    plots.alignments(items, path)
+    plots.speech.alignments(items, path)
 
 
 def item(
@@ -96,10 +96,10 @@ def item(
     text: str,
     title: str,
     reference: str = "",
-) -> plots.Alignment:
-    """What plots.alignments draws of a recording."""
+) -> plots.speech.Alignment:
+    """What plots.speech.alignments draws of a recording."""
     front = recogniser.front.spectrum
-    return plots.Alignment(
+    return plots.speech.Alignment(
         title, fronts.log_mel(front, wave), len(wave) / front.rate,
         spans(recogniser, log_p, text), "" if reference == text else reference,
     )  # fmt: skip
@@ -118,9 +118,9 @@ def spans(recogniser: Recogniser, log_p: np.ndarray, text: str) -> list[tuple[st
 
 def confused(counts: Sequence[tuple[str, str, int]], path: Path) -> None:
     """The most frequent confusions."""
-    plots.confusions(counts, path)
+    plots.speech.confusions(counts, path)
 
 
 def noise(curves: Mapping[str, Sequence[float]], ratios: Sequence[float], path: Path) -> None:
     """Error rates over noise."""
-    plots.error_by_noise(curves, ratios, path)
+    plots.speech.error_by_noise(curves, ratios, path)

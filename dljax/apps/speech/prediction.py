@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from dljax import plots
 from dljax.apps.speech import pictures
 from dljax.apps.speech.transcription import Recogniser, greedy_texts, outputs, texts
 from dljax.data.sources.sound import UnreadableSound, read_sound, sound_files
-from dljax.plots import speech as plots
 from dljax.rnn.speech import decoding, streaming
 from dljax.rnn.speech.decoding import Decoding
 from dljax.rnn.speech.front import log_mel
@@ -93,10 +93,10 @@ def _draw(
     if recogniser.classify:
         title = f"{Path(row['file']).name}: {row['label']} ({row['probability']:.2f})"
         panels = [(title, log_mel(recogniser.front.spectrum, wave))]
-        plots.spectrograms(panels, pictures.hop(recogniser), path)
+        plots.speech.spectrograms(panels, pictures.hop(recogniser), path)
     else:
         title = f"{Path(row['file']).name}: {row['text']}"
-        plots.alignments([pictures.item(recogniser, wave, log_p, row["text"], title)], path)
+        plots.speech.alignments([pictures.item(recogniser, wave, log_p, row["text"], title)], path)
 
 
 def stream(recogniser: Recogniser, state: State, path: str) -> str:

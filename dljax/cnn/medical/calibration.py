@@ -6,7 +6,6 @@ Guo et al. 2017, "On Calibration of Modern Neural Networks", arXiv:1706.04599.
 from __future__ import annotations
 
 import numpy as np
-from scipy.optimize import minimize_scalar
 from scipy.special import expit, log_expit, log_softmax, softmax
 
 LIMITS = (0.05, 20.0)  # of the temperature
@@ -23,6 +22,8 @@ def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
 
     logits: [N, C]. labels: int [N], or [N, C] of 0 and 1.
     """
+    from scipy.optimize import minimize_scalar  # late: it takes half a second
+
     logits = np.asarray(logits, np.float64)
 
     def loss(log_temperature: float) -> float:

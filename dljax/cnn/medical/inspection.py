@@ -15,7 +15,6 @@ from dljax import plots
 from dljax.cnn.medical import gradcam, scores
 from dljax.cnn.medical.classifier import Scale, predict_logits, probability
 from dljax.cnn.medical.review import Goal, Review
-from dljax.plots import medical
 from dljax.train.export import Field, Serving, in_pieces
 from dljax.train.loop import Array
 from dljax.train.supervised import State
@@ -92,7 +91,7 @@ def draw(
     positive = scores.one_against_rest(test["label"], len(goal.classes))
     title = f"Test part: AUC {found.findings['auc']:.3f}, accuracy {found.findings['accuracy']:.3f}"
     points = found.findings["operating_points"]
-    medical.roc_curves(found.p, positive, goal.classes, points, folder / "roc.png", title)
+    plots.medical.roc_curves(found.p, positive, goal.classes, points, folder / "roc.png", title)
     plots.reliability(*found.calibration, folder / "reliability.png")
 
     given = np.where(positive, found.p, 1 - found.p if goal.multi_label else 2).min(1)
@@ -111,7 +110,7 @@ def draw(
         for i, c in zip(chosen, called, strict=True)
     ]
     title = f"Where the network looks; the first {half} are the worst of the test part"
-    medical.heat_maps(images, heat, titles, folder / "gradcam.png", title)
+    plots.medical.heat_maps(images, heat, titles, folder / "gradcam.png", title)
 
 
 def _names(goal: Goal, positive: np.ndarray) -> str:

@@ -13,6 +13,7 @@ import flax.linen as nn
 import jax
 import numpy as np
 
+from dljax import plots
 from dljax.cnn.segmentation import segmentation_metrics
 from dljax.cnn.segmentation.baselines import counts
 from dljax.cnn.segmentation.losses import IGNORE
@@ -20,7 +21,6 @@ from dljax.cnn.segmentation.segmentation_metrics import v_rand
 from dljax.cnn.segmentation.segmenter import WHOLE, Views, probabilities
 from dljax.data import feed
 from dljax.data.feed import MASK, Examples
-from dljax.plots import confusion_matrix, masks
 from dljax.train.export import Field, Serving
 from dljax.train.loop import Array, Sums
 from dljax.train.supervised import State
@@ -150,10 +150,10 @@ def boundary_score(guess: np.ndarray, labels: np.ndarray, classes: int) -> float
 def draw(folder: Path, sums: Sums, classes: tuple[str, ...]) -> None:
     """Confusion and IoU by class of the test part, over all seeds, in `folder` (workdir/plots)."""
     total, _ = sums["confusion"]
-    confusion_matrix(total, classes, folder / "confusion.png")
+    plots.confusion_matrix(total, classes, folder / "confusion.png")
     scores = segmentation_metrics.from_confusion(total)
     true = total.sum(0).sum(-1)
-    masks.class_scores(scores["iou"], true / true.sum(), classes, folder / "classes.png")
+    plots.masks.class_scores(scores["iou"], true / true.sum(), classes, folder / "classes.png")
 
 
 def examples(
@@ -169,7 +169,7 @@ def examples(
     ):
         shown = [source[int(i)] for i in chosen]
         images = np.stack([x["image"] for x in shown])
-        masks.comparisons(
+        plots.masks.comparisons(
             images,
             np.stack([x["mask"] for x in shown]),
             predict(images).mean(0).argmax(-1),

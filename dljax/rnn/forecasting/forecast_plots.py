@@ -10,7 +10,6 @@ import numpy as np
 from dljax import plots
 from dljax.data.sources.series import Series
 from dljax.data.windows import Windows
-from dljax.plots import ForecastPanel
 from dljax.rnn.forecasting.assessment import Forecasts, Interval
 from dljax.rnn.forecasting.backtest import Walk
 
@@ -45,7 +44,7 @@ def draw(
         past = slice(max(first - min(data.window, 3 * data.horizon), 0), first)
         other = reference[best].test.values[n, :, column] * std + mean
         panels.append(
-            ForecastPanel(
+            plots.ForecastPanel(
                 f"{series.columns[column]} from {_stamp(series.time[first])}",
                 series.time[past],
                 series.values[past, column],

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from scipy import stats
+from scipy.special import stdtrit
 
 from dljax.rnn.forecasting import intervals
 
@@ -101,7 +101,7 @@ def student(levels: Sequence[float]) -> Likelihood:
     # Quantiles of the standard t by 1 / nu in 0 .. 1/2, smooth enough to interpolate (to 1e-4).
     inverse = np.linspace(0, 0.5, 257)
     nu = 1 / np.maximum(inverse, 1e-9)
-    table = jnp.asarray([stats.t.ppf(level, nu) for level in levels], jnp.float32)
+    table = jnp.asarray([stdtrit(nu, level) for level in levels], jnp.float32)
 
     def place(raw: Array, shift: Array, scale: Array) -> Array:
         return jnp.stack(

@@ -13,7 +13,6 @@ import numpy as np
 from dljax import plots
 from dljax.data.sources.series import Series
 from dljax.data.windows import Scaler, after_the_end, scaled
-from dljax.plots import ForecastPanel
 from dljax.rnn.forecasting.forecaster import Forecaster, Shapes, mean_forecast
 from dljax.rnn.forecasting.likelihoods import interval_ends
 from dljax.train.export import Field, Serving, answers
@@ -167,7 +166,7 @@ def draw(path: Path, series: Series, predicted: Prediction, level: float) -> Non
     """The end of each series (of the first few) and its forecast."""
     past = slice(-4 * len(predicted.time), None)
     panels = [
-        ForecastPanel(
+        plots.ForecastPanel(
             name,
             series.time[past],
             series.values[past, c],
