@@ -86,6 +86,16 @@ def axes(monkeypatch, tmp_path):
     return draw
 
 
+def test_a_picture_is_found_by_its_name():
+    """They are imported when they are named."""
+    names = dir(plots)
+    assert {"filters", "ForecastPanel", "canvas", "masks"} <= set(names)
+    assert all(getattr(plots, name).__name__.endswith(name) for name in names)
+    assert plots.filters is plots.images.filters
+    with pytest.raises(AttributeError, match=r"dljax\.plots has no 'colour'"):
+        _ = plots.colour
+
+
 @pytest.mark.parametrize("name", DRAW)
 def test_writes_a_small_readable_png_and_keeps_no_figure(name, tmp_path, monkeypatch):
     figures, save = [], canvas.save
