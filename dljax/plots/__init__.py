@@ -36,6 +36,7 @@ FUNCTIONS = {
     "training": ("learning_curves", "sweep"),
 }
 _HOMES = {name: module for module, names in FUNCTIONS.items() for name in names}
+__all__ = list(_HOMES)
 
 
 def __getattr__(name: str) -> Any:
