@@ -27,15 +27,22 @@ from dljax.run.config import served
 from dljax.train import report
 
 ROOT = Path(__file__).parents[1]
+SHORT = ("--steps=20", "--eval_every=20", "--noplots", "--quiet")  # of a run that trains little
+
+
+def parser(description: str) -> argparse.ArgumentParser:
+    """Of the flags workdir and only."""
+    found = argparse.ArgumentParser(description=description)
+    found.add_argument("--workdir", type=Path, help="where summary.json goes")
+    found.add_argument("--only", default="", help="words, of which a name must hold one")
+    return found
 
 
 def parsed(description: str) -> argparse.Namespace:
     """The flags: workdir, only, before, and `roots`, the checkouts that are measured."""
-    parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("--workdir", type=Path, help="where summary.json goes")
-    parser.add_argument("--only", default="", help="words, of which a name must hold one")
-    parser.add_argument("--before", type=checkout, help="another checkout to compare with")
-    flags = parser.parse_args()
+    both = parser(description)
+    both.add_argument("--before", type=checkout, help="another checkout to compare with")
+    flags = both.parse_args()
     flags.roots = [flags.before.resolve(), ROOT] if flags.before else [ROOT]
     return flags
 
@@ -86,8 +93,7 @@ class Start(NamedTuple):
 
 def start(root: Path, name: str, folder: Path) -> Start:
     """One start of an experiment of the checkout `root`; its programs are kept in `folder`."""
-    words = ["-m", f"experiments.{name}", f"--workdir={folder / 'run'}"]
-    words += ["--steps=20", "--eval_every=20", "--overwrite", "--noplots", "--quiet"]
+    words = ["-m", f"experiments.{name}", f"--workdir={folder / 'run'}", "--overwrite", *SHORT]
     programs = str(folder / "programs")
     used = contest.used(words, root, JAX_COMPILATION_CACHE_DIR=programs, PYTHONPATH=str(root))
     seconds = json.loads((folder / "run" / "summary.json").read_text())["seconds"]

@@ -11,7 +11,6 @@ experiments whose name holds one of these words. Prints a table; --workdir gets 
 
 from __future__ import annotations
 
-import argparse
 import collections
 import importlib
 import json
@@ -25,7 +24,7 @@ import jax
 import numpy as np
 
 from benchmarks import contest
-from benchmarks.compile import ROOT, experiments
+from benchmarks.compile import ROOT, SHORT, experiments, parser
 from dljax.run import process
 from dljax.run.command_line import parse
 from dljax.train import compilation, report
@@ -69,9 +68,8 @@ def inside(name: str, folder: str) -> None:
     jax.monitoring.register_event_duration_secs_listener(listen)
     compilation.Program.__init__ = remember
     script = importlib.import_module(f"experiments.{name}")
-    words = [name, f"--workdir={folder}/run", "--steps=20", "--eval_every=20"]
     process.prepare()
-    script.main(parse(script.Config, [*words, "--noplots", "--quiet"]))
+    script.main(parse(script.Config, [name, f"--workdir={folder}/run", *SHORT]))
     texts = [program.text() for program in made if program.seconds]
     kinds = collections.Counter(kind for text in texts for kind in INSTRUCTION.findall(text))
     convolutions = kinds["convolution"] + sum(len(NATIVE.findall(text)) for text in texts)
@@ -93,13 +91,9 @@ def parts(name: str) -> Parts:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--workdir", type=Path, help="where summary.json goes")
-    parser.add_argument("--only", default="", help="words, of which a name must hold one")
-    flags = parser.parse_args()
-    begin, found = time.perf_counter(), {}
-    for name in experiments(flags.only):
-        found[name] = parts(name)
+    flags = parser(__doc__.splitlines()[0]).parse_args()
+    begin = time.perf_counter()
+    found = {name: parts(name) for name in experiments(flags.only)}
     rows = [(name, *(f"{x:.1f}" for x in x[:3]), *map(str, x[3:])) for name, x in found.items()]
     head = ("experiment", "trace, s", "lower, s", "XLA, s", "programs", "instructions")
     print(contest.table((*head, "convolutions"), rows))

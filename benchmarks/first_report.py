@@ -23,7 +23,7 @@ from typing import NamedTuple
 import numpy as np
 
 from benchmarks import contest
-from benchmarks.compile import compared, experiments, parsed
+from benchmarks.compile import SHORT, compared, experiments, parsed
 from dljax.train import report
 
 
@@ -38,8 +38,7 @@ class Wait(NamedTuple):
 def wait(root: Path, name: str, cache: str) -> Wait:
     """Until the first report of an experiment of that checkout; SystemExit where there is none."""
     with tempfile.TemporaryDirectory() as folder:
-        words = ["-m", f"experiments.{name}", f"--workdir={folder}/run", "--steps=20"]
-        words += ["--eval_every=20", "--noplots", "--quiet"]
+        words = ["-m", f"experiments.{name}", f"--workdir={folder}/run", *SHORT]
         settings = {"JAX_COMPILATION_CACHE_DIR": f"{folder}/programs", "XDG_CACHE_HOME": cache}
         settings["PYTHONPATH"] = str(root)
         run, begin = Path(folder) / "run", time.perf_counter()

@@ -10,8 +10,8 @@ The data decides: a MedMNIST .npz or a folder per class of images is classified;
 (embedded), a folder in nnU-Net's layout, or images with masks are segmented. For research: it must
 not decide about anybody's health (docs/medical_imaging.md).
 
-The default takes some ten minutes on one busy core: test Dice 0.874, one seed (grey levels that
-were learned in training: 0.708); its limits are on that page.
+The default takes some five minutes on two cores: test Dice 0.874, one seed (grey levels that were
+learned in training: 0.708); its limits are on that page.
 """
 
 from dljax.apps.configs.medical_imaging import Config

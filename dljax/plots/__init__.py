@@ -4,15 +4,15 @@ Functions (arrays..., path) -> None that draw on figures of their own: no pyplot
 display. A folder that does not exist is made.
 
 A module of this package, and matplotlib with it, is imported when it is first named (as in
-`plots.masks.overlay`), so that training need not wait half a second for it. Those of FUNCTIONS have
-a short name: `plots.filters` is `plots.images.filters`.
+`plots.masks.overlay`), so that training need not wait half a second for it. Those of SHORT have a
+short name: `plots.filters` is `plots.images.filters`.
 """
 
 import importlib
 import pkgutil
 from typing import Any
 
-FUNCTIONS = {
+SHORT = {
     "anomaly": ("detections",),
     "images": (
         "confusion_matrix",
@@ -35,12 +35,12 @@ FUNCTIONS = {
     ),
     "training": ("learning_curves", "sweep"),
 }
-_HOMES = {name: module for module, names in FUNCTIONS.items() for name in names}
+_HOMES = {name: module for module, names in SHORT.items() for name in names}
 __all__ = list(_HOMES)
 
 
 def __getattr__(name: str) -> Any:
-    """A module of this package, or a function of FUNCTIONS."""
+    """A module of this package, or what SHORT names of one."""
     if name in _HOMES:
         return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
     if name in __dir__():
